@@ -1,0 +1,1 @@
+//! Every published number: the engine and the proxy beside their peers.

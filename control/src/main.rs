@@ -1,0 +1,2 @@
+//! The `hop3` executable.
+fn main() {}

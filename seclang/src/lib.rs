@@ -1,0 +1,6 @@
+//! SecLang: text → AST → checked rules.
+//!
+//! Owns the grammar, source positions, diagnostics and the formatter. Reads
+//! files only through a [`loader::Loader`] that the caller gives it; knows no
+//! regex engine and no HTTP.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! What crosses crates: end-to-end tests and conformance suites.

@@ -1,0 +1,2 @@
+//! SecLang transformations: bytes in, bytes out, never an error.
+#![forbid(unsafe_code)]
