@@ -4,3 +4,11 @@
 //! files only through a [`loader::Loader`] that the caller gives it; knows no
 //! regex engine and no HTTP.
 #![forbid(unsafe_code)]
+
+pub mod ast;
+pub mod diagnostic;
+mod glob;
+pub mod loader;
+pub mod names;
+mod render;
+pub mod source;

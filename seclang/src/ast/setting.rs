@@ -1,0 +1,252 @@
+//! Settings: directives that configure the engine instead of adding rules.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BodyProcessor, ctl::XmlIntoArgs};
+use crate::names::named_enum;
+
+/// One settings directive with its value. Sizes are bytes.
+///
+/// The last one of a kind counts, except where the text says that it adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Setting {
+    /// `SecRuleEngine`.
+    RuleEngine(EngineMode),
+    /// `SecRxMode` (ours): the meaning of `@rx`.
+    RxMode(RxMode),
+    /// `SecJsonArrayPrefix` (ours): `On` names JSON array members `array_0` as v3 does, `Off` `0`.
+    JsonArrayPrefix(bool),
+
+    /// `SecRequestBodyAccess`.
+    RequestBodyAccess(bool),
+    /// `SecRequestBodyLimit`.
+    RequestBodyLimit(u64),
+    /// `SecRequestBodyNoFilesLimit`.
+    RequestBodyNoFilesLimit(u64),
+    /// `SecRequestBodyInMemoryLimit`.
+    RequestBodyInMemoryLimit(u64),
+    /// `SecRequestBodyLimitAction`.
+    RequestBodyLimitAction(LimitAction),
+    /// `SecRequestBodyJsonDepthLimit`: levels.
+    RequestBodyJsonDepthLimit(u64),
+    /// `SecArgumentsLimit`: number of arguments.
+    ArgumentsLimit(u64),
+    /// `SecArgumentSeparator`.
+    ArgumentSeparator(u8),
+    /// `SecParseXmlIntoArgs`.
+    ParseXmlIntoArgs(XmlIntoArgs),
+    /// `SecXmlExternalEntity`; `On` is refused by the parser.
+    XmlExternalEntity(bool),
+    /// `SecRequestBodyProcessor` (ours): used when no rule chose one.
+    RequestBodyProcessor(BodyProcessor),
+
+    /// `SecResponseBodyAccess`.
+    ResponseBodyAccess(bool),
+    /// `SecResponseBodyLimit`.
+    ResponseBodyLimit(u64),
+    /// `SecResponseBodyLimitAction`.
+    ResponseBodyLimitAction(LimitAction),
+    /// `SecResponseBodyMimeType`: adds to the list. `(null)` stands for a response without a type.
+    ResponseBodyMimeType(Vec<String>),
+    /// `SecResponseBodyMimeTypesClear`: empties the list.
+    ResponseBodyMimeTypesClear,
+
+    /// `SecPcreMatchLimit`: steps of the backtracking engine.
+    PcreMatchLimit(u64),
+    /// `SecPcreMatchLimitRecursion`: depth of the backtracking engine.
+    PcreMatchLimitRecursion(u64),
+    /// `SecCollectionTimeout`: how long an idle record of a persistent collection lives.
+    CollectionTimeout(Duration),
+    /// `SecUnicodeMapFile`.
+    UnicodeMapFile(UnicodeMap),
+
+    /// `SecAuditEngine`.
+    AuditEngine(AuditEngine),
+    /// `SecAuditLog`.
+    AuditLog(String),
+    /// `SecAuditLog2`.
+    AuditLog2(String),
+    /// `SecAuditLogDirMode`; `None` for `default`.
+    AuditLogDirMode(Option<u32>),
+    /// `SecAuditLogFileMode`; `None` for `default`.
+    AuditLogFileMode(Option<u32>),
+    /// `SecAuditLogFormat`.
+    AuditLogFormat(AuditFormat),
+    /// `SecAuditLogParts`.
+    AuditLogParts(AuditParts),
+    /// `SecAuditLogPrefix`.
+    AuditLogPrefix(String),
+    /// `SecAuditLogRelevantStatus`: a regular expression on the status code.
+    AuditLogRelevantStatus(String),
+    /// `SecAuditLogStorageDir`.
+    AuditLogStorageDir(String),
+    /// `SecAuditLogType`.
+    AuditLogType(AuditType),
+
+    /// `SecDebugLog`.
+    DebugLog(String),
+    /// `SecDebugLogLevel`: 0 to 9.
+    DebugLogLevel(u8),
+
+    /// `SecDataDir`.
+    DataDir(String),
+    /// `SecTmpDir`.
+    TmpDir(String),
+    /// `SecTmpSaveUploadedFiles`.
+    TmpSaveUploadedFiles(bool),
+    /// `SecUploadDir`.
+    UploadDir(String),
+    /// `SecUploadFileLimit`: files in one request.
+    UploadFileLimit(u64),
+    /// `SecUploadFileMode`; `None` for `default`.
+    UploadFileMode(Option<u32>),
+    /// `SecUploadKeepFiles`.
+    UploadKeepFiles(KeepFiles),
+
+    /// `SecComponentSignature`: adds one.
+    ComponentSignature(String),
+    /// `SecSensorId`.
+    SensorId(String),
+    /// `SecServerSignature`.
+    ServerSignature(String),
+    /// `SecWebAppId`.
+    WebAppId(String),
+
+    /// `SecGeoLookupDb`: the path of a MaxMind file.
+    GeoLookupDb(PathBuf),
+    /// `SecHttpBlKey`.
+    HttpBlKey(String),
+    /// `SecRulePerfTime`: microseconds a rule may take before it is reported.
+    RulePerfTime(u64),
+    /// `SecIgnoreRuleCompilationErrors` (Coraza); `On` is refused by the parser.
+    IgnoreRuleCompilationErrors(bool),
+    /// `SecDataset NAME \`lines\`` (Coraza): phrases or networks for `@…FromDataset`.
+    Dataset {
+        /// The name.
+        name: String,
+        /// The lines, trimmed, without empty ones.
+        lines: Vec<String>,
+    },
+}
+
+named_enum! {
+    /// Whether rules run, and whether they may interrupt.
+    EngineMode {
+        Off = "Off",
+        DetectionOnly = "DetectionOnly",
+        On = "On",
+    }
+}
+
+named_enum! {
+    /// What `^`, `$` mean in `@rx`.
+    RxMode {
+        /// Start and very end of the value, as ModSecurity v2, Coraza and CRS mean it.
+        Text = "Text",
+        /// Start and end of each line, as ModSecurity v3 does.
+        Multiline = "Multiline",
+    }
+}
+
+named_enum! {
+    /// What happens to a body over its limit.
+    LimitAction {
+        Reject = "Reject",
+        ProcessPartial = "ProcessPartial",
+    }
+}
+
+named_enum! {
+    /// Which transactions are written to the audit log.
+    AuditEngine {
+        Off = "Off",
+        On = "On",
+        RelevantOnly = "RelevantOnly",
+    }
+}
+
+named_enum! {
+    /// The audit log's format.
+    AuditFormat {
+        Json = "JSON",
+        Native = "Native",
+        Ocsf = "OCSF",
+    }
+}
+
+named_enum! {
+    /// How the audit log is written.
+    AuditType {
+        Serial = "Serial",
+        Concurrent = "Concurrent" | "Parallel",
+        Https = "HTTPS",
+        Syslog = "Syslog",
+    }
+}
+
+named_enum! {
+    /// Which uploaded files are kept.
+    KeepFiles {
+        Off = "Off",
+        On = "On",
+        RelevantOnly = "RelevantOnly",
+    }
+}
+
+/// Set of audit log parts `A`…`K`, `Z`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AuditParts(u32);
+
+impl AuditParts {
+    /// Reads letters; the first one that is no part is the error.
+    pub fn parse(text: &str) -> Result<Self, char> {
+        text.chars().try_fold(Self(0), |parts, letter| match letter {
+            'A'..='K' | 'Z' => Ok(Self(parts.0 | bit(letter))),
+            other => Err(other),
+        })
+    }
+
+    /// Whether a part is in the set.
+    pub fn contains(self, letter: char) -> bool {
+        letter.is_ascii_uppercase() && self.0 & bit(letter) != 0
+    }
+
+    /// With these parts too.
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without these parts; A and Z frame a record and cannot be removed.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & (!other.0 | bit('A') | bit('Z')))
+    }
+
+    /// The letters in order.
+    pub fn letters(self) -> impl Iterator<Item = char> {
+        ('A'..='Z').filter(move |&letter| self.contains(letter))
+    }
+}
+
+fn bit(letter: char) -> u32 {
+    1 << (u32::from(letter) - u32::from('A'))
+}
+
+/// A unicode mapping file and the code page to use of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UnicodeMap {
+    /// The path that was read.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub contents: Arc<[u8]>,
+    /// The code page, e.g. 20127.
+    pub code_page: u32,
+}
+
+impl std::fmt::Debug for UnicodeMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "UnicodeMap({}, {})", self.path.display(), self.code_page)
+    }
+}

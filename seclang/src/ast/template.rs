@@ -1,0 +1,161 @@
+//! Text with macros: `%{tx.anomaly_score}`, `%{MATCHED_VAR}`, `%{REQUEST_HEADERS.host}`.
+//!
+//! Expansion is the engine's; here a text is split once, at load.
+
+use super::Variable;
+
+/// Text that may contain macros.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Template {
+    parts: Vec<Part>,
+    raw: Vec<u8>,
+}
+
+/// One piece of a [`Template`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Bytes that stand for themselves.
+    Literal(Vec<u8>),
+    /// `%{name}`, `%{name.key}` or `%{name:key}`.
+    Macro {
+        /// What is named.
+        name: MacroName,
+        /// The key as written; look-up ignores case.
+        key: Option<String>,
+    },
+}
+
+/// The name in a macro.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MacroName {
+    /// A variable of the language.
+    Variable(Variable),
+    /// Any other name: expands to nothing (ModSecurity keeps silent too; the
+    /// parser warns).
+    Unknown(String),
+}
+
+impl Template {
+    /// Splits text into literals and macros. A `%{` that is never closed is a literal.
+    pub fn parse(raw: impl Into<Vec<u8>>) -> Self {
+        let raw = raw.into();
+        let mut parts = Vec::new();
+        let mut literal_start = 0;
+        let mut at = 0;
+        while let Some(open) = find(&raw, at, b"%{") {
+            let Some(close) = find(&raw, open + 2, b"}") else { break };
+            match Part::from_macro(&raw[open + 2..close]) {
+                Some(part) => {
+                    push_literal(&mut parts, &raw[literal_start..open]);
+                    parts.push(part);
+                    literal_start = close + 1;
+                    at = close + 1;
+                }
+                None => at = open + 2,
+            }
+        }
+        push_literal(&mut parts, &raw[literal_start..]);
+        Self { parts, raw }
+    }
+
+    /// A template without macros, whatever the bytes are.
+    pub fn literal(raw: impl Into<Vec<u8>>) -> Self {
+        let raw = raw.into();
+        let mut parts = Vec::new();
+        push_literal(&mut parts, &raw);
+        Self { parts, raw }
+    }
+
+    /// The pieces in order; adjacent literals are joined.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The text as it was written (escapes and line joins resolved).
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The text as written, with invalid UTF-8 replaced.
+    pub fn raw_str(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.raw)
+    }
+
+    /// Whether there is no macro.
+    pub fn is_literal(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
+    }
+
+    /// The bytes, when there is no macro.
+    pub fn as_literal(&self) -> Option<&[u8]> {
+        self.is_literal().then_some(&self.raw)
+    }
+
+    /// Whether the text is empty.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+}
+
+impl From<&str> for Template {
+    fn from(text: &str) -> Self {
+        Self::parse(text)
+    }
+}
+
+impl Part {
+    /// Reads the inside of `%{…}`; `None` when it cannot be a name.
+    fn from_macro(inside: &[u8]) -> Option<Self> {
+        let inside = std::str::from_utf8(inside).ok()?;
+        let (name, key) = match inside.find(['.', ':']) {
+            Some(at) => (&inside[..at], Some(&inside[at + 1..])),
+            None => (inside, None),
+        };
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return None;
+        }
+        let name = match Variable::from_name(name) {
+            Some(variable) => MacroName::Variable(variable),
+            None => MacroName::Unknown(name.to_owned()),
+        };
+        Some(Part::Macro { name, key: key.map(str::to_owned) })
+    }
+}
+
+fn push_literal(parts: &mut Vec<Part>, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        parts.push(Part::Literal(bytes.to_vec()));
+    }
+}
+
+fn find(text: &[u8], from: usize, what: &[u8]) -> Option<usize> {
+    memchr::memmem::find(text.get(from..)?, what).map(|at| at + from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_text_and_macros() {
+        let template = Template::parse("a %{tx.Score} b %{MATCHED_VAR}%{nope:k.x}");
+        assert_eq!(
+            template.parts(),
+            [
+                Part::Literal(b"a ".to_vec()),
+                Part::Macro { name: MacroName::Variable(Variable::Tx), key: Some("Score".into()) },
+                Part::Literal(b" b ".to_vec()),
+                Part::Macro { name: MacroName::Variable(Variable::MatchedVar), key: None },
+                Part::Macro { name: MacroName::Unknown("nope".into()), key: Some("k.x".into()) },
+            ]
+        );
+        assert!(!template.is_literal());
+    }
+
+    #[test]
+    fn what_is_no_macro_stays() {
+        for text in ["100%", "%{", "%{}", "%{a b}", "50%{x", "", "%{ tx.a}"] {
+            assert_eq!(Template::parse(text).as_literal(), Some(text.as_bytes()), "{text}");
+        }
+    }
+}
