@@ -1,0 +1,29 @@
+# The two commands that set everything up are `make run` and `make test`; the others are parts of them.
+
+.PHONY: run test demo-check lint conformance
+
+# Builds, deploys tests/apps/flask-hello behind the firewall, shows an attack being refused, stays up.
+run:
+	@tests/setup/install run
+	@tests/demo/run
+
+# The same, asserted step by step, and ended.
+demo-check:
+	@tests/setup/install run
+	@tests/demo/run --check
+
+# Installs what the tests need and runs them all.
+test:
+	@tests/setup/install test
+	cargo test --workspace
+
+# Formatting, lints, licences.
+lint:
+	@tests/setup/install lint
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo deny --all-features check licenses bans sources
+
+# The conformance suites alone, with their reports.
+conformance:
+	cargo test -p hop3-libinjection -p hop3-transformations -p hop3-waf -p hop3-tests -- --nocapture 2>&1 | grep -E '^(FAIL|SKIP|suite=)'

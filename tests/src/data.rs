@@ -1,0 +1,26 @@
+//! Where the foreign test data lie.
+//!
+//! They are read in place and never copied into the project. A suite whose
+//! data are missing says so and runs nothing.
+
+use std::path::{Path, PathBuf};
+
+/// The folder that holds `crs`, `modsecurity-tests` and `libinjection-tests`.
+///
+/// `$HOP3_TEST_DATA`, or `shared` beside the checkout.
+pub fn root() -> PathBuf {
+    match std::env::var_os("HOP3_TEST_DATA") {
+        Some(dir) => PathBuf::from(dir),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+    }
+}
+
+/// One suite's folder, or `None` (with a line on standard error) when it is not there.
+pub fn suite(name: &str) -> Option<PathBuf> {
+    let dir = root().join(name);
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    eprintln!("{name}: no test data at {}; set HOP3_TEST_DATA to the folder that holds them", dir.display());
+    None
+}

@@ -1,0 +1,65 @@
+//! The Core Rule Set's own regression tests, in process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hop3_tests::data;
+use hop3_tests::ftw::engine::{self, Setup};
+use hop3_tests::ftw::judge;
+use hop3_tests::ftw::request::Request;
+use hop3_tests::ftw::schema::{self, Test};
+use hop3_tests::report::Report;
+use hop3_waf::Ruleset;
+
+/// Cases whose expectation comes from how one server treats the request before its engine sees it.
+const SERVER_EFFECTS: &[(&str, &str)] = &[
+    ("920181-1", "the server drops a Content-Length beside chunked; the raw request rightly matches"),
+    ("920430-5", "the server refuses the protocol; the raw request rightly matches"),
+    ("920640-5", "the server refuses a body without length; the raw request rightly matches"),
+    ("921140-1", "the server refuses obsolete line folding; the raw request rightly matches"),
+];
+
+/// The share of judged cases that must pass.
+const REQUIRED: f64 = 0.90;
+
+#[test]
+fn regression_tests_of_the_core_rule_set() {
+    let Some(crs) = data::suite("crs") else { return };
+    let ruleset = compile(&crs, Setup::Regression);
+    let files = schema::load(&crs.join("tests/regression/tests")).unwrap_or_else(|error| panic!("{error}"));
+    let mut report = Report::new("crs-regression");
+    for (_, file) in &files {
+        for test in &file.tests {
+            run(&ruleset, &format!("{}-{}", file.rule_id, test.test_id), test, &mut report);
+        }
+    }
+    report.print();
+    assert!(report.judged() > 0, "no case was judged");
+    assert!(report.rate() >= REQUIRED, "{:.2} % passed", report.rate() * 100.0);
+}
+
+fn compile(crs: &Path, setup: Setup) -> Arc<Ruleset> {
+    let ruleset = engine::ruleset(crs, setup).unwrap_or_else(|error| panic!("{error}"));
+    assert!(ruleset.rule_count() > 500, "only {} rules are loaded", ruleset.rule_count());
+    Arc::new(ruleset)
+}
+
+fn run(ruleset: &Arc<Ruleset>, case: &str, test: &Test, report: &mut Report) {
+    if let Some((_, why)) = SERVER_EFFECTS.iter().find(|(id, _)| *id == case) {
+        return report.skip(case, *why);
+    }
+    if !test.stages.iter().any(|stage| stage.output.judged_by_log()) {
+        return report.skip(case, "only a status is expected; judged through the HTTP front end");
+    }
+    let mut complaints = Vec::new();
+    for stage in &test.stages {
+        match Request::build(&stage.input) {
+            Err(error) => complaints.push(error),
+            Ok(request) => {
+                let outcome = engine::run(ruleset, &request);
+                complaints.extend(judge::complaints(&stage.output.log, &outcome.logged));
+            }
+        }
+    }
+    if complaints.is_empty() { report.pass() } else { report.fail(case, complaints.join("; ")) }
+}
