@@ -1,0 +1,169 @@
+//! Every directive of ModSecurity v3 and Coraza, with its state.
+//!
+//! The parser dispatches on this table and the documentation is made from it,
+//! so that none is ever ignored in silence.
+
+/// What happens to a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has its documented meaning.
+    Implemented,
+    /// It is read and has no effect; the reason is reported as a warning.
+    Inert(&'static str),
+    /// The document is refused; the reason says what to use instead.
+    Refused(&'static str),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Specification {
+    /// Canonical spelling; look-up ignores case.
+    pub name: &'static str,
+    /// What happens to it.
+    pub state: State,
+    /// Number of arguments: at least, at most.
+    pub arguments: (usize, usize),
+}
+
+/// Finds a directive, ignoring case.
+pub fn find(name: &str) -> Option<&'static Specification> {
+    TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
+}
+
+const fn row(name: &'static str, least: usize, most: usize) -> Specification {
+    Specification { name, state: State::Implemented, arguments: (least, most) }
+}
+
+const fn inert(name: &'static str, why: &'static str) -> Specification {
+    Specification { name, state: State::Inert(why), arguments: (0, usize::MAX) }
+}
+
+const fn refused(name: &'static str, why: &'static str) -> Specification {
+    Specification { name, state: State::Refused(why), arguments: (0, usize::MAX) }
+}
+
+const MANY: usize = usize::MAX;
+const NO_HASH: &str = "signing of links in pages is not offered; let the application sign its own links";
+const NO_REMOTE: &str = "rules are never fetched while they load; download them, check them, and use `Include`, or `hop3 rules install`";
+const NO_STREAM: &str = "rewriting of bodies is not offered; use SecRequestBodyAccess, SecResponseBodyAccess and REQUEST_BODY, RESPONSE_BODY";
+const NO_CONNECTIONS: &str =
+    "connections are limited before the firewall; set limits and bans in the server's configuration";
+
+/// The table, in alphabetical order.
+pub const TABLE: &[Specification] = &[
+    row("Include", 1, 1),
+    row("IncludeOptional", 1, 1),
+    row("SecAction", 1, 1),
+    row("SecArgumentSeparator", 1, 1),
+    row("SecArgumentsLimit", 1, 1),
+    row("SecAuditEngine", 1, 1),
+    row("SecAuditLog", 1, 1),
+    row("SecAuditLog2", 1, 1),
+    row("SecAuditLogDirMode", 1, 1),
+    row("SecAuditLogFileMode", 1, 1),
+    row("SecAuditLogFormat", 1, 1),
+    row("SecAuditLogParts", 1, 1),
+    row("SecAuditLogPrefix", 1, 1),
+    row("SecAuditLogRelevantStatus", 1, 1),
+    row("SecAuditLogStorageDir", 1, 1),
+    row("SecAuditLogType", 1, 1),
+    inert("SecCacheTransformations", "transformed values are always shared between rules"),
+    refused("SecChrootDir", "the server has its own sandbox; remove the directive"),
+    row("SecCollectionTimeout", 1, 1),
+    row("SecComponentSignature", 1, 1),
+    refused("SecConnEngine", NO_CONNECTIONS),
+    refused("SecConnReadStateLimit", NO_CONNECTIONS),
+    refused("SecConnWriteStateLimit", NO_CONNECTIONS),
+    refused(
+        "SecContentInjection",
+        "bodies of responses are not changed; remove the directive, and `append` and `prepend`",
+    ),
+    inert("SecCookieFormat", "cookies are read as version 0 (RFC 6265), as browsers send them"),
+    inert("SecCookieV0Separator", "only `;` separates cookies (RFC 6265)"),
+    row("SecDataDir", 1, 1),
+    row("SecDataset", 2, 2),
+    row("SecDebugLog", 1, 1),
+    row("SecDebugLogLevel", 1, 1),
+    row("SecDefaultAction", 1, 1),
+    inert("SecDisableBackendCompression", "compressed responses are unpacked for inspection"),
+    row("SecGeoLookupDb", 1, 1),
+    refused(
+        "SecGsbLookupDb",
+        "the Safe Browsing list in that form is no longer published; use `@rbl` or `@pmFromFile`",
+    ),
+    refused(
+        "SecGuardianLog",
+        "httpd-guardian is not supported; use the access log and the bans of the server",
+    ),
+    refused("SecHashEngine", NO_HASH),
+    refused("SecHashKey", NO_HASH),
+    refused("SecHashMethodPm", NO_HASH),
+    refused("SecHashMethodRx", NO_HASH),
+    refused("SecHashParam", NO_HASH),
+    row("SecHttpBlKey", 1, 1),
+    row("SecIgnoreRuleCompilationErrors", 1, 1),
+    inert("SecInterceptOnError", "errors of the engine always fail closed"),
+    row("SecJsonArrayPrefix", 1, 1),
+    row("SecMarker", 1, 1),
+    row("SecParseXmlIntoArgs", 1, 1),
+    row("SecPcreMatchLimit", 1, 1),
+    row("SecPcreMatchLimitRecursion", 1, 1),
+    refused("SecReadStateLimit", NO_CONNECTIONS),
+    refused("SecRemoteRules", NO_REMOTE),
+    inert("SecRemoteRulesFailAction", "no rules are fetched while they load"),
+    row("SecRequestBodyAccess", 1, 1),
+    row("SecRequestBodyInMemoryLimit", 1, 1),
+    row("SecRequestBodyJsonDepthLimit", 1, 1),
+    row("SecRequestBodyLimit", 1, 1),
+    row("SecRequestBodyLimitAction", 1, 1),
+    row("SecRequestBodyNoFilesLimit", 1, 1),
+    row("SecRequestBodyProcessor", 1, 1),
+    row("SecResponseBodyAccess", 1, 1),
+    row("SecResponseBodyLimit", 1, 1),
+    row("SecResponseBodyLimitAction", 1, 1),
+    row("SecResponseBodyMimeType", 1, MANY),
+    row("SecResponseBodyMimeTypesClear", 0, 0),
+    row("SecRule", 2, 3),
+    row("SecRuleEngine", 1, 1),
+    refused("SecRuleInheritance", "every app has its own rules; say in the app's `[waf]` which ones"),
+    row("SecRulePerfTime", 1, 1),
+    row("SecRuleRemoveById", 1, MANY),
+    row("SecRuleRemoveByMsg", 1, MANY),
+    row("SecRuleRemoveByTag", 1, MANY),
+    refused("SecRuleScript", "scripts are not run; write the test as SecRule, with chains and `setvar`"),
+    row("SecRuleUpdateActionById", 2, 2),
+    row("SecRuleUpdateTargetById", 2, 3),
+    row("SecRuleUpdateTargetByMsg", 2, 3),
+    row("SecRuleUpdateTargetByTag", 2, 3),
+    row("SecRxMode", 1, 1),
+    inert("SecRxPreFilter", "every pattern has a filter that is proven to lose no match"),
+    row("SecSensorId", 1, 1),
+    row("SecServerSignature", 1, 1),
+    inert("SecStatusEngine", "nothing is reported to anyone"),
+    refused("SecStreamInBodyInspection", NO_STREAM),
+    refused("SecStreamOutBodyInspection", NO_STREAM),
+    row("SecTmpDir", 1, 1),
+    row("SecTmpSaveUploadedFiles", 1, 1),
+    inert("SecUnicodeCodePage", "the code page is the second argument of SecUnicodeMapFile"),
+    refused("SecUnicodeMap", "use `SecUnicodeMapFile FILE CODEPAGE`"),
+    row("SecUnicodeMapFile", 1, 2),
+    row("SecUploadDir", 1, 1),
+    row("SecUploadFileLimit", 1, 1),
+    row("SecUploadFileMode", 1, 1),
+    row("SecUploadKeepFiles", 1, 1),
+    row("SecWebAppId", 1, 1),
+    refused("SecWriteStateLimit", NO_CONNECTIONS),
+    row("SecXmlExternalEntity", 1, 1),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{TABLE, find};
+
+    #[test]
+    fn the_table_is_sorted_and_found() {
+        assert!(TABLE.is_sorted_by(|a, b| a.name.to_ascii_lowercase() < b.name.to_ascii_lowercase()));
+        assert_eq!(find("secruleengine").map(|row| row.name), Some("SecRuleEngine"));
+        assert_eq!(find("SecRuleEngines"), None);
+    }
+}
