@@ -1,0 +1,71 @@
+//! The `Cookie` request header: pairs between semicolons.
+//!
+//! Follows ModSecurity v3 with `SecCookieFormat 0`: only `;` separates,
+//! nothing is URL-decoded, quotes mean nothing. Which header lines to parse is
+//! the caller's business.
+
+use crate::Argument;
+use crate::white_space::{trim_end, trim_start};
+use memchr::memchr;
+
+/// Splits the value of one `Cookie` header.
+///
+/// White space goes in front of names and at the very end of the header, but
+/// stays around values. `foo` is a name with an empty value; a pair without a
+/// name (`=bar`, `;;`) is skipped.
+#[must_use]
+pub fn parse(header: &[u8]) -> Vec<Argument<'_>> {
+    let mut cookies = Vec::new();
+    let mut rest = trim_end(header);
+    while !rest.is_empty() {
+        let (pair, tail) = match memchr(b';', rest) {
+            Some(end) => (&rest[..end], &rest[end + 1..]),
+            None => (rest, &rest[rest.len()..]),
+        };
+        rest = tail;
+        let (name, value) = match memchr(b'=', pair) {
+            Some(equals) => (&pair[..equals], &pair[equals + 1..]),
+            None => (pair, &pair[pair.len()..]),
+        };
+        let name = trim_start(name);
+        if !name.is_empty() {
+            cookies.push(Argument::borrowed(name, value));
+        }
+    }
+    cookies
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    fn pairs(header: &str) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        parse(header.as_bytes()).iter().map(|c| (text(&c.name), text(&c.value))).collect()
+    }
+
+    #[test]
+    fn splits_as_modsecurity_does() {
+        let cases: &[(&str, &[(&str, &str)])] = &[
+            ("", &[]),
+            ("a=b", &[("a", "b")]),
+            ("USER_TOKEN=Yes; a=z; t=b", &[("USER_TOKEN", "Yes"), ("a", "z"), ("t", "b")]),
+            ("a=1;a=2", &[("a", "1"), ("a", "2")]),
+            ("foo", &[("foo", "")]),
+            ("foo;bar=", &[("foo", ""), ("bar", "")]),
+            ("=bar", &[]),
+            ("   =bar; x=y", &[("x", "y")]),
+            (";;foo=bar;;", &[("foo", "bar")]),
+            ("foo= bar; = ; = = ; baz=v=in here", &[("foo", " bar"), ("baz", "v=in here")]),
+            ("aaa=bbb;abc=def  ", &[("aaa", "bbb"), ("abc", "def")]),
+            ("a=b ; c=d", &[("a", "b "), ("c", "d")]),
+            ("a=%41+b, c=\"x;y\"", &[("a", "%41+b, c=\"x"), ("y\"", "")]),
+            ("\x0b\tname=1", &[("name", "1")]),
+            (" \t", &[]),
+        ];
+        for (header, expected) in cases {
+            let expected: Vec<_> = expected.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+            assert_eq!(pairs(header), expected, "{header:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The walk over the markup, event by event.
+
+use super::attribute::{collect, is_name};
+use super::reference::resolve;
+use super::{Reason, Xml};
+use crate::Limits;
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use std::borrow::Cow;
+
+/// Reads `source` into `xml`, which may already carry an error.
+pub(super) fn walk<'a>(source: &'a str, limits: &Limits, xml: &mut Xml<'a>) {
+    let mut reader = Reader::from_str(source);
+    let config = reader.config_mut();
+    config.check_comments = true;
+    config.check_end_names = true;
+    let mut walker = Walker { source, limits, xml, depth: 0, seen_root: false };
+    loop {
+        let start = position(reader.buffer_position());
+        let going_on = match reader.read_event() {
+            Ok(Event::Eof) => break,
+            Ok(event) => walker.event(event, start, position(reader.buffer_position())),
+            Err(error) => {
+                let offset = position(reader.error_position());
+                walker.xml.note(Reason::Syntax(error.to_string()), offset);
+                walker.keep_rest(start);
+                false
+            }
+        };
+        if !going_on {
+            return;
+        }
+    }
+    if walker.depth > 0 {
+        walker.xml.note(Reason::Unclosed(walker.depth), source.len());
+    } else if !walker.seen_root {
+        walker.xml.note(Reason::NoElement, source.len());
+    }
+}
+
+fn position(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+struct Walker<'a, 'x, 'l> {
+    source: &'a str,
+    limits: &'l Limits,
+    xml: &'x mut Xml<'a>,
+    depth: usize,
+    seen_root: bool,
+}
+
+impl<'a> Walker<'a, '_, '_> {
+    /// Takes the event that lies from `start` to `end`; false when the walk is
+    /// to stop.
+    fn event(&mut self, event: Event<'a>, start: usize, end: usize) -> bool {
+        match event {
+            Event::Start(_) => {
+                self.depth += 1;
+                if self.depth > self.limits.depth {
+                    self.xml.note(Reason::Depth(self.limits.depth), start);
+                    return false;
+                }
+                return self.tag(start, end, ">", self.depth == 1);
+            }
+            Event::Empty(_) => return self.tag(start, end, "/>", self.depth == 0),
+            Event::End(_) => self.depth = self.depth.saturating_sub(1),
+            Event::Text(text) => self.text(text.into_inner(), start),
+            Event::CData(text) => self.cdata(text.into_inner(), start),
+            Event::GeneralRef(reference) => self.reference(&reference, start),
+            Event::Decl(_) if start > 0 => self.xml.note(Reason::LateDeclaration, start),
+            Event::DocType(_) => {
+                if self.seen_root || self.xml.doctype {
+                    self.xml.note(Reason::LateDoctype, start);
+                }
+                self.xml.doctype = true;
+            }
+            Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::Eof => {}
+        }
+        true
+    }
+
+    /// Takes a start tag or an empty one.
+    fn tag(&mut self, start: usize, end: usize, tail: &str, is_root: bool) -> bool {
+        if is_root && std::mem::replace(&mut self.seen_root, true) {
+            self.xml.note(Reason::OutsideRoot, start);
+        }
+        let tag = self.source.get(start..end).unwrap_or_default();
+        let inside = tag.strip_prefix('<').and_then(|tag| tag.strip_suffix(tail)).unwrap_or(tag);
+        let name_end = inside.find(|c: char| c.is_ascii_whitespace()).unwrap_or(inside.len());
+        let (name, attributes) = inside.split_at(name_end);
+        if !is_name(name) {
+            self.xml.note(Reason::ElementName, start);
+        }
+        collect(attributes, start, self.limits, self.xml)
+    }
+
+    fn text(&mut self, text: Cow<'a, str>, start: usize) {
+        if self.depth == 0 {
+            let is_blank = text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
+            if is_blank {
+                return;
+            }
+            self.xml.note(Reason::OutsideRoot, start);
+        }
+        self.append(text);
+    }
+
+    fn cdata(&mut self, text: Cow<'a, str>, start: usize) {
+        if self.depth == 0 {
+            self.xml.note(Reason::OutsideRoot, start);
+        }
+        self.append(text);
+    }
+
+    fn reference(&mut self, inside: &str, start: usize) {
+        if self.depth == 0 {
+            self.xml.note(Reason::OutsideRoot, start);
+        }
+        if let Err(reason) = resolve(inside, self.xml.text.to_mut()) {
+            self.xml.note(reason, start);
+        }
+    }
+
+    /// Adds to the text, line ends normalised (XML 1.0, section 2.11). A single
+    /// piece stays borrowed.
+    fn append(&mut self, piece: Cow<'a, str>) {
+        if memchr::memchr(b'\r', piece.as_bytes()).is_some() {
+            let text = self.xml.text.to_mut();
+            let mut lines = piece.split('\r');
+            text.extend_from_slice(lines.next().unwrap_or_default().as_bytes());
+            for line in lines {
+                text.push(b'\n');
+                text.extend_from_slice(line.strip_prefix('\n').unwrap_or(line).as_bytes());
+            }
+            return;
+        }
+        match piece {
+            Cow::Borrowed(piece) if self.xml.text.is_empty() => {
+                self.xml.text = Cow::Borrowed(piece.as_bytes())
+            }
+            piece => self.xml.text.to_mut().extend_from_slice(piece.as_bytes()),
+        }
+    }
+
+    /// What a malformed document goes on with is kept as text: the error is
+    /// reported, and rules can still look at it.
+    fn keep_rest(&mut self, start: usize) {
+        if let Some(rest) = self.source.get(start..) {
+            self.append(Cow::Borrowed(rest));
+        }
+    }
+}
