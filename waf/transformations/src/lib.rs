@@ -1,2 +1,40 @@
 //! SecLang transformations: bytes in, bytes out, never an error.
+//!
+//! This crate owns what `t:NAME` means: the names ([`Transformation::from_name`]),
+//! the meaning of each ([`Transformation::apply`]), the bytes without which it
+//! changes nothing ([`Transformation::triggers`]) and the best-fit table of
+//! `SecUnicodeMapFile` ([`UnicodeMap`]). It leaves to the engine the order of
+//! transformations, `t:none`, `multiMatch` and every cache.
+//!
+//! The meaning is ModSecurity v3's (Reference Manual, "Transformation
+//! functions"); each module says where v2 or Coraza differ. Every
+//! transformation takes time linear in its input.
 #![forbid(unsafe_code)]
+
+mod base64;
+mod byte_set;
+mod command_line;
+mod comments;
+mod css;
+mod escape_sequence;
+mod hash;
+mod hex;
+mod html_entity;
+mod js;
+mod length;
+mod letter_case;
+mod nulls;
+mod parity;
+mod path;
+mod php_argument_name;
+mod scan;
+mod transformation;
+mod unicode_map;
+mod url_decode;
+mod url_encode;
+mod utf8;
+mod white_space;
+
+pub use byte_set::ByteSet;
+pub use transformation::{Context, Transformation};
+pub use unicode_map::{UnicodeMap, UnicodeMapError};

@@ -1,0 +1,117 @@
+//! A set of byte values in 256 bits: which bytes a value holds, which bytes a
+//! transformation needs. What the sets are for is the engine's business.
+
+/// A set of byte values, one bit each: byte `b` is bit `b % 64` of word `b / 64`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    /// The set without a member.
+    pub const EMPTY: Self = Self([0; 4]);
+
+    /// The set of all 256 byte values.
+    pub const ALL: Self = Self([u64::MAX; 4]);
+
+    /// The set of the bytes that occur in `bytes`.
+    #[must_use]
+    pub const fn of(bytes: &[u8]) -> Self {
+        let mut words = [0; 4];
+        let mut at = 0;
+        while at < bytes.len() {
+            words[(bytes[at] >> 6) as usize] |= 1 << (bytes[at] & 63);
+            at += 1;
+        }
+        Self(words)
+    }
+
+    /// The set of the bytes from `first` to `last`, both included.
+    #[must_use]
+    pub const fn range(first: u8, last: u8) -> Self {
+        let mut set = Self::EMPTY;
+        let mut byte = first as u16;
+        while byte <= last as u16 {
+            set = set.with(byte as u8);
+            byte += 1;
+        }
+        set
+    }
+
+    /// This set and `byte`.
+    #[must_use]
+    pub const fn with(self, byte: u8) -> Self {
+        let mut words = self.0;
+        words[(byte >> 6) as usize] |= 1 << (byte & 63);
+        Self(words)
+    }
+
+    /// The bytes of either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
+    }
+
+    /// The bytes that are not in this set.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        let a = self.0;
+        Self([!a[0], !a[1], !a[2], !a[3]])
+    }
+
+    /// Whether `byte` is a member.
+    #[must_use]
+    pub const fn contains(self, byte: u8) -> bool {
+        self.0[(byte >> 6) as usize] >> (byte & 63) & 1 == 1
+    }
+
+    /// Whether the two sets have a member in common.
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        let (a, b) = (self.0, other.0);
+        (a[0] & b[0]) | (a[1] & b[1]) | (a[2] & b[2]) | (a[3] & b[3]) != 0
+    }
+
+    /// Whether there is no member.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        !self.intersects(Self::ALL)
+    }
+
+    /// The four words, for those who keep sets in an arena of their own.
+    #[must_use]
+    pub const fn words(self) -> [u64; 4] {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ByteSet;
+
+    #[test]
+    fn holds_exactly_the_bytes_it_was_made_of() {
+        let set = ByteSet::of(b"\x00%z\x80\xff");
+        for byte in 0..=u8::MAX {
+            assert_eq!(set.contains(byte), b"\x00%z\x80\xff".contains(&byte), "{byte:#x}");
+            assert_eq!(set.complement().contains(byte), !set.contains(byte));
+            assert!(ByteSet::ALL.contains(byte));
+        }
+    }
+
+    #[test]
+    fn ranges_include_both_ends() {
+        assert_eq!(ByteSet::range(0, 255), ByteSet::ALL);
+        assert_eq!(ByteSet::range(b'a', b'c'), ByteSet::of(b"abc"));
+        assert_eq!(ByteSet::range(255, 255), ByteSet::of(b"\xff"));
+        assert_eq!(ByteSet::range(2, 1), ByteSet::EMPTY);
+    }
+
+    #[test]
+    fn intersection_needs_a_common_member() {
+        assert!(ByteSet::of(b"ab").intersects(ByteSet::of(b"bc")));
+        assert!(!ByteSet::of(b"ab").intersects(ByteSet::of(b"cd")));
+        assert!(!ByteSet::of(b"").intersects(ByteSet::ALL));
+        assert!(ByteSet::EMPTY.is_empty() && !ByteSet::EMPTY.with(200).is_empty());
+        assert_eq!(ByteSet::of(b"ab").union(ByteSet::of(b"\xf0")), ByteSet::of(b"ab\xf0"));
+    }
+}

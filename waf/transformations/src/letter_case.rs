@@ -1,0 +1,35 @@
+//! `lowercase` and `uppercase`, of ASCII letters only.
+
+use crate::scan;
+
+/// `lowercase`. Coraza folds all of Unicode.
+pub(crate) fn lower(input: &[u8], output: &mut Vec<u8>) -> bool {
+    if !scan::any(input, |byte| byte.is_ascii_uppercase()) {
+        return false;
+    }
+    output.extend_from_slice(input);
+    output.make_ascii_lowercase();
+    true
+}
+
+/// `uppercase`. Coraza folds all of Unicode.
+pub(crate) fn upper(input: &[u8], output: &mut Vec<u8>) -> bool {
+    if !scan::any(input, |byte| byte.is_ascii_lowercase()) {
+        return false;
+    }
+    output.extend_from_slice(input);
+    output.make_ascii_uppercase();
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Transformation::{Lowercase, Uppercase};
+    use crate::transformation::tests::check;
+
+    #[test]
+    fn folds_ascii_only() {
+        check(Lowercase, &[("", ""), ("aé@[`{", "aé@[`{"), ("AZÉ@[", "azÉ@[")]);
+        check(Uppercase, &[("", ""), ("Aé@[`{", "Aé@[`{"), ("azé`{", "AZé`{")]);
+    }
+}

@@ -1,0 +1,122 @@
+//! `utf8toUnicode`: UTF-8 (RFC 3629) becomes `%uHHHH`.
+
+use crate::{ByteSet, hex, scan};
+
+/// What is not copied as it is: NUL and the bytes that begin a sequence.
+pub(crate) const REWRITTEN: ByteSet = ByteSet::range(0xc0, 0xf7).with(0);
+
+/// Writes each sequence of two to four bytes as `%u` and at least four
+/// lower-case digits, so that `urlDecodeUni` can map it.
+///
+/// Exactly v2 and v3 in the odd cases too: the first byte of a sequence that
+/// lacks its continuation is dropped; bytes that begin no sequence are copied;
+/// behind an overlong form or a surrogate its first byte is copied; 0xF5 to
+/// 0xF7 are copied and their sequence is written as well; a NUL is dropped
+/// unless it is the last byte. Coraza replaces what is invalid by U+FFFD.
+pub(crate) fn to_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
+    if !scan::any(input, |byte| matches!(byte, 0 | 0xc0..=0xf7)) {
+        return false;
+    }
+    output.reserve(input.len() * 2);
+    let mut rest = input;
+    while let Some((&first, after)) = rest.split_first() {
+        match first {
+            0 if !after.is_empty() => {}
+            0xc0..=0xf7 => {
+                if first >= 0xf5 {
+                    output.push(first);
+                }
+                if let Some((code, taken)) = sequence(first, after) {
+                    write_code(code, output);
+                    if (0xd800..=0xdfff).contains(&code) {
+                        output.push(first);
+                    }
+                    if is_overlong(code, taken) {
+                        output.push(first);
+                    }
+                    rest = &after[taken..];
+                    continue;
+                }
+            }
+            byte => output.push(byte),
+        }
+        rest = after;
+    }
+    true
+}
+
+/// The number in a sequence that begins with `first`, and how many bytes of
+/// `after` belong to it; nothing when a continuation is missing.
+fn sequence(first: u8, after: &[u8]) -> Option<(u32, usize)> {
+    let (count, bits) = match first {
+        0xc0..=0xdf => (1, first & 0x1f),
+        0xe0..=0xef => (2, first & 0x0f),
+        _ => (3, first & 0x07),
+    };
+    let continuation = after.get(..count)?;
+    continuation
+        .iter()
+        .try_fold(u32::from(bits), |code, &byte| {
+            (byte & 0xc0 == 0x80).then(|| code << 6 | u32::from(byte & 0x3f))
+        })
+        .map(|code| (code, count))
+}
+
+/// Whether fewer than `continuation` bytes after the first would have done.
+fn is_overlong(code: u32, continuation: usize) -> bool {
+    match continuation {
+        1 => code < 0x80,
+        2 => code < 0x800,
+        _ => code < 0x1_0000,
+    }
+}
+
+/// Writes `%u` and the number in four digits, or more if it needs more.
+fn write_code(code: u32, output: &mut Vec<u8>) {
+    output.extend_from_slice(b"%u");
+    let digits = (32 - code.leading_zeros()).div_ceil(4).max(4);
+    for place in (0..digits).rev() {
+        output.push(hex::DIGITS[(code >> (4 * place) & 15) as usize]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Transformation::Utf8ToUnicode;
+    use crate::transformation::tests::{check, check_bytes};
+
+    #[test]
+    fn writes_code_points() {
+        check(
+            Utf8ToUnicode,
+            &[
+                ("", ""),
+                ("plain", "plain"),
+                ("\u{80}é\u{7ff}", "%u0080%u00e9%u07ff"),
+                ("\u{800}€\u{ffff}", "%u0800%u20ac%uffff"),
+                ("a😀\u{10ffff}b", "a%u1f600%u10ffffb"),
+            ],
+        );
+    }
+
+    #[test]
+    fn odd_bytes_are_treated_as_in_modsecurity() {
+        check_bytes(
+            Utf8ToUnicode,
+            &[
+                (b"a\xc3", b"a"),
+                (b"\xe2\x82a", b"\x82a"),
+                (b"\xf0\x9f\x98", b"\x9f\x98"),
+                (b"\x80\xbf\xf8\xff", b"\x80\xbf\xf8\xff"),
+                (b"\xc0\xaf", b"%u002f\xc0"),
+                (b"\xe0\x80\xaf", b"%u002f\xe0"),
+                (b"\xf0\x80\x80\xaf", b"%u002f\xf0"),
+                (b"\xed\xa0\x80", b"%ud800\xed"),
+                (b"\xf0\x8d\xa0\x80", b"%ud800\xf0\xf0"),
+                (b"\xf5\x80\x80\x80", b"\xf5%u140000"),
+                (b"\xf5a", b"\xf5a"),
+                (b"a\0b\0", b"ab\0"),
+            ],
+        );
+    }
+}
