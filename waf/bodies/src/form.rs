@@ -62,24 +62,27 @@ fn decode<'a>(text: &'a [u8], invalid: &mut bool) -> Cow<'a, [u8]> {
     let mut decoded = Vec::with_capacity(text.len());
     decoded.extend_from_slice(&text[..first]);
     let mut rest = &text[first..];
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        match *byte {
-            b'+' => decoded.push(b' '),
-            b'%' => match escape(tail) {
-                Some(value) => {
-                    decoded.push(value);
-                    rest = &tail[2..];
-                }
-                None => {
-                    *invalid = true;
-                    decoded.push(b'%');
-                }
-            },
-            other => decoded.push(other),
+    while let Some(percent) = memchr(b'%', rest) {
+        push_spaced(&rest[..percent], &mut decoded);
+        rest = &rest[percent + 1..];
+        match escape(rest) {
+            Some(value) => {
+                decoded.push(value);
+                rest = &rest[2..];
+            }
+            None => {
+                *invalid = true;
+                decoded.push(b'%');
+            }
         }
     }
+    push_spaced(rest, &mut decoded);
     Cow::Owned(decoded)
+}
+
+/// Appends `text` with `+` turned into a space; simple enough to be vectorised.
+fn push_spaced(text: &[u8], out: &mut Vec<u8>) {
+    out.extend(text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }));
 }
 
 /// The byte that two leading hexadecimal digits stand for.

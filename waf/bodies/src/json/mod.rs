@@ -61,7 +61,7 @@ enum Value {
 
 impl Json<'_> {
     /// The leaves as arguments that borrow from `self`.
-    pub fn arguments(&self) -> impl Iterator<Item = Argument<'_>> {
+    pub fn arguments(&self) -> impl ExactSizeIterator<Item = Argument<'_>> {
         let mut name_start = 0;
         self.leaves.iter().map(move |leaf| {
             let name = &self.names[name_start..leaf.name_end];

@@ -8,6 +8,8 @@ use super::{Error, Json, Leaf, Naming, Options, Reason, Value};
 /// Reads `json.body` and fills in the rest of `json`.
 pub(super) fn run(json: &mut Json<'_>, options: &Options) {
     let text = json.body;
+    json.names.reserve(options.limits.name_bytes.min(text.len() / 2));
+    json.leaves.reserve(options.limits.arguments.min(text.len() / 64));
     let path = Path::new(options.naming);
     let mut parser = Parser { text, at: 0, path, stack: Vec::new(), json, options };
     if let Err(error) = parser.document() {

@@ -19,6 +19,7 @@ const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// Scans the literal whose first byte after the opening quote is at `start`.
+#[inline]
 pub(super) fn scan(text: &[u8], start: usize) -> Literal {
     let mut literal = Literal { end: text.len(), closed: false, escaped: false, fault: None };
     let mut non_ascii = false;
@@ -53,6 +54,7 @@ pub(super) fn scan(text: &[u8], start: usize) -> Literal {
 
 /// Offset of the first quote, backslash or control character. Notes in
 /// `non_ascii` whether a byte above 127 may have come before it.
+#[inline]
 fn next_special(text: &[u8], non_ascii: &mut bool) -> Option<usize> {
     let mut at = 0;
     for chunk in text.chunks_exact(8) {

@@ -20,6 +20,9 @@ pub(super) fn is_name(name: &str) -> bool {
 /// Adds the values in `text`, what follows the element's name in its tag, to
 /// `xml`. `false` when there are more than the limit allows.
 pub(super) fn collect<'a>(text: &'a str, offset: usize, limits: &Limits, xml: &mut Xml<'a>) -> bool {
+    if text.is_empty() {
+        return true;
+    }
     let mut names = Names::default();
     let mut rest = text;
     loop {
@@ -86,20 +89,22 @@ fn normalise(value: &str) -> (Cow<'_, [u8]>, Option<Reason>) {
 /// The attribute names of one tag.
 #[derive(Default)]
 struct Names<'a> {
-    few: Vec<&'a str>,
-    many: HashSet<&'a str>,
+    few: [&'a str; FEW],
+    used: usize,
+    many: Option<HashSet<&'a str>>,
 }
 
 impl<'a> Names<'a> {
     /// False when `name` is there already.
     fn insert(&mut self, name: &'a str) -> bool {
-        if self.few.contains(&name) {
+        if self.few[..self.used].contains(&name) {
             return false;
         }
-        if self.few.len() < FEW {
-            self.few.push(name);
+        if self.used < FEW {
+            self.few[self.used] = name;
+            self.used += 1;
             return true;
         }
-        self.many.insert(name)
+        self.many.get_or_insert_default().insert(name)
     }
 }

@@ -26,8 +26,10 @@ pub struct Xml<'a> {
     /// resolved and line ends normalised to LF. Comments and processing
     /// instructions are no text.
     pub text: Cow<'a, [u8]>,
-    /// There is a document type declaration.
-    pub doctype: bool,
+    /// The document type declaration, without `<!DOCTYPE` and `>`. An external
+    /// subset that it names is never loaded; whether to let it pass is for the
+    /// caller to decide.
+    pub doctype: Option<Cow<'a, [u8]>>,
     /// The first thing that was wrong. What came before it is there; after
     /// errors that leave the structure clear parsing goes on.
     pub error: Option<Error>,
@@ -35,11 +37,13 @@ pub struct Xml<'a> {
 
 impl Xml<'_> {
     fn into_owned<'b>(self) -> Xml<'b> {
-        let own = |text: Cow<'_, [u8]>| Cow::Owned(text.into_owned());
+        fn own<'b>(text: Cow<'_, [u8]>) -> Cow<'b, [u8]> {
+            Cow::Owned(text.into_owned())
+        }
         Xml {
             attributes: self.attributes.into_iter().map(own).collect(),
             text: own(self.text),
-            doctype: self.doctype,
+            doctype: self.doctype.map(own),
             error: self.error,
         }
     }
@@ -55,8 +59,8 @@ impl Xml<'_> {
 pub struct Error {
     /// What was wrong.
     pub reason: Reason,
-    /// Where, in bytes from the start of the body, or from the start of its
-    /// UTF-8 form when the body has another encoding.
+    /// Where, in bytes from the start of the body's UTF-8 form, a byte order
+    /// mark not counted.
     pub offset: usize,
 }
 
@@ -82,6 +86,10 @@ pub enum Reason {
     /// second one.
     #[error("document type declaration out of place")]
     LateDoctype,
+    /// The internal subset declares attributes or uses parameter entities, so
+    /// that the application may see attributes that are not in the document.
+    #[error("attribute and parameter entity declarations are not applied")]
+    Declarations,
     /// An element's name is empty or has characters that no name may have.
     #[error("malformed element name")]
     ElementName,

@@ -27,7 +27,7 @@ fn yields_text_and_attributes() {
         ("<s:E xmlns:s='urn:x' xmlns='urn:y' s:style='z'><s:B/></s:E>", "", &["z"]),
         ("\u{FEFF}<a>é</a>", "é", &[]),
         ("<!DOCTYPE a SYSTEM \"http://evil/x.dtd\"><a>t</a>", "t", &[]),
-        ("<!DOCTYPE a [<!ENTITY e \"]>\"><!-- > ]> --><!ATTLIST a b CDATA 'x>'>]><a>t</a>", "t", &[]),
+        ("<!DOCTYPE a [<!ENTITY e \"]>\"><!-- > ]> --><!NOTATION n SYSTEM 'x>'>]><a>t</a>", "t", &[]),
         ("<a title='x > y'>t</a>", "t", &["x > y"]),
         ("", "", &[]),
     ];
@@ -50,6 +50,9 @@ fn reports_errors_and_keeps_what_was_read() {
         (b"<a>1<b>2", "12", &[], Unclosed(2)),
         (b" <?xml version='1.0'?><a/>", "", &[], LateDeclaration),
         (b"<a><!DOCTYPE a></a>", "", &[], LateDoctype),
+        (b"<!DOCTYPE a><!DOCTYPE a><a/>", "", &[], LateDoctype),
+        (b"<!DOCTYPE a [<!ATTLIST a b CDATA 'hidden'>]><a>t</a>", "t", &[], Declarations),
+        (b"<!DOCTYPE a [<!ENTITY % p SYSTEM 'http://evil/'>%p;]><a>t</a>", "t", &[], Declarations),
         (b"<a>&js;</a>", "&js;", &[], Entity),
         (b"<a b='&js;'/>", "", &["&js;"], Entity),
         (b"<a>&#0;&#xD800;x</a>", "&#0;&#xD800;x", &[], Reference),
@@ -107,7 +110,7 @@ fn one_byte_encodings_are_read_as_latin_1() {
 fn entities_are_never_expanded() {
     let laughs = b"<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;\">]><l>&c;</l>";
     let xml = parse(laughs, &Limits::default());
-    assert!(xml.doctype);
+    assert!(xml.doctype.is_some_and(|doctype| doctype.starts_with(b"l [<!ENTITY a")));
     assert_eq!(&*xml.text, b"&c;");
     assert_eq!(xml.error.map(|e| e.reason), Some(Reason::Entity));
 }

@@ -69,15 +69,27 @@ impl<'a> Walker<'a, '_, '_> {
             Event::CData(text) => self.cdata(text.into_inner(), start),
             Event::GeneralRef(reference) => self.reference(&reference, start),
             Event::Decl(_) if start > 0 => self.xml.note(Reason::LateDeclaration, start),
-            Event::DocType(_) => {
-                if self.seen_root || self.xml.doctype {
-                    self.xml.note(Reason::LateDoctype, start);
-                }
-                self.xml.doctype = true;
-            }
+            Event::DocType(declaration) => self.doctype(declaration.into_inner(), start),
             Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::Eof => {}
         }
         true
+    }
+
+    fn doctype(&mut self, declaration: Cow<'a, str>, start: usize) {
+        if self.seen_root || self.xml.doctype.is_some() {
+            self.xml.note(Reason::LateDoctype, start);
+        }
+        let text = declaration.as_bytes();
+        if let Some(subset) = memchr::memchr(b'[', text)
+            && (memchr::memmem::find(&text[subset..], b"<!ATTLIST").is_some()
+                || memchr::memchr(b'%', &text[subset..]).is_some())
+        {
+            self.xml.note(Reason::Declarations, start);
+        }
+        self.xml.doctype = Some(match declaration {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        });
     }
 
     /// Takes a start tag or an empty one.
