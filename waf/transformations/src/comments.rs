@@ -11,6 +11,10 @@ pub(crate) const MARKS: ByteSet = ByteSet::of(b"*-#");
 /// `replaceComments`: each `/* … */` becomes one space; one that does not end
 /// becomes a space and takes the rest with it. A `*/` alone stays.
 pub(crate) fn replace(input: &[u8], output: &mut Vec<u8>) -> bool {
+    // A searcher for two bytes costs more to build than most values to scan.
+    if memchr(b'*', input).is_none() {
+        return false;
+    }
     let Some(mut start) = memmem::find(input, b"/*") else { return false };
     output.reserve(input.len());
     let mut rest = input;

@@ -1,6 +1,6 @@
 //! `phpArgsNames`: the name under which PHP files an argument.
 
-use crate::{ByteSet, scan};
+use crate::ByteSet;
 
 /// The bytes that PHP rewrites, or that begin an index.
 pub(crate) const SPECIAL: ByteSet = ByteSet::of(b" .[");
@@ -12,7 +12,7 @@ pub(crate) const SPECIAL: ByteSet = ByteSet::of(b" .[");
 ///
 /// Only newer ModSecurity has it. Source: PHP 7's `php_register_variable_ex`.
 pub(crate) fn normalize(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !scan::any(input, |byte| matches!(byte, b' ' | b'.' | b'[')) {
+    if memchr::memchr3(b' ', b'.', b'[', input).is_none() {
         return false;
     }
     let spaces = input.iter().take_while(|&&byte| byte == b' ').count();

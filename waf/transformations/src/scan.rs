@@ -1,14 +1,15 @@
 //! The cheap question asked before every rewrite: does any byte need it?
 
 /// The bytes tested without a branch between them, so that the compiler can
-/// use vector instructions; one early exit per run is enough.
+/// use vector instructions (it does for sums of bytes, not for sums of
+/// `bool`s); one early exit per run is enough.
 const RUN: usize = 32;
 
 /// Whether `test` holds for any byte of `input`.
 #[inline(always)]
 pub(crate) fn any(input: &[u8], test: impl Fn(u8) -> bool) -> bool {
     let mut runs = input.chunks_exact(RUN);
-    runs.by_ref().any(|run| run.iter().fold(false, |hit, &byte| hit | test(byte)))
+    runs.by_ref().any(|run| run.iter().fold(0, |hits, &byte| hits | u8::from(test(byte))) != 0)
         || runs.remainder().iter().any(|&byte| test(byte))
 }
 
@@ -21,7 +22,7 @@ pub(crate) fn any_pair(input: &[u8], test: impl Fn(u8, u8) -> bool) -> bool {
         match (left.next(), right.next()) {
             (Some(firsts), Some(seconds)) => {
                 let pairs = firsts.iter().zip(seconds);
-                if pairs.fold(false, |hit, (&first, &second)| hit | test(first, second)) {
+                if pairs.fold(0, |hits, (&first, &second)| hits | u8::from(test(first, second))) != 0 {
                     return true;
                 }
             }

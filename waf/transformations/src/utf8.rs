@@ -14,7 +14,7 @@ pub(crate) const REWRITTEN: ByteSet = ByteSet::range(0xc0, 0xf7).with(0);
 /// 0xF7 are copied and their sequence is written as well; a NUL is dropped
 /// unless it is the last byte. Coraza replaces what is invalid by U+FFFD.
 pub(crate) fn to_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !scan::any(input, |byte| matches!(byte, 0 | 0xc0..=0xf7)) {
+    if !scan::any(input, is_rewritten) {
         return false;
     }
     output.reserve(input.len() * 2);
@@ -38,11 +38,22 @@ pub(crate) fn to_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
                     continue;
                 }
             }
-            byte => output.push(byte),
+            _ => {
+                // The last NUL or a byte that begins no sequence, and the run behind it.
+                let plain = after.iter().take_while(|&&byte| !is_rewritten(byte)).count();
+                output.extend_from_slice(&rest[..=plain]);
+                rest = &after[plain..];
+                continue;
+            }
         }
         rest = after;
     }
     true
+}
+
+/// Whether [`REWRITTEN`] has `byte`; without a table, for vector instructions.
+const fn is_rewritten(byte: u8) -> bool {
+    (byte == 0) | (byte.wrapping_sub(0xc0) < 0x38)
 }
 
 /// The number in a sequence that begins with `first`, and how many bytes of
@@ -97,6 +108,11 @@ mod tests {
                 ("a😀\u{10ffff}b", "a%u1f600%u10ffffb"),
             ],
         );
+    }
+
+    #[test]
+    fn both_spellings_of_the_rewritten_bytes_agree() {
+        assert!((0..=255).all(|byte| super::is_rewritten(byte) == super::REWRITTEN.contains(byte)));
     }
 
     #[test]
