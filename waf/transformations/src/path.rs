@@ -21,7 +21,7 @@ pub(crate) fn normalize(input: &[u8], output: &mut Vec<u8>) -> bool {
 
 /// `normalizePathWin`: the same, after each `\` became `/`.
 ///
-/// v2 and v3 overlook the last of three and more backslashes in a row and
+/// v2 and v3 overlook a backslash that ends a run of three or more slashes and
 /// leave it in the path, which would be a way around a rule; this does what
 /// the manual says.
 pub(crate) fn normalize_windows(input: &[u8], output: &mut Vec<u8>) -> bool {
