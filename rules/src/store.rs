@@ -278,7 +278,7 @@ fn parse<'l>(
     let mut parser = Parser::new(loader);
     let (name, text) = base::ENGINE;
     parser.text(name, text);
-    parser.text("hop3/setup.conf", &setup::directives(selection));
+    parser.text("hop3/setup.conf", setup::directives(selection));
     for snippet in &selection.before {
         parser.text(&snippet.name, &snippet.text);
     }
