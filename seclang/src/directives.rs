@@ -30,6 +30,20 @@ pub fn find(name: &str) -> Option<&'static Specification> {
     TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
 }
 
+/// The table as Markdown, for the documentation.
+pub fn reference() -> String {
+    let mut out = String::from("| directive | state | why, and what to use instead |\n|---|---|---|\n");
+    for row in TABLE {
+        let (state, why) = match row.state {
+            State::Implemented => ("implemented", ""),
+            State::Inert(why) => ("no effect, with a warning", why),
+            State::Refused(why) => ("refused", why),
+        };
+        out.push_str(&format!("| `{}` | {state} | {why} |\n", row.name));
+    }
+    out
+}
+
 const fn row(name: &'static str, least: usize, most: usize) -> Specification {
     Specification { name, state: State::Implemented, arguments: (least, most) }
 }
@@ -158,12 +172,41 @@ pub const TABLE: &[Specification] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{TABLE, find};
+    use super::{State, TABLE, find, reference};
+    use crate::loader::MemoryLoader;
+    use crate::parse_str;
 
     #[test]
     fn the_table_is_sorted_and_found() {
         assert!(TABLE.is_sorted_by(|a, b| a.name.to_ascii_lowercase() < b.name.to_ascii_lowercase()));
         assert_eq!(find("secruleengine").map(|row| row.name), Some("SecRuleEngine"));
         assert_eq!(find("SecRuleEngines"), None);
+    }
+
+    #[test]
+    fn the_parser_does_what_the_table_says() {
+        for row in TABLE {
+            let text = format!("{} {}", row.name, "x ".repeat(row.arguments.0));
+            let result = parse_str("table.conf", &text, &MemoryLoader::new());
+            let said = result.as_ref().map_or_else(
+                |errors| errors.to_string(),
+                |document| {
+                    document.warnings.iter().map(|warning| warning.render(&document.sources)).collect()
+                },
+            );
+            match row.state {
+                State::Implemented => {
+                    assert!(!said.contains("has no reader") && !said.contains("not supported"), "{said}")
+                }
+                State::Inert(why) => {
+                    assert!(result.is_ok() && said.contains("has no effect") && said.contains(why), "{said}")
+                }
+                State::Refused(why) => assert!(
+                    result.is_err() && said.contains("is not supported") && said.contains(why),
+                    "{said}"
+                ),
+            }
+        }
+        assert_eq!(reference().lines().count(), TABLE.len() + 2);
     }
 }

@@ -15,18 +15,18 @@ pub(crate) fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
         Severity::Warning => "warning",
     };
     let mut out = match diagnostic.span {
-        Some(span) => format!("{kind}: {}: {}", sources.place(span), diagnostic.message),
-        None => format!("{kind}: {}", diagnostic.message),
+        Some(span) => format!("{kind}: {}: {}", sources.place(span), clean(&diagnostic.message)),
+        None => format!("{kind}: {}", clean(&diagnostic.message)),
     };
     if let Some(span) = diagnostic.span {
         excerpt(&mut out, span, sources);
     }
     for (span, text) in &diagnostic.labels {
-        let _ = write!(out, "\nnote: {}: {text}", sources.place(*span));
+        let _ = write!(out, "\nnote: {}: {}", sources.place(*span), clean(text));
         excerpt(&mut out, *span, sources);
     }
     if let Some(hint) = &diagnostic.hint {
-        let _ = write!(out, "\nhint: {hint}");
+        let _ = write!(out, "\nhint: {}", clean(hint));
     }
     out
 }
@@ -39,7 +39,7 @@ fn excerpt(out: &mut String, span: Span, sources: &Sources) {
     let column = (at.column as usize - 1).min(line.len());
     let end = file.position(span.end.max(span.start));
     let last = if end.line == at.line { end.column as usize - 1 } else { line.len() };
-    let first = column.saturating_sub(WIDTH / 2);
+    let first = if line.len() <= WIDTH { 0 } else { column.saturating_sub(WIDTH / 2) };
     let shown: String = line.iter().skip(first).take(WIDTH).collect();
     let prefix = if first > 0 { "… " } else { "" };
     let suffix = if line.len() > first + WIDTH { " …" } else { "" };
@@ -49,6 +49,11 @@ fn excerpt(out: &mut String, span: Span, sources: &Sources) {
     let indent = " ".repeat(prefix.chars().count() + column - first);
     let _ = write!(out, "\n   {number} | {prefix}{}{suffix}", shown.trim_end());
     let _ = write!(out, "\n   {gutter} | {indent}{}", "^".repeat(carets));
+}
+
+/// A message on one line; it may quote what the author wrote.
+fn clean(text: &str) -> String {
+    text.chars().map(printable).collect()
 }
 
 /// Tabs take one column and control characters are not sent to a terminal.

@@ -13,8 +13,8 @@ pub struct Operator {
     pub negated: bool,
     /// Which operator; a pattern without `@` is [`OperatorName::Rx`].
     pub name: OperatorName,
-    /// Everything after the name. Macros are only split for operators that expand them:
-    /// the argument of `rx`, `pm` and of file operators is one literal.
+    /// Everything after the name. Macros are split for operators that expand them when they run (text
+    /// and number comparisons, `ipMatch`, and `rx` as v2 and v3 do); for `pm`, files and all others it is one literal.
     pub argument: Template,
     /// The files that the argument names, read at load.
     pub files: Vec<DataFile>,

@@ -38,7 +38,7 @@ pub enum Setting {
     ArgumentSeparator(u8),
     /// `SecParseXmlIntoArgs`.
     ParseXmlIntoArgs(XmlIntoArgs),
-    /// `SecXmlExternalEntity`; `On` is refused by the parser.
+    /// `SecXmlExternalEntity`: always off; the parser warns about `On`.
     XmlExternalEntity(bool),
     /// `SecRequestBodyProcessor` (ours): used when no rule chose one.
     RequestBodyProcessor(BodyProcessor),

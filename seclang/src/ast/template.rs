@@ -43,16 +43,22 @@ impl Template {
         let mut literal_start = 0;
         let mut at = 0;
         while let Some(open) = find(&raw, at, b"%{") {
-            let Some(close) = find(&raw, open + 2, b"}") else { break };
-            match Part::from_macro(&raw[open + 2..close]) {
-                Some(part) => {
-                    push_literal(&mut parts, &raw[literal_start..open]);
-                    parts.push(part);
-                    literal_start = close + 1;
-                    at = close + 1;
-                }
-                None => at = open + 2,
-            }
+            at = open + 2;
+            // The name is looked at before the brace is searched, so that the work stays linear.
+            let name = raw[at..].iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+            let close = match raw.get(at + name) {
+                _ if name == 0 => continue,
+                Some(b'}') => at + name,
+                Some(b'.' | b':') => match memchr::memchr(b'}', &raw[at..]) {
+                    Some(close) => at + close,
+                    None => break,
+                },
+                _ => continue,
+            };
+            push_literal(&mut parts, &raw[literal_start..open]);
+            parts.push(Part::named(&raw[at..at + name], raw.get(at + name + 1..close)));
+            at = close + 1;
+            literal_start = at;
         }
         push_literal(&mut parts, &raw[literal_start..]);
         Self { parts, raw }
@@ -104,21 +110,12 @@ impl From<&str> for Template {
 }
 
 impl Part {
-    /// Reads the inside of `%{…}`; `None` when it cannot be a name.
-    fn from_macro(inside: &[u8]) -> Option<Self> {
-        let inside = std::str::from_utf8(inside).ok()?;
-        let (name, key) = match inside.find(['.', ':']) {
-            Some(at) => (&inside[..at], Some(&inside[at + 1..])),
-            None => (inside, None),
-        };
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            return None;
-        }
-        let name = match Variable::from_name(name) {
-            Some(variable) => MacroName::Variable(variable),
-            None => MacroName::Unknown(name.to_owned()),
-        };
-        Some(Part::Macro { name, key: key.map(str::to_owned) })
+    /// A macro from its name and its key.
+    fn named(name: &[u8], key: Option<&[u8]>) -> Self {
+        let name = String::from_utf8_lossy(name);
+        let name = Variable::from_name(&name)
+            .map_or_else(|| MacroName::Unknown(name.into_owned()), MacroName::Variable);
+        Part::Macro { name, key: key.map(|key| String::from_utf8_lossy(key).into_owned()) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Parser, did_you_mean};
+use super::{MOST_WARNINGS, Parser, did_you_mean};
 use crate::ast::{IdRange, MacroName, Part, Template, Variable};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
@@ -81,6 +81,10 @@ impl Parser<'_> {
         let template = Template::parse(bytes);
         for part in template.parts() {
             let Part::Macro { name: MacroName::Unknown(name), .. } = part else { continue };
+            // Looking for a near name is dear, and more warnings are not kept.
+            if self.warnings >= MOST_WARNINGS {
+                break;
+            }
             let warning = Diagnostic::warning(
                 span,
                 format!("the macro `%{{{name}}}` names no variable: it is always empty"),

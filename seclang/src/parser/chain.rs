@@ -55,7 +55,7 @@ impl Parser<'_> {
         chain.broken = false;
         if let Some((rule, span)) = chain.open.take() {
             let at = rule.links.last().map_or(rule.span, |link| link.span);
-            self.report(
+            self.report_strict(
                 Diagnostic::error(span, "the chain is not finished: a SecRule or SecAction must follow")
                     .label(Span { end: at.start + 1, ..at }, "the last rule of the chain")
                     .hint("add the missing rule right after it, or remove `chain`"),

@@ -18,7 +18,7 @@ mod setvar;
 mod target;
 mod update;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,16 +32,28 @@ const MOST_ERRORS: usize = 100;
 /// Warnings that are kept.
 const MOST_WARNINGS: usize = 1000;
 
+/// How strict the reader is where ModSecurity v3 accepts what cannot be meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Every rule has one id, every chain an end.
+    #[default]
+    Strict,
+    /// As ModSecurity v3: a `SecAction` may lack an id (it gets 0), the last of two ids counts, and a chain
+    /// without an end is left out. Each is a warning. For running v3's own tests.
+    ModSecurity3,
+}
+
 /// Reads files in order into one document.
 pub struct Parser<'l> {
     loader: &'l dyn Loader,
+    dialect: Dialect,
     sources: Sources,
     directives: Vec<Directive>,
     findings: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
     /// Where each rule id was used.
-    ids: HashMap<u64, Span>,
+    ids: BTreeMap<u64, Span>,
     /// Where each phase's default action was set.
     defaults: HashMap<Phase, Span>,
     /// Data files already read.
@@ -57,17 +69,24 @@ impl<'l> Parser<'l> {
     pub fn new(loader: &'l dyn Loader) -> Self {
         Self {
             loader,
+            dialect: Dialect::default(),
             sources: Sources::default(),
             directives: Vec::new(),
             findings: Vec::new(),
             errors: 0,
             warnings: 0,
-            ids: HashMap::new(),
+            ids: BTreeMap::new(),
             defaults: HashMap::new(),
             data: HashMap::new(),
             open: Vec::new(),
             opened: 0,
         }
+    }
+
+    /// With another strictness.
+    #[must_use]
+    pub fn dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// Reads a file and everything it includes.
@@ -111,6 +130,14 @@ impl<'l> Parser<'l> {
             self.errors += 1;
             self.findings.push(Diagnostic::error(None, "too many errors; reading stopped here"));
         }
+    }
+
+    /// Reports what only the strict dialect refuses.
+    fn report_strict(&mut self, mut error: Diagnostic) {
+        if self.dialect == Dialect::ModSecurity3 {
+            error.severity = Severity::Warning;
+        }
+        self.report(error);
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) {

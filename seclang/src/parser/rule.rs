@@ -1,7 +1,7 @@
 //! `SecRule` and `SecAction`: condition, actions, and what must hold between them.
 
-use super::Parser;
 use super::chain::Chain;
+use super::{Dialect, Parser};
 use crate::ast::{Action, Condition, Link, Phase, Rule};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Located, Span};
@@ -27,7 +27,11 @@ impl Parser<'_> {
             self.link(chain, sound.then_some(link), goes_on);
             return;
         }
-        let id = self.rule_id(span, &actions);
+        let id = match self.errors == before || actions.iter().any(|action| id_of(action).is_some()) {
+            true => self.rule_id(span, condition.is_none(), &actions),
+            // An id that could not be read has its error already.
+            false => None,
+        };
         let phase = phase_of(&actions);
         match id {
             Some(id) if self.errors == before => {
@@ -47,27 +51,21 @@ impl Parser<'_> {
     }
 
     /// The id of a chain's head: one, and not used before.
-    fn rule_id(&mut self, span: Span, actions: &[Located<Action>]) -> Option<u64> {
-        let mut ids = actions.iter().filter_map(|action| match action.node {
-            Action::Id(id) => Some((id, action.span)),
-            _ => None,
-        });
-        let Some((id, at)) = ids.next() else {
-            // A rule whose id could not be read has its error already.
-            if !actions.is_empty()
-                || self.errors == 0
-                || self.findings.last().is_none_or(|last| !within(span, last.span))
-            {
-                let start = Span { end: span.start.saturating_add(7).min(span.end), ..span };
-                self.report(
-                    Diagnostic::error(start, "the rule has no id").hint("add `id:NUMBER` to its actions"),
-                );
+    fn rule_id(&mut self, span: Span, is_action: bool, actions: &[Located<Action>]) -> Option<u64> {
+        let ids: Vec<_> = actions.iter().filter_map(id_of).collect();
+        let (Some(&(_, first)), Some(&(id, at))) = (ids.first(), ids.last()) else {
+            let name =
+                Span { end: span.start.saturating_add(if is_action { 9 } else { 7 }).min(span.end), ..span };
+            let error = Diagnostic::error(name, "the rule has no id").hint("add `id:NUMBER` to its actions");
+            if is_action && self.dialect == Dialect::ModSecurity3 {
+                self.report_strict(error);
+                return Some(0);
             }
+            self.report(error);
             return None;
         };
-        if let Some((_, second)) = ids.next() {
-            self.report(Diagnostic::error(second, "a rule has one id").label(at, "the first id"));
-            return None;
+        if ids.len() > 1 {
+            self.report_strict(Diagnostic::error(at, "a rule has one id").label(first, "the first id"));
         }
         if let Some(&first) = self.ids.get(&id) {
             self.report(
@@ -84,31 +82,41 @@ impl Parser<'_> {
     /// What only the head of a chain may say.
     fn check_link(&mut self, actions: &[Located<Action>]) {
         for action in actions {
-            let what = match &action.node {
-                Action::Id(_) => "an id",
-                Action::Skip(_) | Action::SkipAfter(_) => "a skip",
-                Action::Pass => continue,
-                Action::Block if self.tolerates_block() => continue,
-                other if other.is_disruptive() => "a disruptive action",
+            let useless = match action.node {
+                Action::Id(_) => {
+                    "an id in a chained rule has no effect: the chain has the id of its first rule"
+                }
                 Action::Phase(_) => {
-                    self.warn(
-                        action.span,
-                        "the phase of a chain is that of its first rule; this one has no effect",
-                    );
+                    "a phase in a chained rule has no effect: the chain has the phase of its first rule"
+                }
+                // `block` and `pass` say what happens anyway.
+                Action::Block | Action::Pass => continue,
+                Action::Skip(_) | Action::SkipAfter(_) => {
+                    self.only_in_head(action.span, "skips");
+                    continue;
+                }
+                ref other if other.is_disruptive() => {
+                    self.only_in_head(action.span, "has a disruptive action");
                     continue;
                 }
                 _ => continue,
             };
-            self.report(
-                Diagnostic::error(action.span, format!("only the first rule of a chain may have {what}"))
-                    .hint("move it to the first rule of the chain"),
-            );
+            self.warn(action.span, useless);
         }
     }
 
-    /// `block` in a link is what the head does anyway.
-    fn tolerates_block(&self) -> bool {
-        true
+    fn only_in_head(&mut self, span: Span, what: &str) {
+        self.report(
+            Diagnostic::error(span, format!("only the first rule of a chain {what}"))
+                .hint("move the action to the first rule of the chain"),
+        );
+    }
+}
+
+fn id_of(action: &Located<Action>) -> Option<(u64, Span)> {
+    match action.node {
+        Action::Id(id) => Some((id, action.span)),
+        _ => None,
     }
 }
 
@@ -116,11 +124,5 @@ fn phase_of(actions: &[Located<Action>]) -> Option<Phase> {
     actions.iter().rev().find_map(|action| match action.node {
         Action::Phase(phase) => Some(phase),
         _ => None,
-    })
-}
-
-fn within(outer: Span, inner: Option<Span>) -> bool {
-    inner.is_some_and(|inner| {
-        inner.file == outer.file && outer.start <= inner.start && inner.start <= outer.end
     })
 }

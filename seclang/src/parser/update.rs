@@ -17,7 +17,11 @@ impl Parser<'_> {
         let ranges: Option<Vec<_>> = ranges.into_iter().collect();
         let ranges: Vec<_> = ranges?.into_iter().flatten().collect();
         // A removed id may be given to another rule.
-        self.ids.retain(|id, _| !ranges.iter().any(|range| range.contains(*id)));
+        for range in &ranges {
+            while let Some((&id, _)) = self.ids.range(range.first..=range.last).next() {
+                self.ids.remove(&id);
+            }
+        }
         Some(DirectiveKind::RuleRemoveById(ranges))
     }
 
