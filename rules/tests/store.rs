@@ -1,4 +1,5 @@
 //! The store on a real disk, with a small ruleset made here and the real one where its data lie.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::fs;
 use std::io::Write;
