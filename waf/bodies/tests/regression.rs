@@ -92,8 +92,7 @@ fn agrees_with_the_regression_cases() {
     assert!(judged >= 90, "only {judged} cases could be judged: has their format changed?");
 }
 
-/// Lines of rules that matter here, `\` continuations joined by the files
-/// already.
+/// The SecLang lines of a case.
 fn rules(case: &Value) -> Vec<&str> {
     case["rules"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }

@@ -41,7 +41,7 @@ impl<'a> Head<'a> {
 
     /// Takes one line, its line feed included, found at `offset` in the body.
     /// True when it is the empty line that ends the head. A line in error is
-    /// not kept, except a duplicate.
+    /// not kept, except for a bad or duplicate name: there are rules for those.
     pub(super) fn push(&mut self, raw: &'a [u8], offset: usize, flags: &mut Flags) -> Result<bool, Error> {
         if raw.len() >= LONGEST_LINE {
             return Err(Error::HeaderLength(offset));
@@ -93,14 +93,14 @@ impl<'a> Head<'a> {
         if name.is_empty() {
             return Err(Error::HeaderName(offset));
         }
-        if !name.iter().all(u8::is_ascii_graphic) {
-            return Err(Error::HeaderCharacter(offset));
-        }
         if self.lines.len() >= MOST_LINES {
             return Err(Error::HeaderCount(offset));
         }
         let duplicate = self.lines.iter().any(|other| other.name().eq_ignore_ascii_case(name));
         self.lines.push(Line { text: Cow::Borrowed(line), name_length });
+        if !name.iter().all(u8::is_ascii_graphic) {
+            return Err(Error::HeaderCharacter(offset));
+        }
         if duplicate {
             return Err(Error::DuplicateHeader(String::from_utf8_lossy(name).into_owned()));
         }

@@ -66,6 +66,16 @@ fn keeps_part_headers_raw_in_order_and_with_duplicates() {
 }
 
 #[test]
+fn a_header_with_a_bad_name_is_an_error_but_rules_can_see_it() {
+    let body = "--0000\r\n\x0EContent-Disposition: form-data; name=\"f\"; filename=\"1.php\"\r\n\
+                Content-Disposition: form-data; name=\"post\"\r\n\r\n<?php\r\n--0000--";
+    let multipart = read(body);
+    assert_eq!(multipart.error, Some(Error::HeaderCharacter(8)));
+    assert!(multipart.part_headers[0].line.starts_with(b"\x0EContent"));
+    assert_eq!(fields(&multipart), [pair("post", "<?php")]);
+}
+
+#[test]
 fn flags_deviations() {
     type Check = fn(&Flags) -> bool;
     let good = part("name=\"a\"", "1") + "--0000--\r\n";
