@@ -1,7 +1,8 @@
 //! The tree back to text, in one canonical layout.
 //!
-//! Reading the result gives the same tree. Comments and the layout of the
-//! original are not kept.
+//! Reading the result, in the same folder, gives the same tree. Comments, includes
+//! and the layout of the original are not kept, and bytes that are not UTF-8
+//! become U+FFFD: write those as `\xHH` before formatting.
 
 mod actions;
 mod settings;
@@ -132,7 +133,7 @@ fn operator(operator: &Operator) -> String {
     let argument = operator.argument.raw_str();
     match operator.name {
         // A pattern may start with blanks, which the name would swallow.
-        OperatorName::Rx if argument.starts_with([' ', '\t']) && !operator.negated => argument.into_owned(),
+        OperatorName::Rx if argument.starts_with([' ', '\t']) => format!("{mark}{argument}"),
         name if argument.is_empty() => format!("{mark}@{name}"),
         name => format!("{mark}@{name} {argument}"),
     }
@@ -177,8 +178,10 @@ fn texts(list: &[Located<String>]) -> Vec<String> {
 /// In quotes: double ones, unless a backslash would then escape one of them.
 pub(crate) fn quoted(text: &str) -> String {
     let odd = |run: &str| (run.len() - run.trim_end_matches('\\').len()) % 2 == 1;
-    if !text.contains('\'') && text.split('"').any(odd) {
-        return format!("'{text}'");
+    if text.split('"').any(odd)
+        && let Some(quote) = ['\'', '`'].into_iter().find(|quote| !text.contains(*quote))
+    {
+        return format!("{quote}{text}{quote}");
     }
     format!("\"{}\"", escaped(text))
 }

@@ -61,7 +61,7 @@ fn mutated_files_never_panic() {
     assert!(seeds.len() > 90, "{}", seeds.len());
     let mut numbers = Numbers(0x5eed);
     let loader = MemoryLoader::new().with("words.data", "one\ntwo\n").with("extra.conf", "SecMarker X");
-    let (mut good, mut bad) = (0, 0);
+    let (mut good, mut bad, mut changed) = (0, 0, Vec::new());
     for round in 0..20_000 {
         let mut text = seeds[round % seeds.len()].clone();
         let other = &seeds[numbers.below(seeds.len())];
@@ -71,7 +71,14 @@ fn mutated_files_never_panic() {
         match parser.finish() {
             Ok(document) => {
                 good += 1;
-                format::format(&document);
+                let formatted = format::format(&document);
+                // The formatter makes text, so it cannot keep what is not UTF-8.
+                let readable = std::str::from_utf8(&text).is_ok();
+                match parse_str("formatted.conf", &formatted, &loader) {
+                    Ok(again) if again == document || !readable => {}
+                    Ok(_) => changed.push(formatted),
+                    Err(errors) => changed.push(format!("{formatted}\n{errors}")),
+                }
                 document.warnings.iter().for_each(|warning| drop(warning.render(&document.sources)));
             }
             Err(errors) => {
@@ -83,6 +90,12 @@ fn mutated_files_never_panic() {
             }
         }
     }
+    assert!(
+        changed.is_empty(),
+        "{} of {good} changed by formatting:\n{}",
+        changed.len(),
+        changed[..changed.len().min(12)].join("\n----\n")
+    );
     println!("{good} loaded, {bad} refused");
     assert!(good > 500 && bad > 5000, "{good} {bad}");
 }

@@ -1,7 +1,7 @@
 //! `ctl:NAME=VALUE`.
 
-use super::actions::Item;
 use super::arguments::{bare, shorten};
+use super::items::Item;
 use super::{Parser, did_you_mean};
 use crate::ast::{AuditEngine, AuditParts, BodyProcessor, Ctl, EngineMode, PartsChange, Target, XmlIntoArgs};
 use crate::diagnostic::Diagnostic;

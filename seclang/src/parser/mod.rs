@@ -11,6 +11,7 @@ mod chain;
 mod ctl;
 mod directive;
 mod include;
+mod items;
 mod operator;
 mod rule;
 mod setting;

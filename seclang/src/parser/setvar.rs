@@ -1,7 +1,7 @@
 //! `setvar`, `expirevar`, `deprecatevar`: actions that name a member of a collection.
 
-use super::actions::Item;
 use super::arguments::shorten;
+use super::items::Item;
 use super::{Parser, did_you_mean};
 use crate::ast::{Action, Collection, SetVar, SetVarOp, Template};
 use crate::diagnostic::Diagnostic;
