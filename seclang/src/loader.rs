@@ -127,3 +127,35 @@ fn normal(path: &Path) -> PathBuf {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use super::{Files, Loader, MemoryLoader};
+
+    #[test]
+    fn files_stay_beneath_their_roots() {
+        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+        let files = Files::beneath([cases.join("valid")]);
+        assert!(files.read(&cases.join("valid/chain.conf")).is_ok());
+        let outside = cases.join("valid/../invalid/no-id.conf");
+        assert_eq!(files.read(&outside).unwrap_err().kind(), ErrorKind::PermissionDenied);
+        assert_eq!(files.read(&cases.join("valid/none")).unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(files.read(&cases.join("valid")).is_err());
+        let pattern = |folder: &str| cases.join(folder).join("*.conf").to_string_lossy().into_owned();
+        let found = files.glob(&pattern("valid")).unwrap();
+        assert!(found.len() > 30 && found.is_sorted());
+        assert!(files.glob(&pattern("invalid")).unwrap().is_empty());
+        assert!(files.glob(&pattern("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn memory_paths_are_resolved() {
+        let loader = MemoryLoader::new().with("a/b.conf", "x").with("a/c.data", "y");
+        assert_eq!(loader.read(Path::new("./a/../a/b.conf")).unwrap(), b"x");
+        assert_eq!(loader.glob("a/*").unwrap().len(), 2);
+        assert_eq!(loader.read(Path::new("b.conf")).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
