@@ -21,7 +21,7 @@ mod packing;
 mod value;
 
 use kind::Kind;
-use packing::{FINGERPRINT_BUCKETS, WORD_BUCKETS, pack_fingerprint, word_bucket};
+use packing::{FINGERPRINT_BUCKETS, WORD_BUCKETS, letter_bit, pack_fingerprint, word_bucket};
 use value::Value;
 
 /// The letter under which the source table files a fingerprint among its words.
@@ -41,13 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn words() -> Result<String, Box<dyn Error>> {
     let mut entries = Vec::new();
     for entry in SQL_KEYWORDS.iter().filter(|entry| entry.token_type != FINGERPRINT) {
-        let value = Value::new(entry.word.as_bytes());
-        if value.bytes() != entry.word.as_bytes() {
-            return Err(format!("the word {:?} is longer than a token's value", entry.word).into());
-        }
+        let key = Value::key(entry.word.as_bytes())
+            .ok_or_else(|| format!("the word {:?} is longer than a token's value", entry.word))?;
         let kind = Kind::from_letter(entry.token_type)
             .ok_or_else(|| format!("the word {:?} has an unknown kind", entry.word))?;
-        let key = value.folded();
         entries.push((word_bucket(&key), key, kind.letter()));
     }
     entries.sort_unstable();
@@ -59,7 +56,19 @@ fn words() -> Result<String, Box<dyn Error>> {
         writeln!(code, "    ({key:?}, Kind::{kind:?}),")?;
     }
     code.push_str("];\n");
+    writeln!(code, "static PHRASE_PARTNERS: [u32; 32] = {:?};", phrase_partners())?;
     Ok(code)
+}
+
+/// For the first letter of a phrase, a bit for each letter that follows a space in it.
+fn phrase_partners() -> [u32; 32] {
+    let mut partners = [0; 32];
+    for entry in SQL_KEYWORDS {
+        for pair in entry.word.as_bytes().windows(2).filter(|pair| pair[0] == b' ') {
+            partners[letter_bit(entry.word.as_bytes()[0])] |= 1 << letter_bit(pair[1]);
+        }
+    }
+    partners
 }
 
 /// Every fingerprint that means injection, grouped by its first two letters.

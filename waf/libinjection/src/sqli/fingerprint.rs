@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::kind::Kind;
 use super::packing::{FINGERPRINT_BUCKETS, FINGERPRINT_LENGTH, pack_fingerprint};
 use super::token::Token;
 
@@ -18,16 +19,21 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// The fingerprint of a value that has a token which databases read in different ways.
     pub(crate) const EVIL: Fingerprint =
-        Fingerprint { letters: [super::kind::Kind::Evil.letter(), 0, 0, 0, 0], length: 1 };
+        Fingerprint { letters: [Kind::Evil.letter(), 0, 0, 0, 0], length: 1 };
 
     /// The letters of the first five of `tokens`.
     pub(crate) fn of(tokens: &[Token]) -> Fingerprint {
-        let mut letters = [0; FINGERPRINT_LENGTH];
-        let length = tokens.len().min(FINGERPRINT_LENGTH);
-        for (letter, token) in letters.iter_mut().zip(tokens) {
-            *letter = token.kind.letter();
+        Fingerprint::of_kinds(tokens.iter().map(|token| token.kind))
+    }
+
+    /// The letters of the first five of `kinds`.
+    pub(crate) fn of_kinds(kinds: impl Iterator<Item = Kind>) -> Fingerprint {
+        let mut fingerprint = Fingerprint { letters: [0; FINGERPRINT_LENGTH], length: 0 };
+        for (letter, kind) in fingerprint.letters.iter_mut().zip(kinds) {
+            *letter = kind.letter();
+            fingerprint.length += 1;
         }
-        Fingerprint { letters, length: length as u8 }
+        fingerprint
     }
 
     /// The letters, one for each token: see [`Kind`](crate::Kind).

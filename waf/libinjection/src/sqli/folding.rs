@@ -144,27 +144,30 @@ impl Window<'_> {
 
     /// Takes the first token behind all leading comments, parentheses, types and unary operators.
     fn take_first(&mut self) -> bool {
-        let first = self.tokens.by_ref().find(|token| {
+        while self.tokens.read_into(&mut self.kept[0]) {
+            let token = &self.kept[0];
             let skipped = matches!(token.kind, Kind::Comment | Kind::LeftParen | Kind::SqlType);
-            !skipped && !token.is_unary_operator()
-        });
-        let Some(first) = first else { return false };
-        self.kept[0] = first;
-        self.filled = 1;
-        true
+            if !skipped && !token.is_unary_operator() {
+                self.filled = 1;
+                return true;
+            }
+        }
+        false
     }
 
     /// Reads until `wanted` tokens are unsettled; false when the input or the window ends before.
     fn fill(&mut self, wanted: usize) -> bool {
         while self.more && self.filled <= MOST_TOKENS && self.filled - self.settled < wanted {
-            match self.tokens.next() {
-                None => self.more = false,
-                Some(comment) if comment.kind == Kind::Comment => self.last_comment = Some(comment),
-                Some(token) => {
-                    self.last_comment = None;
-                    self.kept[self.filled] = token;
-                    self.filled += 1;
-                }
+            let place = &mut self.kept[self.filled];
+            self.more = self.tokens.read_into(place);
+            if !self.more {
+                break;
+            }
+            if place.kind == Kind::Comment {
+                self.last_comment = Some(*place);
+            } else {
+                self.last_comment = None;
+                self.filled += 1;
             }
         }
         self.filled - self.settled >= wanted
@@ -230,7 +233,7 @@ impl Window<'_> {
 
     /// The rules by which the second of two tokens adds nothing.
     fn drop_second(&mut self) -> bool {
-        let (first, second) = (self.kept[self.settled], self.kept[self.settled + 1]);
+        let (first, second) = (&self.kept[self.settled], &self.kept[self.settled + 1]);
         match (first.kind, second.kind) {
             (Kind::Text, Kind::Text) | (Kind::Semicolon, Kind::Semicolon) => self.drop_last(1),
             (Kind::Operator | Kind::LogicOperator, Kind::SqlType) => self.restart_without(1),
@@ -252,8 +255,7 @@ impl Window<'_> {
         if !first.kind.begins_phrase() || !second.kind.continues_phrase() {
             return false;
         }
-        let Some(phrase) = first.value.joined(&second.value) else { return false };
-        let Some(kind) = words::kind_of(&phrase) else { return false };
+        let Some((phrase, kind)) = words::kind_of_phrase(&first.value, &second.value) else { return false };
         let first = &mut self.kept[self.settled];
         first.kind = kind;
         first.value = phrase;
@@ -265,7 +267,7 @@ impl Window<'_> {
     /// The rules by which the second token tells what the first is, and the rest about two.
     fn decide_by_second(&mut self) -> Outcome {
         let place = self.settled;
-        let (first, second) = (self.kept[place], self.kept[place + 1]);
+        let (first, second) = (&self.kept[place], &self.kept[place + 1]);
         let before_paren = second.kind == Kind::LeftParen;
         match (first.kind, second.kind) {
             // A statement in Transact-SQL, else a function.
@@ -285,7 +287,7 @@ impl Window<'_> {
                 return Outcome::Kept;
             }
             (Kind::SqlType, kind) if is_typed(kind) => {
-                self.kept[place] = second;
+                self.kept[place] = *second;
                 self.restart_without(1);
             }
             // There are too many collations to list; they have an underscore.
@@ -302,7 +304,7 @@ impl Window<'_> {
                 self.settled = 0;
             }
             (Kind::Backslash, _) => {
-                self.kept[place] = second;
+                self.kept[place] = *second;
                 self.restart_without(1);
             }
             (Kind::LeftParen, Kind::LeftParen) | (Kind::RightParen, Kind::RightParen) => {
@@ -323,7 +325,7 @@ impl Window<'_> {
     /// The rules about three tokens; false when none fires.
     fn fold_three(&mut self) -> bool {
         let place = self.settled;
-        let [first, second, third] = [self.kept[place], self.kept[place + 1], self.kept[place + 2]];
+        let [first, second, third] = [0, 1, 2].map(|offset| &self.kept[place + offset]);
         let unary = second.is_unary_operator();
         match (first.kind, second.kind, third.kind) {
             (Kind::Operator, kind, Kind::Operator) if kind != Kind::LeftParen => self.restart_without(2),

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
     use crate::Kind;
     use crate::sqli::fingerprint::Fingerprint;
-    use crate::sqli::{read_all, token::Token, words};
+    use crate::sqli::{read_all, words};
 
     /// The bytes both shapes are made of, and those that would break them, in random rows.
     #[test]
@@ -72,8 +72,7 @@ mod tests {
     /// What the two shapes rest on, asked of the table itself.
     #[test]
     fn no_fingerprint_is_of_one_word_or_of_figures() {
-        let of =
-            |kinds: &[Kind]| Fingerprint::of(&kinds.iter().map(|&k| Token::new(k, b"")).collect::<Vec<_>>());
+        let of = |kinds: &[Kind]| Fingerprint::of_kinds(kinds.iter().copied());
         for letter in 0..=u8::MAX {
             if let Some(kind) = Kind::from_letter(letter).filter(|&kind| kind != Kind::Evil) {
                 assert!(!of(&[kind]).is_listed(), "{kind:?}");

@@ -15,15 +15,21 @@ pub const FINGERPRINT_LENGTH: usize = 5;
 /// The letters, in upper case, of all fingerprints which mean injection.
 const LETTERS: &[u8] = b"&(),1:;ABCEFKNOSTUVX";
 
-/// The bucket for a word's key, below [`WORD_BUCKETS`].
+/// The bucket for a word's key, below [`WORD_BUCKETS`]. It looks at the first sixteen bytes and the
+/// length, by which nearly all listed words differ.
 #[must_use]
 pub const fn word_bucket(key: &[u64; 4]) -> usize {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = key[0].wrapping_mul(ODD);
-    hash = (hash.rotate_left(23) ^ key[1]).wrapping_mul(ODD);
-    hash = (hash.rotate_left(23) ^ key[2]).wrapping_mul(ODD);
-    hash = (hash.rotate_left(23) ^ key[3]).wrapping_mul(ODD);
+    let mixed = key[0] ^ key[1].rotate_left(29) ^ key[3] >> 56;
+    let hash = (mixed ^ mixed >> 32).wrapping_mul(ODD);
     (hash >> (64 - WORD_BUCKET_BITS)) as usize
+}
+
+/// The bit for a first letter, whatever its case, among the 32 of a filter. Other bytes share the
+/// bits of letters.
+#[must_use]
+pub const fn letter_bit(letter: u8) -> usize {
+    (letter & 0x1f) as usize
 }
 
 /// The bucket, below [`FINGERPRINT_BUCKETS`], and the packed rest of a fingerprint, five bits for

@@ -59,30 +59,34 @@ impl Iterator for Tokens<'_> {
     type Item = Token;
 
     fn next(&mut self) -> Option<Token> {
+        let mut token = Token::EMPTY;
+        self.read_into(&mut token).then_some(token)
+    }
+}
+
+impl Tokens<'_> {
+    /// Reads the next token into `token`; false at the end of the input, where `token` stays.
+    pub(super) fn read_into(&mut self, token: &mut Token) -> bool {
         if self.position == 0
             && !self.input.is_empty()
             && let Some(delimiter) = self.surrounding_quote()
         {
-            let string = literals::rest_of_string(self.input, delimiter);
-            return Some(self.take(string));
+            self.position = literals::rest_of_string(token, self.input, delimiter);
+            self.read += 1;
+            return true;
         }
         while let Some(&byte) = self.input.get(self.position) {
             let class = CLASSES[usize::from(byte)];
-            if class == Class::White {
-                self.position += 1;
-                continue;
+            if class != Class::White {
+                self.position = self.scan(token, class, byte);
+                self.read += 1;
+                return true;
             }
-            let scanned = self.scan(class, byte);
-            return Some(self.take(scanned));
+            self.position += 1;
         }
-        None
+        false
     }
-}
 
-/// A token, and where the input goes on after it.
-pub(super) type Scanned = (Token, usize);
-
-impl Tokens<'_> {
     /// How many tokens were read so far.
     pub(super) fn read(&self) -> usize {
         self.read
@@ -101,65 +105,72 @@ impl Tokens<'_> {
         }
     }
 
-    fn take(&mut self, (token, end): Scanned) -> Token {
-        self.position = end;
-        self.read += 1;
-        token
-    }
-
-    fn scan(&mut self, class: Class, byte: u8) -> Scanned {
+    /// Writes the token that begins at the position, with `byte`, and returns its end.
+    fn scan(&mut self, token: &mut Token, class: Class, byte: u8) -> usize {
         let (input, at) = (self.input, self.position);
-        match class {
+        let literal = match class {
             // White space has no token and is skipped before.
-            Class::White | Class::Unknown => (Token::byte(Kind::Unknown, byte), at + 1),
-            Class::Operator => (Token::byte(Kind::Operator, byte), at + 1),
-            Class::LongOperator => operator(input, at),
-            Class::Punctuation => (Token::byte(punctuation(byte), byte), at + 1),
-            Class::Quote => literals::string(input, at, byte),
-            Class::Backtick => backtick(input, at),
-            Class::Bracket => bracket(input, at),
-            Class::Backslash => backslash(input, at),
-            Class::Hash => self.hash(),
-            Class::Dash => self.dash(),
-            Class::Slash => slash(input, at),
-            Class::Dollar => literals::dollar(input, at).unwrap_or_else(|| word(input, at)),
-            Class::Variable => variable(input, at),
-            Class::Number => literals::number(input, at),
-            Class::Word => word(input, at),
-            Class::BinaryOrWord => literals::binary(input, at).unwrap_or_else(|| word(input, at)),
-            Class::HexOrWord => literals::hex(input, at).unwrap_or_else(|| word(input, at)),
-            Class::EscapedOrWord => literals::escaped(input, at).unwrap_or_else(|| word(input, at)),
-            Class::NationalOrWord => literals::national(input, at).unwrap_or_else(|| word(input, at)),
-            Class::DelimitedOrWord => literals::delimited(input, at).unwrap_or_else(|| word(input, at)),
-            Class::UnicodeOrWord => literals::unicode(input, at).unwrap_or_else(|| word(input, at)),
-        }
+            Class::White | Class::Unknown => return single(token, Kind::Unknown, input, at),
+            Class::Operator => return single(token, Kind::Operator, input, at),
+            Class::LongOperator => return operator(token, input, at),
+            Class::Punctuation => return single(token, punctuation(byte), input, at),
+            Class::Quote => return literals::string(token, input, at, byte),
+            Class::Backtick => return backtick(token, input, at),
+            Class::Bracket => return bracket(token, input, at),
+            Class::Backslash => return backslash(token, input, at),
+            Class::Hash => return self.hash(token),
+            Class::Dash => return self.dash(token),
+            Class::Slash => return slash(token, input, at),
+            Class::Variable => return variable(token, input, at),
+            Class::Number => return literals::number(token, input, at),
+            Class::Word => None,
+            Class::Dollar => literals::dollar(token, input, at),
+            Class::BinaryOrWord => literals::binary(token, input, at),
+            Class::HexOrWord => literals::hex(token, input, at),
+            Class::EscapedOrWord => literals::escaped(token, input, at),
+            Class::NationalOrWord => literals::national(token, input, at),
+            Class::DelimitedOrWord => literals::delimited(token, input, at),
+            Class::UnicodeOrWord => literals::unicode(token, input, at),
+        };
+        literal.unwrap_or_else(|| word(token, input, at))
     }
 
-    fn hash(&mut self) -> Scanned {
+    fn hash(&mut self, token: &mut Token) -> usize {
         self.depends_on_dialect = true;
         match self.context.dialect {
-            Dialect::Ansi => (Token::byte(Kind::Operator, b'#'), self.position + 1),
-            Dialect::MySql => line_comment(self.input, self.position),
+            Dialect::Ansi => single(token, Kind::Operator, self.input, self.position),
+            Dialect::MySql => line_comment(token, self.input, self.position),
         }
     }
 
-    fn dash(&mut self) -> Scanned {
+    fn dash(&mut self, token: &mut Token) -> usize {
         let (input, at) = (self.input, self.position);
-        let minus = (Token::byte(Kind::Operator, b'-'), at + 1);
         if input.get(at + 1) != Some(&b'-') {
-            return minus;
+            return single(token, Kind::Operator, input, at);
         }
         if input.get(at + 2).is_none_or(|&next| bytes::WHITE.has(next)) {
-            return line_comment(input, at);
+            return line_comment(token, input, at);
         }
         match self.context.dialect {
             Dialect::Ansi => {
                 self.depends_on_dialect = true;
-                line_comment(input, at)
+                line_comment(token, input, at)
             }
-            Dialect::MySql => minus,
+            Dialect::MySql => single(token, Kind::Operator, input, at),
         }
     }
+}
+
+/// A token of the byte at `at`.
+fn single(token: &mut Token, kind: Kind, input: &[u8], at: usize) -> usize {
+    token.set_byte(kind, input[at]);
+    at + 1
+}
+
+/// A token of the bytes from `at` to `end`.
+fn spanning(token: &mut Token, kind: Kind, input: &[u8], at: usize, end: usize) -> usize {
+    token.set(kind, &input[at..end]);
+    end
 }
 
 fn punctuation(byte: u8) -> Kind {
@@ -173,18 +184,18 @@ fn punctuation(byte: u8) -> Kind {
     }
 }
 
-fn line_comment(input: &[u8], at: usize) -> Scanned {
+fn line_comment(token: &mut Token, input: &[u8], at: usize) -> usize {
     match bytes::find_byte(input, at, b'\n') {
-        Some(end) => (Token::new(Kind::Comment, &input[at..end]), end + 1),
-        None => (Token::new(Kind::Comment, &input[at..]), input.len()),
+        Some(end) => spanning(token, Kind::Comment, input, at, end) + 1,
+        None => spanning(token, Kind::Comment, input, at, input.len()),
     }
 }
 
 /// `/`, or a comment `/*…*/`. Evil are comments in comments, which only some databases nest, and
 /// `/*!…`, whose content MySQL executes.
-fn slash(input: &[u8], at: usize) -> Scanned {
+fn slash(token: &mut Token, input: &[u8], at: usize) -> usize {
     if input.get(at + 1) != Some(&b'*') {
-        return (Token::byte(Kind::Operator, b'/'), at + 1);
+        return single(token, Kind::Operator, input, at);
     }
     let content = at + 2;
     let close = bytes::find_pair(input, content, *b"*/");
@@ -193,59 +204,56 @@ fn slash(input: &[u8], at: usize) -> Scanned {
     let executes = input.get(content) == Some(&b'!');
     let end = close.map_or(input.len(), |close| close + 2);
     let kind = if nests || executes { Kind::Evil } else { Kind::Comment };
-    (Token::new(kind, &input[at..end]), end)
+    spanning(token, kind, input, at, end)
 }
 
 /// `\N` is NULL in MySQL.
-fn backslash(input: &[u8], at: usize) -> Scanned {
+fn backslash(token: &mut Token, input: &[u8], at: usize) -> usize {
     match input.get(at + 1) {
-        Some(b'N') => (Token::new(Kind::Number, &input[at..at + 2]), at + 2),
-        _ => (Token::byte(Kind::Backslash, b'\\'), at + 1),
+        Some(b'N') => spanning(token, Kind::Number, input, at, at + 2),
+        _ => single(token, Kind::Backslash, input, at),
     }
 }
 
-fn operator(input: &[u8], at: usize) -> Scanned {
+fn operator(token: &mut Token, input: &[u8], at: usize) -> usize {
     let byte = input[at];
     let Some(pair) = input.get(at..at + 2) else {
-        return (Token::byte(Kind::Operator, byte), at + 1);
+        return single(token, Kind::Operator, input, at);
     };
     if input[at..].starts_with(b"<=>") {
-        return (Token::new(Kind::Operator, b"<=>"), at + 3);
+        return spanning(token, Kind::Operator, input, at, at + 3);
     }
-    if let Some(kind) = words::kind_of(&Value::new(pair)) {
-        return (Token::new(kind, pair), at + 2);
+    if let Some(kind) = words::kind_of(pair) {
+        return spanning(token, kind, input, at, at + 2);
     }
     let kind = if byte == b':' { Kind::Colon } else { Kind::Operator };
-    (Token::byte(kind, byte), at + 1)
+    single(token, kind, input, at)
 }
 
 /// A name of Transact-SQL in brackets, which are part of the value.
-fn bracket(input: &[u8], at: usize) -> Scanned {
+fn bracket(token: &mut Token, input: &[u8], at: usize) -> usize {
     let end = bytes::find_byte(input, at, b']').map_or(input.len(), |close| close + 1);
-    (Token::new(Kind::Bareword, &input[at..end]), end)
+    spanning(token, Kind::Bareword, input, at, end)
 }
 
 /// A name of MySQL in backticks: a function when it is listed as one.
-fn backtick(input: &[u8], at: usize) -> Scanned {
-    let (mut token, end) = literals::string(input, at, b'`');
-    let is_function = words::kind_of(&token.value) == Some(Kind::Function);
+fn backtick(token: &mut Token, input: &[u8], at: usize) -> usize {
+    let end = literals::string(token, input, at, b'`');
+    let is_function = words::kind_of(token.value()) == Some(Kind::Function);
     token.kind = if is_function { Kind::Function } else { Kind::Bareword };
-    (token, end)
+    end
 }
 
-fn variable(input: &[u8], at: usize) -> Scanned {
+fn variable(token: &mut Token, input: &[u8], at: usize) -> usize {
     let sigils = if input.get(at + 1) == Some(&b'@') { 2 } else { 1 };
     let name = at + sigils;
-    let (mut token, end) = match input.get(name) {
-        Some(&quote @ (b'`' | b'\'' | b'"')) => literals::string(input, name, quote),
-        _ => {
-            let end = bytes::VARIABLE_END.find(input, name);
-            (Token::new(Kind::Variable, &input[name..end]), end)
-        }
+    let end = match input.get(name) {
+        Some(&quote @ (b'`' | b'\'' | b'"')) => literals::string(token, input, name, quote),
+        _ => spanning(token, Kind::Variable, input, name, bytes::VARIABLE_END.find(input, name)),
     };
     token.kind = Kind::Variable;
     token.sigils = sigils as u8;
-    (token, end)
+    end
 }
 
 /// A word. It ends early, before a dot or a backtick, when what stands before is listed: as in
@@ -253,22 +261,20 @@ fn variable(input: &[u8], at: usize) -> Scanned {
 ///
 /// Only the bytes that fit a value are looked at before that is known, so that a long row of
 /// such words is not read to its end for each of them.
-fn word(input: &[u8], at: usize) -> Scanned {
+fn word(token: &mut Token, input: &[u8], at: usize) -> usize {
     let window = &input[..input.len().min(at + Value::CAPACITY)];
     let head_end = bytes::WORD_END.find(window, at);
     let head = &input[at..head_end];
     for (length, _) in head.iter().enumerate().filter(|(_, byte)| matches!(byte, b'.' | b'`')) {
         let prefix = &head[..length];
-        if let Some(kind) = words::kind_of(&Value::new(prefix))
+        if let Some(kind) = words::kind_of(prefix)
             && kind != Kind::Bareword
         {
-            return (Token::new(kind, prefix), at + length);
+            return spanning(token, kind, input, at, at + length);
         }
     }
     let end = bytes::WORD_END.find(input, head_end);
-    let mut token = Token::new(Kind::Bareword, head);
-    if end == head_end {
-        token.kind = words::kind_of(&token.value).unwrap_or(Kind::Bareword);
-    }
-    (token, end)
+    let listed = if end == head_end { words::kind_of(head) } else { None };
+    token.set(listed.unwrap_or(Kind::Bareword), head);
+    end
 }

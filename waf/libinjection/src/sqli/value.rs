@@ -22,11 +22,19 @@ impl Value {
     /// The first [`CAPACITY`](Self::CAPACITY) bytes of `text`.
     #[must_use]
     pub fn new(text: &[u8]) -> Value {
-        let mut bytes = [0; 32];
-        let length = text.len().min(Self::CAPACITY);
-        bytes[..length].copy_from_slice(&text[..length]);
-        bytes[LENGTH_AT] = length as u8;
-        Value(bytes)
+        let mut value = Value::EMPTY;
+        value.set(text);
+        value
+    }
+
+    /// Becomes the first [`CAPACITY`](Self::CAPACITY) bytes of `text`.
+    pub(crate) fn set(&mut self, text: &[u8]) {
+        let text = &text[..text.len().min(Self::CAPACITY)];
+        self.0 = [0; 32];
+        for (place, part) in self.0.as_chunks_mut::<8>().0.iter_mut().zip(text.chunks(8)) {
+            *place = integer(part).to_le_bytes();
+        }
+        self.0[LENGTH_AT] = text.len() as u8;
     }
 
     /// One byte.
@@ -90,15 +98,23 @@ impl Value {
         self.bytes().get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
     }
 
-    /// The whole value, its ASCII letters in upper case, as a key: equal keys mean equal texts.
+    /// The value that `text` has, its ASCII letters in upper case, as a key: equal keys mean equal
+    /// texts. `None` when it does not fit a value.
+    ///
+    /// It is made from the text and not from a value, since the processor would wait for a value
+    /// just written.
     #[must_use]
-    pub fn folded(&self) -> [u64; 4] {
-        let mut key = [0; 4];
-        let (chunks, _) = self.0.as_chunks::<8>();
-        for (folded, chunk) in key.iter_mut().zip(chunks) {
-            *folded = upper_case(u64::from_le_bytes(*chunk));
+    #[inline]
+    pub fn key(text: &[u8]) -> Option<[u64; 4]> {
+        if text.len() > Self::CAPACITY {
+            return None;
         }
-        key
+        let part = |from: usize| match text.get(from..) {
+            Some(rest) => upper_case(integer(&rest[..rest.len().min(8)])),
+            None => 0,
+        };
+        let length = (text.len() as u64) << 56;
+        Some([part(0), part(8), part(16), part(24) | length])
     }
 }
 
@@ -117,6 +133,19 @@ impl Value {
 impl fmt::Debug for Value {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "\"{}\"", self.bytes().escape_ascii())
+    }
+}
+
+/// Up to eight bytes as the integer that begins with them, the first the lowest.
+fn integer(part: &[u8]) -> u64 {
+    let length = part.len();
+    if let Some(whole) = part.first_chunk::<8>() {
+        u64::from_le_bytes(*whole)
+    } else if let (Some(head), Some(tail)) = (part.first_chunk::<4>(), part.last_chunk::<4>()) {
+        // Where the two overlap they agree.
+        u64::from(u32::from_le_bytes(*head)) | u64::from(u32::from_le_bytes(*tail)) << (8 * (length - 4))
+    } else {
+        part.iter().rev().fold(0, |integer, &byte| integer << 8 | u64::from(byte))
     }
 }
 
