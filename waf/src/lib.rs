@@ -4,3 +4,33 @@
 //! 1 to 5. Has no clock, socket, file or async runtime: the caller hands in
 //! bytes and time, and takes verdicts and audit records.
 #![forbid(unsafe_code)]
+
+mod collections;
+mod compile;
+mod evaluate;
+mod operators;
+mod regex;
+mod request;
+mod response;
+mod rule;
+mod rule_control;
+mod rule_match;
+mod ruleset;
+mod settings;
+mod state;
+mod template;
+mod text;
+mod transaction;
+mod variables;
+mod verdict;
+
+pub use collections::persistent::{
+    Collection, CollectionStore, MemoryStore, PersistentRecord, PersistentVariable,
+};
+pub use compile::CompileError;
+pub use regex::{PatternError, PcreConstruct};
+pub use rule_match::{LogContext, MatchedValue, RuleMatch, Severity};
+pub use ruleset::{Fallback, Ruleset};
+pub use settings::{EngineMode, LimitAction, Settings};
+pub use transaction::{Connection, Transaction, TransactionStart};
+pub use verdict::{BodyStatus, Disruption, Interruption, Verdict};

@@ -1,0 +1,41 @@
+//! Named values in the order they were sent, repeated names kept.
+
+use crate::text::TextId;
+
+/// One named value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    /// The name as sent.
+    pub(crate) name: TextId,
+    /// The value.
+    pub(crate) value: TextId,
+}
+
+/// A list of named values.
+pub(crate) type Fields = Vec<Field>;
+
+/// The collections that a request and its response fill.
+#[derive(Debug, Default)]
+pub(crate) struct Collections {
+    pub(crate) args_get: Fields,
+    pub(crate) args_post: Fields,
+    pub(crate) request_headers: Fields,
+    pub(crate) request_cookies: Fields,
+    pub(crate) response_headers: Fields,
+    /// File names by field name.
+    pub(crate) files: Fields,
+    /// Sizes by field name.
+    pub(crate) files_sizes: Fields,
+    /// Contents by field name.
+    pub(crate) files_content: Fields,
+    /// Header lines by the name of their part.
+    pub(crate) part_headers: Fields,
+    /// Names of the parts that are files.
+    pub(crate) files_names: Fields,
+    /// Text below the root of an XML body.
+    pub(crate) xml_text: Fields,
+    /// Attributes of an XML body.
+    pub(crate) xml_attributes: Fields,
+    /// Environment that `setenv` and the host set.
+    pub(crate) env: Fields,
+}

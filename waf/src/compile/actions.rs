@@ -1,0 +1,208 @@
+//! Actions of rules: default actions joined, run-time actions prepared.
+
+use hop3_seclang::ast::{self, Action as Said, Collection, Phase, Transformation as Named};
+use hop3_seclang::diagnostic::Diagnostic;
+use hop3_seclang::source::Located;
+use hop3_transformations::Transformation;
+
+use super::Compiler;
+use super::draft::{Draft, DraftLink};
+use crate::rule::{Action, Condition, Disruptive, Key, Link, Rule, RuleIndex};
+use crate::template::Template;
+
+impl Compiler<'_> {
+    /// Compiles one draft.
+    pub(super) fn rule(
+        &mut self,
+        index: usize,
+        draft: &Draft,
+        drafts: &[Draft],
+        flow: Option<usize>,
+    ) -> Rule {
+        let (file, line) = match self.document.sources.locate(draft.span) {
+            Some((_, position)) => (self.file(draft.span.file), position.line),
+            None => ("".into(), 0),
+        };
+        let links =
+            draft.links.iter().enumerate().map(|(depth, link)| self.link_of(draft, depth, link, drafts));
+        let links = links.collect::<Vec<_>>().into_boxed_slice();
+        let mut rule = Rule {
+            index: RuleIndex(index as u32),
+            id: draft.id,
+            phase: draft.phase,
+            file,
+            line,
+            links,
+            disruptive: Disruptive::Pass,
+            status: None,
+            flow,
+            log: true,
+            audit: true,
+            message: None,
+            log_data: None,
+            severity: None,
+            tags: Box::default(),
+            revision: String::new(),
+            version: String::new(),
+            maturity: 0,
+            accuracy: 0,
+        };
+        self.describe(&mut rule, draft);
+        self.decide(&mut rule, draft);
+        rule
+    }
+
+    fn link_of(&mut self, draft: &Draft, depth: usize, link: &DraftLink, drafts: &[Draft]) -> Link {
+        let defaults: &[Located<Said>] = if depth == 0 { &draft.defaults } else { &[] };
+        let said: Vec<&Located<Said>> = defaults.iter().chain(&link.actions).collect();
+        let condition = link.operator.as_ref().and_then(|operator| {
+            Some(Condition {
+                targets: self.targets(&link.targets),
+                transformations: transformations(&draft.defaults, &link.actions),
+                operator: self.operator(draft.id, operator)?,
+                negated: operator.negated,
+                operator_text: operator_text(operator),
+            })
+        });
+        let mut actions = Vec::new();
+        for action in &said {
+            actions.extend(self.action(action, drafts));
+        }
+        Link {
+            condition,
+            capture: said.iter().any(|action| matches!(action.node, Said::Capture)),
+            multi_match: said.iter().any(|action| matches!(action.node, Said::MultiMatch)),
+            actions: actions.into(),
+        }
+    }
+
+    /// An action that runs for each matching value; `None` for all others.
+    fn action(&mut self, action: &Located<Said>, drafts: &[Draft]) -> Option<Action> {
+        let names = &mut self.names;
+        let mut template = |text: &ast::Template| Template::compile(text, names);
+        Some(match &action.node {
+            Said::SetVar(set) => {
+                let value = template(&set.value);
+                let key = match (set.collection, set.key.as_literal()) {
+                    (Collection::Tx, Some(name)) => Key::Slot(names.intern(name)),
+                    _ => Key::Name(Template::compile(&set.key, names)),
+                };
+                Action::SetVar { collection: set.collection, key, op: set.op, value }
+            }
+            Said::ExpireVar { collection, key, seconds } => {
+                if *collection == Collection::Tx {
+                    let message = "TX ends with the transaction: `expirevar` has no effect on it";
+                    self.warnings.push(Diagnostic::warning(action.span, message));
+                    return None;
+                }
+                Action::ExpireVar { collection: *collection, key: template(key), seconds: template(seconds) }
+            }
+            Said::InitCol { collection, key } => {
+                Action::InitCol { collection: *collection, key: template(key) }
+            }
+            Said::SetSid(key) => Action::InitCol { collection: Collection::Session, key: template(key) },
+            Said::SetRsc(key) => Action::InitCol { collection: Collection::Resource, key: template(key) },
+            Said::SetUid(key) => Action::InitCol { collection: Collection::User, key: template(key) },
+            Said::SetEnv { name, value } => {
+                Action::SetEnv { name: template(name), value: value.as_ref().map(&mut template) }
+            }
+            Said::Ctl(ctl) => Action::Control(self.control(ctl, action.span, drafts)?),
+            Said::Exec(_) => {
+                let message = "`exec` is not supported: the engine runs no programs";
+                self.errors.push(
+                    Diagnostic::error(action.span, message).hint("watch the log or the audit log instead"),
+                );
+                return None;
+            }
+            Said::DeprecateVar { .. } | Said::Pause(_) | Said::Append(_) | Said::Prepend(_) => {
+                let message = "this action has no effect in this engine";
+                self.warnings.push(Diagnostic::warning(action.span, message));
+                return None;
+            }
+            _ => return None,
+        })
+    }
+
+    /// Message, tags and the other things that only describe the rule.
+    fn describe(&mut self, rule: &mut Rule, draft: &Draft) {
+        let mut tags = Vec::new();
+        let defaults = draft.defaults.iter().map(|action| &action.node);
+        for action in defaults.chain(draft.head()) {
+            match action {
+                Said::Msg(message) => rule.message = Some(Template::compile(message, &mut self.names)),
+                Said::LogData(data) => rule.log_data = Some(Template::compile(data, &mut self.names)),
+                Said::Tag(tag) => tags.push(Template::compile(tag, &mut self.names)),
+                Said::Severity(severity) => rule.severity = Some(*severity),
+                Said::Rev(text) => rule.revision.clone_from(text),
+                Said::Ver(text) => rule.version.clone_from(text),
+                Said::Maturity(number) => rule.maturity = *number,
+                Said::Accuracy(number) => rule.accuracy = *number,
+                Said::Log => (rule.log, rule.audit) = (true, true),
+                Said::NoLog => (rule.log, rule.audit) = (false, false),
+                Said::AuditLog => rule.audit = true,
+                Said::NoAuditLog => rule.audit = false,
+                _ => {}
+            }
+        }
+        rule.tags = tags.into();
+    }
+
+    /// Disruptive action and status; `block` and saying nothing mean the default action's.
+    fn decide(&mut self, rule: &mut Rule, draft: &Draft) {
+        let default =
+            draft.defaults.iter().rev().map(|action| &action.node).find(|action| action.is_disruptive());
+        let said = draft.links.iter().flat_map(|link| &link.actions).map(|action| &action.node);
+        let said = said.rev().find(|action| action.is_disruptive());
+        let action = match said {
+            None | Some(Said::Block) => default,
+            said => said,
+        };
+        rule.disruptive = match action {
+            Some(Said::Deny) => Disruptive::Deny,
+            Some(Said::Drop) => Disruptive::Drop,
+            Some(Said::Redirect(url)) => Disruptive::Redirect(Template::compile(url, &mut self.names)),
+            Some(Said::Proxy(url)) => Disruptive::Proxy(Template::compile(url, &mut self.names)),
+            Some(Said::Allow(scope)) => Disruptive::Allow(*scope),
+            _ => Disruptive::Pass,
+        };
+        if draft.phase == Phase::Logging && matches!(rule.disruptive, Disruptive::Deny | Disruptive::Drop) {
+            let message = format!("rule {} is in phase 5, which cannot interrupt", rule.id);
+            self.warnings.push(Diagnostic::warning(draft.span, message));
+        }
+        let defaults = draft.defaults.iter().map(|action| &action.node);
+        for action in
+            defaults.chain(draft.links.iter().flat_map(|link| &link.actions).map(|action| &action.node))
+        {
+            if let Said::Status(status) = action {
+                rule.status = Some(*status);
+            }
+        }
+    }
+}
+
+/// The default action's transformations and the link's own; `t:none` clears all before it.
+fn transformations(defaults: &[Located<Said>], own: &[Located<Said>]) -> Box<[Transformation]> {
+    let mut list = Vec::new();
+    for action in defaults.iter().chain(own) {
+        match &action.node {
+            Said::Transformation(Named::None) => list.clear(),
+            Said::Transformation(named) => list.extend(Transformation::from_name(named.name())),
+            _ => {}
+        }
+    }
+    list.into()
+}
+
+/// Longest operator shown in messages, in bytes.
+const OPERATOR_SHOWN: usize = 120;
+
+fn operator_text(operator: &ast::Operator) -> Box<str> {
+    let negation = if operator.negated { "!" } else { "" };
+    let mut argument = operator.argument.raw_str().into_owned();
+    if argument.len() > OPERATOR_SHOWN {
+        let end = (0..=OPERATOR_SHOWN).rev().find(|&at| argument.is_char_boundary(at)).unwrap_or(0);
+        argument.truncate(end);
+        argument.push('…');
+    }
+    format!("{negation}@{} {argument}", operator.name).trim_end().into()
+}

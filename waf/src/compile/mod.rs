@@ -1,0 +1,140 @@
+//! Document → ruleset.
+//!
+//! Three passes: settings and drafts of rules in the order of the text
+//! (default actions, removals and updates apply as they come), then patterns
+//! and operators, then what needs to know every rule: `ctl` and jumps.
+
+mod actions;
+mod control;
+mod draft;
+mod error;
+mod flow;
+mod operators;
+mod patterns;
+mod targets;
+mod update;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hop3_seclang::Document;
+use hop3_seclang::ast::{DirectiveKind, Phase, Setting};
+use hop3_seclang::diagnostic::Diagnostic;
+use hop3_seclang::source::FileId;
+
+pub use error::CompileError;
+
+use crate::collections::tx::SlotNames;
+use crate::rule::Rule;
+use crate::ruleset::{Fallback, Ruleset};
+use crate::settings::{SettingState, Settings};
+use draft::{Defaults, Draft};
+use patterns::Patterns;
+
+/// Compiles a document.
+pub(crate) fn compile(document: &Document) -> Result<Ruleset, CompileError> {
+    let mut compiler = Compiler::new(document);
+    compiler.read();
+    let ruleset = compiler.link();
+    ruleset.map_err(|diagnostics| CompileError { diagnostics, sources: document.sources.clone() })
+}
+
+/// What the passes share.
+struct Compiler<'d> {
+    document: &'d Document,
+    settings: Settings,
+    drafts: Vec<Draft>,
+    /// Markers, each with the number of drafts before it.
+    markers: Vec<(String, usize)>,
+    defaults: Defaults,
+    names: SlotNames,
+    patterns: Patterns,
+    datasets: HashMap<String, Vec<String>>,
+    signatures: Vec<String>,
+    fallbacks: Vec<Fallback>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    files: HashMap<FileId, Arc<str>>,
+}
+
+impl<'d> Compiler<'d> {
+    fn new(document: &'d Document) -> Self {
+        Self {
+            document,
+            settings: Settings::default(),
+            drafts: Vec::new(),
+            markers: Vec::new(),
+            defaults: Defaults::default(),
+            names: SlotNames::new(),
+            patterns: Patterns::default(),
+            datasets: HashMap::new(),
+            signatures: Vec::new(),
+            fallbacks: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            files: HashMap::new(),
+        }
+    }
+
+    /// First pass.
+    fn read(&mut self) {
+        let mut state = SettingState::default();
+        for directive in &self.document.directives {
+            match &directive.kind {
+                DirectiveKind::Setting(Setting::ComponentSignature(signature)) => {
+                    self.signatures.push(signature.clone());
+                }
+                DirectiveKind::Setting(Setting::Dataset { name, lines }) => {
+                    self.datasets.insert(name.to_ascii_lowercase(), lines.clone());
+                }
+                DirectiveKind::Setting(setting) => {
+                    if let Err(reason) = self.settings.apply(setting, &mut state) {
+                        self.errors.push(Diagnostic::error(directive.span, reason));
+                    }
+                }
+                DirectiveKind::Marker(name) => self.markers.push((name.clone(), self.drafts.len())),
+                DirectiveKind::DefaultAction(actions) => self.defaults.set(actions),
+                DirectiveKind::Rule(rule) => self.drafts.push(Draft::new(rule, &self.defaults)),
+                DirectiveKind::Inert { .. } => {}
+                other => self.update(directive.span, other),
+            }
+        }
+    }
+
+    /// Second and third pass.
+    fn link(mut self) -> Result<Ruleset, Vec<Diagnostic>> {
+        let drafts = std::mem::take(&mut self.drafts);
+        let jumps = flow::resolve(&drafts, &self.markers);
+        let mut phases: [Vec<Rule>; 5] = Default::default();
+        for (index, draft) in drafts.iter().enumerate().filter(|(_, draft)| !draft.removed) {
+            let rule = self.rule(index, draft, &drafts, jumps[index]);
+            phases[usize::from(draft.phase.number() - 1)].push(rule);
+        }
+        let limits_slot = self.names.intern(b"MSC_PCRE_LIMITS_EXCEEDED");
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        Ok(Ruleset {
+            phases,
+            settings: self.settings,
+            tx_names: self.names,
+            limits_slot,
+            signatures: self.signatures,
+            warnings: self.warnings,
+            fallbacks: self.fallbacks,
+        })
+    }
+
+    /// The name of a file, shared by all rules in it.
+    fn file(&mut self, id: FileId) -> Arc<str> {
+        let sources = &self.document.sources;
+        let name = || sources.file(id).map_or_else(String::new, |file| file.path.display().to_string());
+        self.files.entry(id).or_insert_with(|| name().into()).clone()
+    }
+}
+
+/// Phase of rules that name none.
+const DEFAULT_PHASE: Phase = Phase::RequestBody;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! Operators with their arguments prepared, or refused with a reason.
+
+use hop3_seclang::ast::{self, OperatorName, RxMode};
+use hop3_seclang::diagnostic::Diagnostic;
+use hop3_seclang::source::{Located, Span};
+
+use super::Compiler;
+use crate::operators::{
+    ByteRange, CheckDigits, Comparison, Networks, Operator, parse_phrases, pattern_of_path, phrases_of_file,
+};
+use crate::regex::{Flags, Pattern};
+use crate::ruleset::Fallback;
+use crate::template::Template;
+
+/// Why an operator is not there, and what to use instead.
+fn refusal(name: OperatorName) -> Option<&'static str> {
+    Some(match name {
+        OperatorName::GeoLookup => {
+            "the engine has no geographic database yet; match addresses with @ipMatchFromFile"
+        }
+        OperatorName::FuzzyHash => {
+            "it needs the ssdeep library, and its hashes are easily avoided; use @pmFromFile or @rx"
+        }
+        OperatorName::GsbLookup => {
+            "Google ended the service it asks; use @pmFromFile with a list of addresses"
+        }
+        OperatorName::InspectFile => {
+            "the engine runs no programs; inspect FILES_TMP_CONTENT with other operators"
+        }
+        OperatorName::ValidateDtd | OperatorName::ValidateSchema => {
+            "there is no sound library for it; well-formedness is always checked (REQBODY_ERROR)"
+        }
+        OperatorName::ValidateHash => "response rewriting is not supported",
+        OperatorName::Rsub => "bodies are inspected, never changed",
+        _ => return None,
+    })
+}
+
+impl Compiler<'_> {
+    /// Prepares an operator. `None` after an error.
+    pub(super) fn operator(&mut self, rule_id: u64, operator: &Located<ast::Operator>) -> Option<Operator> {
+        use OperatorName as N;
+        let span = operator.span;
+        if let Some(reason) = refusal(operator.name) {
+            self.errors
+                .push(Diagnostic::error(span, format!("`@{}` is not supported: {reason}", operator.name)));
+            return None;
+        }
+        let argument = Template::compile(&operator.argument, &mut self.names);
+        let raw = operator.argument.raw();
+        let text = || operator.argument.raw_str();
+        Some(match operator.name {
+            N::Rx => Operator::Rx(self.rx(rule_id, raw, span)?),
+            N::RxGlobal => Operator::RxGlobal(self.rx(rule_id, raw, span)?),
+            N::RestPath => Operator::Rx(self.rx(rule_id, pattern_of_path(&text()).as_bytes(), span)?),
+            N::Pm => self.phrases(parse_phrases(raw), span)?,
+            N::PmFromFile => {
+                let phrases =
+                    operator.files.iter().flat_map(|file| phrases_of_file(&file.contents)).collect();
+                self.phrases(phrases, span)?
+            }
+            N::PmFromDataset => {
+                let lines = self.dataset(&text(), span)?;
+                self.phrases(lines.into_iter().map(String::into_bytes).collect(), span)?
+            }
+            N::IpMatch => self.networks(Networks::parse_list(&text()), span)?,
+            N::IpMatchFromFile => {
+                let mut networks = Ok(Networks::default());
+                for file in &operator.files {
+                    networks =
+                        networks.and_then(|known| Ok(known.join(Networks::parse_file(&file.contents)?)));
+                }
+                self.networks(networks, span)?
+            }
+            N::IpMatchFromDataset => {
+                let lines = self.dataset(&text(), span)?;
+                self.networks(Networks::parse_file(lines.join("\n").as_bytes()), span)?
+            }
+            N::BeginsWith => Operator::BeginsWith(argument),
+            N::EndsWith => Operator::EndsWith(argument),
+            N::Contains | N::StrMatch => Operator::Contains(argument),
+            N::ContainsWord => Operator::ContainsWord(argument),
+            N::StrEq => Operator::StrEq(argument),
+            N::Within => Operator::Within(argument),
+            N::Eq => Operator::Compare(Comparison::Equal, argument),
+            N::Ge => Operator::Compare(Comparison::AtLeast, argument),
+            N::Gt => Operator::Compare(Comparison::Above, argument),
+            N::Le => Operator::Compare(Comparison::AtMost, argument),
+            N::Lt => Operator::Compare(Comparison::Below, argument),
+            N::ValidateByteRange => self.byte_range(&text(), span),
+            N::ValidateUrlEncoding => Operator::UrlEncoding,
+            N::ValidateUtf8Encoding => Operator::Utf8Encoding,
+            N::VerifyCc => self.check_digits(CheckDigits::CreditCard, rule_id, raw, span)?,
+            N::VerifyCpf => self.check_digits(CheckDigits::Cpf, rule_id, raw, span)?,
+            N::VerifySsn => self.check_digits(CheckDigits::Ssn, rule_id, raw, span)?,
+            N::VerifySvnr => self.check_digits(CheckDigits::Svnr, rule_id, raw, span)?,
+            N::ValidateNid => self.national_id(rule_id, &text(), span)?,
+            N::DetectSqli => Operator::DetectSqli,
+            N::DetectXss => Operator::DetectXss,
+            N::UnconditionalMatch => Operator::Always,
+            N::NoMatch => Operator::Never,
+            N::Rbl => {
+                let message = "`@rbl` never matches: the engine asks no name server";
+                self.warnings
+                    .push(Diagnostic::warning(span, message).hint("use @ipMatchFromFile with a local list"));
+                Operator::Never
+            }
+            other => {
+                self.errors.push(Diagnostic::error(span, format!("`@{other}` is not supported")));
+                return None;
+            }
+        })
+    }
+
+    fn rx(&mut self, rule_id: u64, pattern: &[u8], span: Span) -> Option<std::sync::Arc<Pattern>> {
+        let flags = Flags { multi_line: self.settings.rx_mode == RxMode::Multiline, ..Flags::default() };
+        match self.patterns.pattern(pattern, flags) {
+            Ok(pattern) => {
+                if let Some(construct) = pattern.pcre_only() {
+                    self.fallbacks.push(Fallback { rule_id, construct });
+                }
+                Some(pattern)
+            }
+            Err(error) => {
+                self.errors.push(Diagnostic::error(span, format!("the pattern cannot be compiled: {error}")));
+                None
+            }
+        }
+    }
+
+    fn check_digits(
+        &mut self,
+        kind: CheckDigits,
+        rule_id: u64,
+        pattern: &[u8],
+        span: Span,
+    ) -> Option<Operator> {
+        Some(Operator::CheckDigits(kind, self.rx(rule_id, pattern, span)?))
+    }
+
+    /// Coraza's `@validateNid COUNTRY PATTERN`.
+    fn national_id(&mut self, rule_id: u64, text: &str, span: Span) -> Option<Operator> {
+        let (country, pattern) = text.trim().split_once(' ').unwrap_or((text, ""));
+        match country {
+            "us" => self.check_digits(CheckDigits::Ssn, rule_id, pattern.as_bytes(), span),
+            other => {
+                let message = format!("`@validateNid` does not know the country `{other}`");
+                self.errors.push(Diagnostic::error(span, message).hint("`us` is known"));
+                None
+            }
+        }
+    }
+
+    fn phrases(&mut self, phrases: Vec<Vec<u8>>, span: Span) -> Option<Operator> {
+        if phrases.iter().all(Vec::is_empty) {
+            self.warnings
+                .push(Diagnostic::warning(span, "there is no phrase to look for: the rule never matches"));
+        }
+        match self.patterns.phrases(phrases) {
+            Ok(set) => Some(Operator::Phrases(set)),
+            Err(reason) => {
+                self.errors
+                    .push(Diagnostic::error(span, format!("the phrases cannot be prepared: {reason}")));
+                None
+            }
+        }
+    }
+
+    fn networks(&mut self, networks: Result<Networks, String>, span: Span) -> Option<Operator> {
+        match networks {
+            Ok(networks) => Some(Operator::IpMatch(networks.into())),
+            Err(part) => {
+                let message = format!("`{part}` is no address and no network");
+                let hint = "write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32";
+                self.errors.push(Diagnostic::error(span, message).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn byte_range(&mut self, text: &str, span: Span) -> Operator {
+        let (range, wrong) = ByteRange::parse(text);
+        for part in wrong {
+            let message = format!("`{part}` is no range of bytes: it allows nothing");
+            self.warnings
+                .push(Diagnostic::warning(span, message).hint("write numbers from 0 to 255: `10,13,32-126`"));
+        }
+        Operator::ByteRange(range)
+    }
+
+    fn dataset(&mut self, name: &str, span: Span) -> Option<Vec<String>> {
+        let found = self.datasets.get(&name.trim().to_ascii_lowercase()).cloned();
+        if found.is_none() {
+            let message = format!("there is no dataset `{}` before this rule", name.trim());
+            self.errors.push(Diagnostic::error(span, message).hint("define it with SecDataset"));
+        }
+        found
+    }
+}

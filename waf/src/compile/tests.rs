@@ -1,0 +1,1 @@
+//! What compiles, and what is refused where.

@@ -1,0 +1,166 @@
+//! Actions that run for each matching value.
+
+use std::time::Duration;
+
+use hop3_seclang::ast::{Collection, PartsChange, SetVarOp, Variable};
+
+use crate::collections::persistent::OpenRecord;
+use crate::collections::tx::{Slot, Value};
+use crate::operators::number;
+use crate::rule::{Action, Key, Link, Rule};
+use crate::rule_control::Control;
+use crate::ruleset::Ruleset;
+use crate::state::State;
+
+/// Most records one transaction may open.
+const RECORDS_LIMIT: usize = 16;
+/// Longest key of a record, in bytes.
+const KEY_LIMIT: usize = 4096;
+
+impl State {
+    pub(super) fn run_actions(&mut self, ruleset: &Ruleset, rule: &Rule, link: &Link) {
+        for action in &link.actions {
+            match action {
+                Action::SetVar { collection, key, op, value } => match value.as_literal() {
+                    Some(literal) => self.set_variable(ruleset, rule, *collection, key, *op, literal),
+                    None => {
+                        let value = self.expanded(ruleset, rule, value);
+                        self.set_variable(ruleset, rule, *collection, key, *op, &value);
+                    }
+                },
+                Action::ExpireVar { collection, key, seconds } => {
+                    let key = self.expanded(ruleset, rule, key);
+                    let seconds = number(&self.expanded(ruleset, rule, seconds));
+                    let at =
+                        self.unix_time + Duration::from_secs(seconds.clamp(0, i64::from(u32::MAX)) as u64);
+                    if let Some(record) = self.record_mut(*collection) {
+                        record.expire(&key, at);
+                    }
+                }
+                Action::InitCol { collection, key } => {
+                    let key = self.expanded(ruleset, rule, key);
+                    self.open_record(*collection, key);
+                }
+                Action::SetEnv { name, value } => {
+                    let name = self.expanded(ruleset, rule, name);
+                    let value = value.as_ref().map(|value| self.expanded(ruleset, rule, value));
+                    self.set_env(&name, value.as_deref());
+                }
+                Action::Control(control) => self.control(control),
+            }
+        }
+    }
+
+    /// Sets a number in TX.
+    pub(super) fn set_tx(&mut self, slot: Slot, value: i64) {
+        self.tx.set(slot, Some(Value::Number(value)));
+    }
+
+    fn set_variable(
+        &mut self,
+        ruleset: &Ruleset,
+        rule: &Rule,
+        collection: Collection,
+        key: &Key,
+        op: SetVarOp,
+        operand: &[u8],
+    ) {
+        let result = |current: i64| match op {
+            SetVarOp::Set => Some(value_of(operand)),
+            SetVarOp::Add => Some(Value::Number(current.saturating_add(number(operand)))),
+            SetVarOp::Sub => Some(Value::Number(current.saturating_sub(number(operand)))),
+            SetVarOp::Unset => None,
+        };
+        if collection == Collection::Tx {
+            let slot = match key {
+                Key::Slot(slot) => Some(*slot),
+                Key::Name(name) => {
+                    let name = self.expanded(ruleset, rule, name);
+                    self.tx.find_or_add(&ruleset.tx_names, &name)
+                }
+            };
+            if let Some(slot) = slot {
+                let current = self.tx.get(slot).map_or(0, Value::number);
+                self.tx.set(slot, result(current));
+            }
+            return;
+        }
+        let name = match key {
+            Key::Slot(slot) => ruleset.tx_names.spelling(*slot).to_vec(),
+            Key::Name(name) => self.expanded(ruleset, rule, name),
+        };
+        if let Some(record) = self.record_mut(collection) {
+            let value = result(record.get(&name).map_or(0, number));
+            record.set(&name, value.map(|value| text_of(&value)));
+        }
+    }
+
+    fn record_mut(&mut self, collection: Collection) -> Option<&mut OpenRecord> {
+        self.records.iter_mut().find(|record| record.collection == collection)
+    }
+
+    /// Opens a record; a collection that is open already stays as it is.
+    fn open_record(&mut self, collection: Collection, mut key: Vec<u8>) {
+        if self.records.len() >= RECORDS_LIMIT || self.record(collection).is_some() {
+            return;
+        }
+        key.truncate(KEY_LIMIT);
+        match collection {
+            Collection::Session => self.set(Variable::SessionId, &key),
+            Collection::User => self.set(Variable::UserId, &key),
+            _ => {}
+        }
+        let known = self.store.as_ref().and_then(|store| store.load(collection, &key, self.unix_time));
+        self.records.push(OpenRecord::new(collection, key, known, self.unix_time));
+    }
+
+    fn set_env(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let texts = &self.texts;
+        self.collections.env.retain(|field| texts.bytes(field.name) != name);
+        if let Some(value) = value {
+            let field = self.field(name, value);
+            self.collections.env.push(field);
+        }
+    }
+
+    fn control(&mut self, control: &Control) {
+        match control {
+            Control::Engine(mode) => self.engine = *mode,
+            Control::AuditEngine(mode) => self.audit_engine = *mode,
+            Control::AuditLogParts(change) => {
+                self.audit_log_parts = match change {
+                    PartsChange::Set(parts) => *parts,
+                    PartsChange::Add(parts) => self.audit_log_parts.with(*parts),
+                    PartsChange::Remove(parts) => self.audit_log_parts.without(*parts),
+                };
+            }
+            Control::ForceRequestBodyVariable(on) => self.force_request_body = *on,
+            Control::RequestBodyAccess(on) => self.request_body_access = *on,
+            Control::RequestBodyLimit(bytes) => self.request_body_limit = *bytes,
+            Control::RequestBodyProcessor(processor) => self.choose_processor(*processor),
+            Control::ResponseBodyAccess(on) => self.response_body_access = *on,
+            Control::ResponseBodyLimit(bytes) => self.response_body_limit = *bytes,
+            Control::XmlIntoArgs(mode) => self.xml_into_args = *mode,
+            Control::RemoveRules(rules) => self.changes.remove(rules),
+            Control::RemoveTarget(rules, variable, selector) => {
+                self.changes.remove_target(rules, *variable, selector);
+            }
+        }
+    }
+}
+
+/// Numbers in their usual spelling are kept as numbers.
+fn value_of(text: &[u8]) -> Value {
+    let is_plain = match text {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if is_plain { Value::Number(number(text)) } else { Value::Text(text.to_vec()) }
+}
+
+fn text_of(value: &Value) -> Vec<u8> {
+    let mut text = Vec::new();
+    value.write(&mut text);
+    text
+}

@@ -1,0 +1,140 @@
+//! One rule, link by link: values, transformations, operator.
+
+use hop3_seclang::ast::Variable;
+
+use super::Next;
+use crate::rule::{Condition, Link, Rule};
+use crate::ruleset::Ruleset;
+use crate::state::State;
+use crate::text::TextId;
+use crate::variables::found::Found;
+
+/// Most matches that one rule may have; further values are not counted.
+const MATCHES_LIMIT: usize = 100_000;
+
+impl State {
+    /// Evaluates a rule with its chain.
+    pub(super) fn evaluate(&mut self, ruleset: &Ruleset, rule: &Rule) -> Next {
+        self.matched_var = None;
+        self.matched_vars.clear();
+        for link in &rule.links {
+            if !self.evaluate_link(ruleset, rule, link) {
+                return Next::Rule;
+            }
+        }
+        self.complete(ruleset, rule)
+    }
+
+    fn evaluate_link(&mut self, ruleset: &Ruleset, rule: &Rule, link: &Link) -> bool {
+        self.texts.forget_passing();
+        let Some(condition) = &link.condition else {
+            self.run_actions(ruleset, rule, link);
+            return true;
+        };
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        for target in &condition.targets {
+            self.select(ruleset, rule, target, &mut candidates);
+        }
+        let mut matched = false;
+        for candidate in &candidates {
+            matched |= self.evaluate_value(ruleset, rule, link, condition, *candidate);
+        }
+        self.candidates = candidates;
+        matched
+    }
+
+    /// Tests one value, or with `multiMatch` each form of it.
+    fn evaluate_value(
+        &mut self,
+        ruleset: &Ruleset,
+        rule: &Rule,
+        link: &Link,
+        condition: &Condition,
+        found: Found,
+    ) -> bool {
+        let context = ruleset.settings.transformation_context();
+        let mut text = found.value;
+        let mut matched = false;
+        for &transformation in &condition.transformations {
+            let next = self.texts.transform(text, transformation, &context);
+            if link.multi_match && next != text {
+                matched |= self.test(ruleset, rule, link, condition, Found { value: text, ..found });
+            }
+            text = next;
+        }
+        self.test(ruleset, rule, link, condition, Found { value: text, ..found }) || matched
+    }
+
+    /// Runs the operator on a transformed value, and the actions when it matches.
+    fn test(
+        &mut self,
+        ruleset: &Ruleset,
+        rule: &Rule,
+        link: &Link,
+        condition: &Condition,
+        found: Found,
+    ) -> bool {
+        let mut argument = std::mem::take(&mut self.argument);
+        argument.clear();
+        let template = condition.operator.argument();
+        let literal = template.and_then(|template| template.as_literal());
+        if let (Some(template), None) = (template, literal) {
+            self.expand(ruleset, rule, template, &mut argument);
+        }
+        let wanted = link.capture && !condition.negated;
+        if wanted {
+            self.captures.clear();
+        }
+        let result = condition.operator.test(
+            self.texts.bytes(found.value),
+            literal.unwrap_or(&argument),
+            ruleset.settings.pcre_match_limit,
+            wanted.then_some(&mut self.captures),
+        );
+        self.argument = argument;
+        let matched = match result {
+            Ok(matched) => matched != condition.negated,
+            Err(_) => {
+                // Fail closed: no answer counts as a match, negated or not.
+                self.limits_exceeded = true;
+                self.set_tx(ruleset.limits_slot, 1);
+                true
+            }
+        };
+        if matched {
+            self.remember(found, wanted);
+            self.run_actions(ruleset, rule, link);
+        }
+        matched
+    }
+
+    /// Sets MATCHED_VAR and, after a capture, `TX:0` to `TX:9`.
+    fn remember(&mut self, found: Found, captured: bool) {
+        let kept = Found {
+            name: found.name.map(|name| self.texts.keep(name)),
+            value: self.texts.keep(found.value),
+            ..found
+        };
+        self.matched_var = Some(kept);
+        let is_echo = matches!(found.variable, Variable::MatchedVars | Variable::MatchedVarsNames);
+        if !is_echo && self.matched_vars.len() < MATCHES_LIMIT {
+            self.matched_vars.push(kept);
+        }
+        if captured {
+            self.set_captures(kept.value);
+        }
+    }
+
+    fn set_captures(&mut self, value: TextId) {
+        use crate::collections::tx::{Slot, Value};
+        let text = self.captures.text.take();
+        for (index, span) in self.captures.spans.into_iter().enumerate() {
+            let group = match (index, &text) {
+                (0, Some(text)) => Some(Value::Text(text.clone())),
+                _ => span.map(|(start, end)| Value::Text(self.texts.bytes(value)[start..end].to_vec())),
+            };
+            self.tx.set(Slot(index as u32), group);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Walks the rules of a phase over a transaction.
+
+mod actions;
+mod link;
+mod outcome;
+
+use hop3_seclang::ast::{AllowScope, EngineMode, Phase};
+
+use crate::ruleset::Ruleset;
+use crate::state::State;
+use crate::verdict::{Disruption, Interruption, Verdict};
+
+/// What the walk does after a rule.
+enum Next {
+    Rule,
+    /// The rule of that position in the phase.
+    Jump(usize),
+    /// No further rule of this phase.
+    End,
+}
+
+impl State {
+    /// Runs a phase. Phase 5 always runs and never interrupts.
+    pub(crate) fn run_phase(&mut self, ruleset: &Ruleset, phase: Phase) -> Verdict {
+        if self.engine == EngineMode::Off || (phase != Phase::Logging && self.is_decided(phase)) {
+            return self.verdict();
+        }
+        let rules = ruleset.phase(phase);
+        let mut at = 0;
+        while let Some(rule) = rules.get(at) {
+            at += 1;
+            if self.changes.is_removed(rule.index) {
+                continue;
+            }
+            match self.evaluate(ruleset, rule) {
+                Next::Rule => {}
+                Next::Jump(target) => at = target.max(at),
+                Next::End => break,
+            }
+            if self.engine == EngineMode::Off {
+                break;
+            }
+        }
+        if self.allowance == Some(AllowScope::Phase) {
+            self.allowance = None;
+        }
+        self.refuse_what_does_not_fit(phase);
+        if phase == Phase::Logging { Verdict::Pass } else { self.verdict() }
+    }
+
+    /// The verdict so far.
+    pub(crate) fn verdict(&self) -> Verdict {
+        match &self.interruption {
+            Some(interruption) => Verdict::Interrupt(interruption.clone()),
+            None => Verdict::Pass,
+        }
+    }
+
+    /// Interrupts on behalf of the engine itself, when it may.
+    pub(crate) fn refuse(&mut self, phase: Phase, status: u16, reason: &str) {
+        if self.engine == EngineMode::On && self.interruption.is_none() && phase != Phase::Logging {
+            self.interruption = Some(Interruption {
+                rule_id: 0,
+                action: Disruption::Deny,
+                status,
+                url: None,
+                log: reason.to_owned(),
+                phase: phase.number(),
+            });
+        }
+    }
+
+    fn is_decided(&self, phase: Phase) -> bool {
+        self.interruption.is_some()
+            || match self.allowance {
+                Some(AllowScope::All) => true,
+                Some(AllowScope::Request) => phase <= Phase::RequestBody,
+                _ => false,
+            }
+    }
+
+    /// A transaction whose texts did not fit into memory was not inspected completely.
+    fn refuse_what_does_not_fit(&mut self, phase: Phase) {
+        if self.texts.is_exhausted() {
+            self.refuse(phase, 413, "The transaction needs more memory than an inspection may take.");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Operators: one transformed value in, a match or none out.
+//!
+//! Everything that can be prepared is prepared at load; what depends on macros
+//! comes in expanded. Operators know neither variables nor actions.
+
+mod byte_range;
+mod check_digits;
+mod injection;
+mod ip_match;
+mod number;
+mod phrases;
+mod rest_path;
+mod text;
+mod url_encoding;
+mod utf8;
+
+use std::sync::Arc;
+
+pub(crate) use byte_range::ByteRange;
+pub(crate) use check_digits::CheckDigits;
+pub(crate) use ip_match::Networks;
+pub(crate) use number::{Comparison, number};
+pub(crate) use phrases::{PhraseSet, parse_phrases, phrases_of_file};
+pub(crate) use rest_path::pattern_of_path;
+
+use crate::regex::{GROUPS, LimitExceeded, Pattern, Spans};
+use crate::template::Template;
+
+/// Most matches that `rxGlobal` looks at in one value.
+const GLOBAL_MATCHES: usize = 1000;
+
+/// A test, ready to run.
+#[derive(Debug)]
+pub(crate) enum Operator {
+    /// `@rx`.
+    Rx(Arc<Pattern>),
+    /// `@rxGlobal`.
+    RxGlobal(Arc<Pattern>),
+    /// `@pm`, `@pmFromFile`.
+    Phrases(Arc<PhraseSet>),
+    /// `@beginsWith`.
+    BeginsWith(Template),
+    /// `@endsWith`.
+    EndsWith(Template),
+    /// `@contains`, `@strmatch`.
+    Contains(Template),
+    /// `@containsWord`.
+    ContainsWord(Template),
+    /// `@streq`.
+    StrEq(Template),
+    /// `@within`.
+    Within(Template),
+    /// `@eq`, `@ge`, `@gt`, `@le`, `@lt`.
+    Compare(Comparison, Template),
+    /// `@ipMatch`, `@ipMatchFromFile`.
+    IpMatch(Arc<Networks>),
+    /// `@validateByteRange`.
+    ByteRange(ByteRange),
+    /// `@validateUrlEncoding`.
+    UrlEncoding,
+    /// `@validateUtf8Encoding`.
+    Utf8Encoding,
+    /// `@verifyCC`, `@verifyCPF`, `@verifySSN`, `@verifySVNR`.
+    CheckDigits(CheckDigits, Arc<Pattern>),
+    /// `@detectSQLi`.
+    DetectSqli,
+    /// `@detectXSS`.
+    DetectXss,
+    /// `@unconditionalMatch`.
+    Always,
+    /// `@noMatch`, and `@rbl`, which asks no one.
+    Never,
+}
+
+/// What a match leaves for `TX:0` to `TX:9`.
+#[derive(Debug, Default)]
+pub(crate) struct Captures {
+    /// Parts of the value.
+    pub(crate) spans: Spans,
+    /// Text for `TX:0` that is no part of the value: phrase, fingerprint.
+    pub(crate) text: Option<Vec<u8>>,
+}
+
+impl Captures {
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The whole value as `TX:0`.
+    fn part(&mut self, start: usize, end: usize) {
+        self.spans[0] = Some((start, end));
+    }
+}
+
+impl Operator {
+    /// The part of the argument that has to be expanded before each test.
+    pub(crate) fn argument(&self) -> Option<&Template> {
+        match self {
+            Operator::BeginsWith(argument)
+            | Operator::EndsWith(argument)
+            | Operator::Contains(argument)
+            | Operator::ContainsWord(argument)
+            | Operator::StrEq(argument)
+            | Operator::Within(argument)
+            | Operator::Compare(_, argument) => Some(argument),
+            _ => None,
+        }
+    }
+
+    /// Tests a value. `argument` is the expansion of [`Operator::argument`];
+    /// `captures` is filled on a match when it is given.
+    pub(crate) fn test(
+        &self,
+        value: &[u8],
+        argument: &[u8],
+        budget: u64,
+        captures: Option<&mut Captures>,
+    ) -> Result<bool, LimitExceeded> {
+        Ok(match self {
+            Operator::Rx(pattern) => match captures {
+                Some(captures) => pattern.captures(value, 0, budget, &mut captures.spans)?,
+                None => pattern.is_match(value, budget)?,
+            },
+            Operator::RxGlobal(pattern) => return global(pattern, value, budget, captures),
+            Operator::Phrases(phrases) => match phrases.find(value) {
+                Some(phrase) => {
+                    if let Some(captures) = captures {
+                        captures.text = Some(phrase.to_vec());
+                    }
+                    true
+                }
+                None => false,
+            },
+            Operator::BeginsWith(_) => value.starts_with(argument),
+            Operator::EndsWith(_) => value.ends_with(argument),
+            Operator::Contains(_) => text::contains(value, argument),
+            Operator::ContainsWord(_) => text::contains_word(value, argument),
+            Operator::StrEq(_) => value == argument,
+            Operator::Within(_) => text::contains(argument, value),
+            Operator::Compare(comparison, _) => comparison.holds(number(value), number(argument)),
+            Operator::IpMatch(networks) => networks.contain(value),
+            Operator::ByteRange(range) => range.is_violated_by(value),
+            Operator::UrlEncoding => url_encoding::is_invalid(value),
+            Operator::Utf8Encoding => utf8::is_invalid(value),
+            Operator::CheckDigits(kind, pattern) => match kind.find(pattern, value, budget)? {
+                Some((start, end)) => {
+                    if let Some(captures) = captures {
+                        captures.part(start, end);
+                    }
+                    true
+                }
+                None => false,
+            },
+            Operator::DetectSqli => match injection::sqli(value) {
+                Some(fingerprint) => {
+                    if let Some(captures) = captures {
+                        captures.text = Some(fingerprint);
+                    }
+                    true
+                }
+                None => false,
+            },
+            Operator::DetectXss => {
+                let found = injection::xss(value);
+                if let Some(captures) = captures.filter(|_| found) {
+                    captures.part(0, value.len());
+                }
+                found
+            }
+            Operator::Always => true,
+            Operator::Never => false,
+        })
+    }
+}
+
+/// `rxGlobal`: all matches one after the other; `TX:0`… are their groups in a row.
+fn global(
+    pattern: &Pattern,
+    value: &[u8],
+    budget: u64,
+    captures: Option<&mut Captures>,
+) -> Result<bool, LimitExceeded> {
+    let Some(captures) = captures else { return pattern.is_match(value, budget) };
+    let mut spans = Spans::default();
+    let mut filled = 0;
+    let mut from = 0;
+    for _ in 0..GLOBAL_MATCHES {
+        if from > value.len() || filled >= GROUPS || !pattern.captures(value, from, budget, &mut spans)? {
+            break;
+        }
+        for span in &spans[..pattern.visible_groups().min(GROUPS - filled)] {
+            captures.spans[filled] = *span;
+            filled += 1;
+        }
+        from = match spans[0] {
+            Some((start, end)) if end > start => end,
+            Some((_, end)) => end + 1,
+            None => break,
+        };
+    }
+    Ok(filled > 0)
+}
+
+#[cfg(test)]
+mod tests;

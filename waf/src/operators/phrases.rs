@@ -1,0 +1,109 @@
+//! `@pm`, `@pmFromFile`, `@pmFromDataset`: many phrases at once, ASCII case ignored.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+/// Phrases with their automaton.
+#[derive(Debug)]
+pub(crate) struct PhraseSet {
+    automaton: Option<AhoCorasick>,
+    phrases: Vec<Vec<u8>>,
+}
+
+impl PhraseSet {
+    /// Prepares the phrases; empty ones and repetitions are dropped. The error
+    /// is the automaton's: too many or too long phrases.
+    pub(crate) fn new(phrases: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, String> {
+        let mut seen = std::collections::HashSet::new();
+        let phrases: Vec<Vec<u8>> = phrases
+            .into_iter()
+            .filter(|phrase| !phrase.is_empty() && seen.insert(phrase.to_ascii_lowercase()))
+            .collect();
+        if phrases.is_empty() {
+            return Ok(Self { automaton: None, phrases });
+        }
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&phrases)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { automaton: Some(automaton), phrases })
+    }
+
+    /// The phrase that ends first in the value, as the rule spells it.
+    pub(crate) fn find(&self, value: &[u8]) -> Option<&[u8]> {
+        let found = self.automaton.as_ref()?.find(value)?;
+        Some(&self.phrases[found.pattern().as_usize()])
+    }
+}
+
+/// The phrases of an argument: separated by white space; `|41 42|` are bytes in
+/// hexadecimal; `\` protects `:`, `;`, `"` and itself.
+pub(crate) fn parse_phrases(argument: &[u8]) -> Vec<Vec<u8>> {
+    let unescaped = unescape(argument).unwrap_or_else(|| argument.to_vec());
+    unescaped.split(|byte| byte.is_ascii_whitespace() || *byte == 0x0b).map(<[u8]>::to_vec).collect()
+}
+
+/// The phrases of a file: one a line, with blanks inside; comments and blank lines are dropped.
+pub(crate) fn phrases_of_file(contents: &[u8]) -> Vec<Vec<u8>> {
+    contents
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+/// `None` when the text uses the notation wrongly; it is then taken as it is.
+fn unescape(text: &[u8]) -> Option<Vec<u8>> {
+    let text = match text.trim_ascii() {
+        [b'"', inside @ .., b'"'] if !inside.is_empty() => inside,
+        other => other,
+    };
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.iter().copied();
+    let mut in_hex = false;
+    let mut high: Option<u8> = None;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'|' => in_hex = !in_hex,
+            _ if in_hex && byte.is_ascii_whitespace() => {}
+            _ if in_hex => {
+                let digit = (byte as char).to_digit(16)? as u8;
+                match high.take() {
+                    Some(high) => out.push(high << 4 | digit),
+                    None => high = Some(digit),
+                }
+            }
+            b'\\' => match bytes.next()? {
+                escaped @ (b':' | b';' | b'\\' | b'"') => out.push(escaped),
+                _ => return None,
+            },
+            _ => out.push(byte),
+        }
+    }
+    (!in_hex).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_and_files() {
+        assert_eq!(parse_phrases(b"a  b\tc"), [b"a".to_vec(), b"".to_vec(), b"b".to_vec(), b"c".to_vec()]);
+        assert_eq!(parse_phrases(b"|41 42|c"), [b"ABc".to_vec()]);
+        assert_eq!(parse_phrases(br"a\:b"), [b"a:b".to_vec()]);
+        assert_eq!(parse_phrases(br"a\xb"), [br"a\xb".to_vec()]);
+        assert_eq!(phrases_of_file(b"# comment\r\na b\r\n\n  c \n#x"), [b"a b".to_vec(), b"c".to_vec()]);
+    }
+
+    #[test]
+    fn the_phrase_keeps_its_spelling() {
+        let set = PhraseSet::new([b"Select".to_vec(), b"".to_vec(), b"union".to_vec()]).unwrap();
+        assert_eq!(set.find(b"a UNION b"), Some(&b"union"[..]));
+        assert_eq!(set.find(b"SELECT"), Some(&b"Select"[..]));
+        assert_eq!(set.find(b""), None);
+        assert_eq!(PhraseSet::new([]).unwrap().find(b"x"), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! Operators through their common entrance.

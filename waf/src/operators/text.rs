@@ -1,0 +1,41 @@
+//! Comparisons of text; all of them mind case (ModSecurity reference manual).
+
+use memchr::memmem;
+
+/// `@contains`; the empty text is part of every other.
+pub(super) fn contains(value: &[u8], part: &[u8]) -> bool {
+    memmem::find(value, part).is_some()
+}
+
+/// `@containsWord`: the word with no ASCII letter on either side.
+pub(super) fn contains_word(value: &[u8], word: &[u8]) -> bool {
+    if word.is_empty() {
+        return true;
+    }
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
+    let finder = memmem::Finder::new(word);
+    let mut from = 0;
+    while let Some(at) = value.get(from..).and_then(|rest| finder.find(rest)).map(|at| from + at) {
+        let before = at.checked_sub(1).and_then(|index| value.get(index));
+        if !is_letter(before) && !is_letter(value.get(at + word.len())) {
+            return true;
+        }
+        // Occurrences may overlap.
+        from = at + 1;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::contains_word;
+
+    #[test]
+    fn words() {
+        assert!(contains_word(b"a word!", b"word"));
+        assert!(!contains_word(b"swordfish", b"word"));
+        assert!(contains_word(b"swordfish word", b"word"));
+        assert!(contains_word(b"", b""));
+        assert!(!contains_word(b"", b"word"));
+    }
+}

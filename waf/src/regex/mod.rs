@@ -1,0 +1,109 @@
+//! Patterns of `@rx` and of selectors.
+//!
+//! One dialect, PCRE's on bytes, read by one parser. Patterns become automata
+//! that are linear in the value; those with look-around, back-references or
+//! atomic groups run on a backtracking machine with a budget.
+
+mod automaton;
+mod backtrack;
+mod byte_set;
+mod class;
+mod parse;
+mod syntax;
+
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Input, meta};
+
+pub(crate) use backtrack::LimitExceeded;
+pub(crate) use byte_set::ByteSet;
+pub(crate) use parse::Flags;
+pub use syntax::{PatternError, PcreConstruct};
+
+/// Groups that rules can see: the whole match and nine groups.
+pub(crate) const GROUPS: usize = 10;
+
+/// Offsets of the groups in the value.
+pub(crate) type Spans = [Option<(usize, usize)>; GROUPS];
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    engine: Engine,
+    groups: u32,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Automaton(Box<meta::Regex>),
+    Backtracking(backtrack::Program, PcreConstruct),
+}
+
+impl Pattern {
+    /// Compiles a pattern.
+    pub(crate) fn new(pattern: &[u8], flags: Flags) -> Result<Self, PatternError> {
+        let syntax = parse::parse(pattern, flags)?;
+        let engine = match syntax.pcre_only {
+            None => Engine::Automaton(Box::new(automaton::compile(&syntax.root)?)),
+            Some(construct) => {
+                Engine::Backtracking(backtrack::compile(&syntax.root, syntax.groups)?, construct)
+            }
+        };
+        Ok(Self { engine, groups: syntax.groups })
+    }
+
+    /// What makes the pattern need the backtracking engine.
+    pub(crate) fn pcre_only(&self) -> Option<PcreConstruct> {
+        match &self.engine {
+            Engine::Automaton(_) => None,
+            Engine::Backtracking(_, construct) => Some(*construct),
+        }
+    }
+
+    /// Capturing groups that rules can see, the whole match included.
+    pub(crate) fn visible_groups(&self) -> usize {
+        (self.groups as usize + 1).min(GROUPS)
+    }
+
+    /// Whether the pattern matches anywhere in the value.
+    pub(crate) fn is_match(&self, value: &[u8], budget: u64) -> Result<bool, LimitExceeded> {
+        match &self.engine {
+            Engine::Automaton(regex) => Ok(regex.is_match(value)),
+            Engine::Backtracking(program, _) => program.find(value, 0, budget, &mut []),
+        }
+    }
+
+    /// Finds the leftmost match at or after `from`, with its groups.
+    pub(crate) fn captures(
+        &self,
+        value: &[u8],
+        from: usize,
+        budget: u64,
+        spans: &mut Spans,
+    ) -> Result<bool, LimitExceeded> {
+        *spans = Spans::default();
+        match &self.engine {
+            Engine::Automaton(regex) => {
+                let input = Input::new(value).range(from..);
+                if self.groups == 0 {
+                    let found = regex.search(&input);
+                    spans[0] = found.map(|found| (found.start(), found.end()));
+                    return Ok(spans[0].is_some());
+                }
+                let mut slots = [None::<NonMaxUsize>; 2 * GROUPS];
+                let visible = 2 * self.visible_groups();
+                let found = regex.search_slots(&input, &mut slots[..visible]).is_some();
+                for (span, slot) in spans.iter_mut().zip(slots.chunks_exact(2)) {
+                    *span = slot[0].zip(slot[1]).map(|(start, end)| (start.get(), end.get()));
+                }
+                Ok(found)
+            }
+            Engine::Backtracking(program, _) => {
+                let visible = self.visible_groups();
+                program.find(value, from, budget, &mut spans[..visible])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

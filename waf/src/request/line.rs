@@ -1,0 +1,97 @@
+//! The request line: method, target and protocol (RFC 9112, section 3).
+
+use hop3_bodies::{Limits, form};
+use hop3_seclang::ast::Variable;
+
+use crate::collections::fields::Field;
+use crate::ruleset::Ruleset;
+use crate::state::State;
+
+impl State {
+    /// Takes the request line apart. Nothing is decoded or repaired.
+    pub(crate) fn set_request_line(
+        &mut self,
+        ruleset: &Ruleset,
+        method: &[u8],
+        target: &[u8],
+        protocol: &[u8],
+    ) {
+        let parts = [method, target, protocol];
+        let shown = parts.iter().rposition(|part| !part.is_empty()).map_or(0, |last| last + 1);
+        let line = parts[..shown].join(&b' ');
+        let uri = without_authority(target);
+        let (path, query) = match memchr::memchr(b'?', &uri) {
+            Some(at) => (&uri[..at], &uri[at + 1..]),
+            None => (&uri[..], &[][..]),
+        };
+        self.set(Variable::RequestLine, &line);
+        self.set(Variable::RequestMethod, method);
+        self.set(Variable::RequestProtocol, protocol);
+        self.set(Variable::RequestUriRaw, target);
+        self.set(Variable::RequestUri, &uri);
+        self.set(Variable::RequestFilename, path);
+        self.set(Variable::PathInfo, path);
+        self.set(Variable::RequestBasename, base_name(path));
+        self.set(Variable::QueryString, query);
+        self.collections.args_get.clear();
+        self.read_query(ruleset, query);
+    }
+
+    fn read_query(&mut self, ruleset: &Ruleset, query: &[u8]) {
+        let limits = Limits { arguments: ruleset.settings.arguments_limit, ..Limits::default() };
+        let form = form::parse(query, ruleset.settings.argument_separator, &limits);
+        self.urlencoded_error |= form.invalid_encoding;
+        self.too_many_arguments |= form.over_limit;
+        for argument in &form.arguments {
+            let field: Field = self.field(&argument.name, &argument.value);
+            self.collections.args_get.push(field);
+        }
+    }
+}
+
+/// The target without `scheme://authority`. Two slashes at the start are a
+/// path: reading them as an authority would hide `//admin`.
+fn without_authority(target: &[u8]) -> Vec<u8> {
+    let scheme =
+        target.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
+    let is_absolute = scheme > 0 && target[0].is_ascii_alphabetic() && target[scheme..].starts_with(b"://");
+    if !is_absolute {
+        return target.to_vec();
+    }
+    let rest = &target[scheme + 3..];
+    match rest.iter().position(|byte| b"/?#".contains(byte)) {
+        Some(at) if rest[at] == b'/' => rest[at..].to_vec(),
+        Some(at) => [b"/", &rest[at..]].concat(),
+        None => b"/".to_vec(),
+    }
+}
+
+/// What follows the last slash, forward or backward.
+fn base_name(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(path, |at| &path[at + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets() {
+        for (target, uri) in [
+            ("/a?b", "/a?b"),
+            ("http://h/a?b", "/a?b"),
+            ("HTTP://h:80?b", "/?b"),
+            ("http://h", "/"),
+            ("//admin/x", "//admin/x"),
+            ("*", "*"),
+            ("host:443", "host:443"),
+            ("/a?u=http://h/x", "/a?u=http://h/x"),
+            ("", ""),
+        ] {
+            assert_eq!(without_authority(target.as_bytes()), uri.as_bytes(), "{target}");
+        }
+        assert_eq!(base_name(b"/a/b.php"), b"b.php");
+        assert_eq!(base_name(b"/a\\c"), b"c");
+        assert_eq!(base_name(b"/a/"), b"");
+    }
+}

@@ -1,0 +1,129 @@
+//! Compiled rules: what the evaluator walks over.
+
+use std::sync::Arc;
+
+use hop3_seclang::ast::{AllowScope, Collection, Phase, SetVarOp, Severity, Variable};
+use hop3_transformations::Transformation;
+
+use crate::collections::tx::Slot;
+use crate::operators::Operator;
+use crate::regex::Pattern;
+use crate::rule_control::Control;
+use crate::template::Template;
+
+/// Number of a rule in its ruleset, in the order of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RuleIndex(pub(crate) u32);
+
+/// A rule: a chain of at least one link.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) index: RuleIndex,
+    pub(crate) id: u64,
+    pub(crate) phase: Phase,
+    pub(crate) file: Arc<str>,
+    pub(crate) line: u32,
+    pub(crate) links: Box<[Link]>,
+    pub(crate) disruptive: Disruptive,
+    pub(crate) status: Option<u16>,
+    /// Where the phase goes on after a match; `None` is the next rule.
+    pub(crate) flow: Option<usize>,
+    pub(crate) log: bool,
+    pub(crate) audit: bool,
+    pub(crate) message: Option<Template>,
+    pub(crate) log_data: Option<Template>,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) tags: Box<[Template]>,
+    pub(crate) revision: String,
+    pub(crate) version: String,
+    pub(crate) maturity: u8,
+    pub(crate) accuracy: u8,
+}
+
+/// What a matching rule does to the transaction.
+#[derive(Clone, Debug)]
+pub(crate) enum Disruptive {
+    Pass,
+    Deny,
+    Drop,
+    Redirect(Template),
+    Proxy(Template),
+    Allow(AllowScope),
+}
+
+/// One link of a chain.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// `None` always matches.
+    pub(crate) condition: Option<Condition>,
+    pub(crate) capture: bool,
+    pub(crate) multi_match: bool,
+    /// Run for each matching value, before the rest of the chain is known.
+    pub(crate) actions: Box<[Action]>,
+}
+
+/// What a link tests.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) targets: Box<[Target]>,
+    pub(crate) transformations: Box<[Transformation]>,
+    pub(crate) operator: Operator,
+    pub(crate) negated: bool,
+    /// Name and argument as written, for messages.
+    pub(crate) operator_text: Box<str>,
+}
+
+/// What a link reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) variable: Variable,
+    pub(crate) selector: Selector,
+    pub(crate) count: bool,
+    /// Names that are left out.
+    pub(crate) exclusions: Vec<Selector>,
+}
+
+/// Which values of a collection.
+#[derive(Clone, Debug)]
+pub(crate) enum Selector {
+    All,
+    /// One name, compared without regard to ASCII case.
+    Name(Box<[u8]>),
+    /// One TX variable.
+    Slot(Slot),
+    /// Every name that the pattern finds something in.
+    Pattern(Arc<Pattern>),
+    XmlText,
+    XmlAttributes,
+}
+
+impl Selector {
+    /// Whether a name is selected.
+    pub(crate) fn selects(&self, name: &[u8]) -> bool {
+        match self {
+            Selector::All | Selector::XmlText | Selector::XmlAttributes => true,
+            Selector::Name(wanted) => wanted.eq_ignore_ascii_case(name),
+            Selector::Slot(_) => false,
+            // Patterns of selectors come from the rules; a budget that runs out
+            // on a name selects it, so that exclusions are what must prove themselves.
+            Selector::Pattern(pattern) => pattern.is_match(name, 100_000).unwrap_or(false),
+        }
+    }
+}
+
+/// Something done for each matching value.
+#[derive(Debug)]
+pub(crate) enum Action {
+    SetVar { collection: Collection, key: Key, op: SetVarOp, value: Template },
+    ExpireVar { collection: Collection, key: Template, seconds: Template },
+    InitCol { collection: Collection, key: Template },
+    SetEnv { name: Template, value: Option<Template> },
+    Control(Control),
+}
+
+/// The name that `setvar` writes.
+#[derive(Debug)]
+pub(crate) enum Key {
+    Slot(Slot),
+    Name(Template),
+}

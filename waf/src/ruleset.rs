@@ -1,0 +1,75 @@
+//! Compiled rulesets: immutable, shared by all transactions.
+
+use hop3_seclang::Document;
+use hop3_seclang::ast::Phase;
+use hop3_seclang::diagnostic::Diagnostic;
+
+use crate::collections::tx::{Slot, SlotNames};
+use crate::compile::{self, CompileError};
+use crate::regex::PcreConstruct;
+use crate::rule::Rule;
+use crate::settings::Settings;
+
+/// A compiled, immutable set of rules. Share it by `Arc`.
+#[derive(Debug)]
+pub struct Ruleset {
+    /// The rules of phases 1 to 5, in order.
+    pub(crate) phases: [Vec<Rule>; 5],
+    pub(crate) settings: Settings,
+    pub(crate) tx_names: SlotNames,
+    /// `TX:MSC_PCRE_LIMITS_EXCEEDED`.
+    pub(crate) limits_slot: Slot,
+    pub(crate) signatures: Vec<String>,
+    pub(crate) warnings: Vec<Diagnostic>,
+    pub(crate) fallbacks: Vec<Fallback>,
+}
+
+/// A rule that needs the backtracking engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The rule.
+    pub rule_id: u64,
+    /// The first construct of its pattern that no automaton can decide.
+    pub construct: PcreConstruct,
+}
+
+impl Ruleset {
+    /// Compiles a parsed document. Every error is reported, not only the first.
+    pub fn compile(document: &Document) -> Result<Ruleset, CompileError> {
+        compile::compile(document)
+    }
+
+    /// Number of rules; a chain counts as one, markers do not count.
+    pub fn rule_count(&self) -> usize {
+        self.phases.iter().map(Vec::len).sum()
+    }
+
+    /// The ids of all rules, phase by phase.
+    pub fn rule_ids(&self) -> impl Iterator<Item = u64> {
+        self.phases.iter().flatten().map(|rule| rule.id)
+    }
+
+    /// Settings such as `SecRuleEngine` and the body limits.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// `SecComponentSignature`, in order.
+    pub fn component_signatures(&self) -> &[String] {
+        &self.signatures
+    }
+
+    /// What compiled but is probably not meant.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Rules whose patterns run on the backtracking engine.
+    pub fn fallbacks(&self) -> &[Fallback] {
+        &self.fallbacks
+    }
+
+    pub(crate) fn phase(&self, phase: Phase) -> &[Rule] {
+        &self.phases[usize::from(phase.number() - 1)]
+    }
+}

@@ -1,0 +1,173 @@
+//! Settings of a ruleset: what the directives that are no rules say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hop3_seclang::ast::{AuditEngine, AuditParts, BodyProcessor, RxMode, Setting, XmlIntoArgs};
+
+pub use hop3_seclang::ast::{EngineMode, LimitAction};
+
+/// Settings with their values; the defaults are those of ModSecurity's recommended configuration.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// `SecRuleEngine`.
+    pub engine: EngineMode,
+    /// `SecRequestBodyAccess`: whether request bodies are inspected.
+    pub request_body_access: bool,
+    /// `SecRequestBodyLimit`, in bytes.
+    pub request_body_limit: usize,
+    /// `SecRequestBodyNoFilesLimit`, in bytes.
+    pub request_body_no_files_limit: usize,
+    /// `SecRequestBodyLimitAction`.
+    pub request_body_limit_action: LimitAction,
+    /// `SecRequestBodyJsonDepthLimit`, in levels.
+    pub json_depth_limit: usize,
+    /// `SecArgumentsLimit`: most arguments of a request.
+    pub arguments_limit: usize,
+    /// `SecArgumentSeparator`.
+    pub argument_separator: u8,
+    /// `SecUploadFileLimit`: most files in a request.
+    pub upload_file_limit: usize,
+    /// `SecResponseBodyAccess`: whether response bodies are inspected.
+    pub response_body_access: bool,
+    /// `SecResponseBodyLimit`, in bytes.
+    pub response_body_limit: usize,
+    /// `SecResponseBodyLimitAction`.
+    pub response_body_limit_action: LimitAction,
+    /// `SecResponseBodyMimeType`, in lower case; an empty text stands for responses without a type.
+    pub response_body_mime_types: Vec<String>,
+    /// `SecPcreMatchLimit`: how often the backtracking engine may return to an earlier choice.
+    pub pcre_match_limit: u64,
+    /// `SecCollectionTimeout`: how long an idle record of a persistent collection lives.
+    pub collection_timeout: Duration,
+    /// `SecAuditEngine`.
+    pub audit_engine: AuditEngine,
+    /// `SecAuditLogParts`.
+    pub audit_log_parts: AuditParts,
+    /// `SecAuditLogRelevantStatus`, as written.
+    pub audit_relevant_status: Option<String>,
+    /// `SecWebAppId`.
+    pub web_app_id: String,
+    /// `SecSensorId`.
+    pub sensor_id: String,
+    pub(crate) default_processor: Option<BodyProcessor>,
+    pub(crate) xml_into_args: XmlIntoArgs,
+    pub(crate) json_array_prefix: bool,
+    pub(crate) rx_mode: RxMode,
+    pub(crate) unicode_map: Option<Arc<hop3_transformations::UnicodeMap>>,
+}
+
+/// The backtracking engine never gets a smaller budget than this: the 1,000 of
+/// the recommended configuration counts calls of a recursive matcher, and
+/// would fail on harmless values.
+const LEAST_MATCH_LIMIT: u64 = 100_000;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            engine: EngineMode::DetectionOnly,
+            request_body_access: true,
+            request_body_limit: 13_107_200,
+            request_body_no_files_limit: 131_072,
+            request_body_limit_action: LimitAction::Reject,
+            json_depth_limit: 512,
+            arguments_limit: 1000,
+            argument_separator: b'&',
+            upload_file_limit: 100,
+            response_body_access: false,
+            response_body_limit: 524_288,
+            response_body_limit_action: LimitAction::ProcessPartial,
+            response_body_mime_types: ["text/plain", "text/html", "text/xml"].map(String::from).to_vec(),
+            pcre_match_limit: LEAST_MATCH_LIMIT,
+            collection_timeout: Duration::from_secs(3600),
+            audit_engine: AuditEngine::Off,
+            audit_log_parts: AuditParts::parse("ABIJDEFHZ").unwrap_or_default(),
+            audit_relevant_status: None,
+            web_app_id: "default".into(),
+            sensor_id: String::new(),
+            default_processor: None,
+            xml_into_args: XmlIntoArgs::Off,
+            json_array_prefix: false,
+            rx_mode: RxMode::Text,
+            unicode_map: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Applies one directive; the error says why its value cannot be used.
+    pub(crate) fn apply(&mut self, setting: &Setting, state: &mut SettingState) -> Result<(), String> {
+        match setting {
+            Setting::RuleEngine(mode) => self.engine = *mode,
+            Setting::RxMode(mode) => self.rx_mode = *mode,
+            Setting::JsonArrayPrefix(on) => self.json_array_prefix = *on,
+            Setting::RequestBodyAccess(on) => self.request_body_access = *on,
+            Setting::RequestBodyLimit(bytes) => self.request_body_limit = size(*bytes),
+            Setting::RequestBodyNoFilesLimit(bytes) => self.request_body_no_files_limit = size(*bytes),
+            Setting::RequestBodyLimitAction(action) => self.request_body_limit_action = *action,
+            Setting::RequestBodyJsonDepthLimit(levels) => self.json_depth_limit = size(*levels),
+            Setting::ArgumentsLimit(count) => self.arguments_limit = size(*count),
+            Setting::ArgumentSeparator(byte) => self.argument_separator = *byte,
+            Setting::ParseXmlIntoArgs(mode) => self.xml_into_args = *mode,
+            Setting::RequestBodyProcessor(processor) => self.default_processor = Some(*processor),
+            Setting::UploadFileLimit(count) => self.upload_file_limit = size(*count),
+            Setting::ResponseBodyAccess(on) => self.response_body_access = *on,
+            Setting::ResponseBodyLimit(bytes) => self.response_body_limit = size(*bytes),
+            Setting::ResponseBodyLimitAction(action) => self.response_body_limit_action = *action,
+            Setting::ResponseBodyMimeType(types) => self.add_mime_types(types, state),
+            Setting::ResponseBodyMimeTypesClear => {
+                self.response_body_mime_types.clear();
+                state.mime_types_are_ours = false;
+            }
+            Setting::PcreMatchLimit(limit) => self.pcre_match_limit = (*limit).max(LEAST_MATCH_LIMIT),
+            Setting::CollectionTimeout(timeout) => self.collection_timeout = *timeout,
+            Setting::UnicodeMapFile(map) => {
+                let text = String::from_utf8_lossy(&map.contents);
+                let parsed = hop3_transformations::UnicodeMap::parse(&text, map.code_page)
+                    .map_err(|error| error.to_string())?;
+                self.unicode_map = Some(Arc::new(parsed));
+            }
+            Setting::AuditEngine(mode) => self.audit_engine = *mode,
+            Setting::AuditLogParts(parts) => self.audit_log_parts = *parts,
+            Setting::AuditLogRelevantStatus(pattern) => self.audit_relevant_status = Some(pattern.clone()),
+            Setting::WebAppId(id) => self.web_app_id.clone_from(id),
+            Setting::SensorId(id) => self.sensor_id.clone_from(id),
+            // Where logs and uploads go is the host's business, not the engine's.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The first list that is written takes the place of the default one.
+    fn add_mime_types(&mut self, types: &[String], state: &mut SettingState) {
+        if std::mem::replace(&mut state.mime_types_are_ours, false) {
+            self.response_body_mime_types.clear();
+        }
+        let names = types.iter().map(|name| match name.as_str() {
+            "(null)" => String::new(),
+            name => name.to_ascii_lowercase(),
+        });
+        self.response_body_mime_types.extend(names);
+    }
+
+    pub(crate) fn transformation_context(&self) -> hop3_transformations::Context<'_> {
+        hop3_transformations::Context { unicode_map: self.unicode_map.as_deref() }
+    }
+}
+
+/// What has to be remembered while directives are applied.
+#[derive(Clone, Debug)]
+pub(crate) struct SettingState {
+    mime_types_are_ours: bool,
+}
+
+impl Default for SettingState {
+    fn default() -> Self {
+        Self { mime_types_are_ours: true }
+    }
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

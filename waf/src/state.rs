@@ -1,0 +1,144 @@
+//! Everything one transaction holds besides its ruleset.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hop3_seclang::ast::{
+    AuditEngine, AuditParts, BodyProcessor, EngineMode, Severity, Variable, XmlIntoArgs,
+};
+
+use crate::collections::fields::{Collections, Field, Fields};
+use crate::collections::persistent::{CollectionStore, OpenRecord};
+use crate::collections::tx::TxVariables;
+use crate::operators::Captures;
+use crate::rule_control::RuleChanges;
+use crate::rule_match::RuleMatch;
+use crate::ruleset::Ruleset;
+use crate::text::TextStore;
+use crate::variables::found::Found;
+use crate::variables::scalars::Scalars;
+use crate::verdict::{Allowance, Interruption};
+
+/// The working memory of a transaction.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) texts: TextStore,
+    pub(crate) scalars: Scalars,
+    pub(crate) collections: Collections,
+    pub(crate) tx: TxVariables,
+    pub(crate) records: Vec<OpenRecord>,
+    pub(crate) store: Option<Arc<dyn CollectionStore>>,
+
+    pub(crate) engine: EngineMode,
+    pub(crate) request_body_access: bool,
+    pub(crate) request_body_limit: usize,
+    pub(crate) response_body_access: bool,
+    pub(crate) response_body_limit: usize,
+    pub(crate) processor: Option<BodyProcessor>,
+    pub(crate) xml_into_args: XmlIntoArgs,
+    pub(crate) force_request_body: bool,
+    pub(crate) audit_engine: AuditEngine,
+    pub(crate) audit_log_parts: AuditParts,
+
+    pub(crate) request_body: Vec<u8>,
+    pub(crate) response_body: Vec<u8>,
+    pub(crate) inbound_data_error: bool,
+    pub(crate) outbound_data_error: bool,
+    pub(crate) urlencoded_error: bool,
+    pub(crate) too_many_arguments: bool,
+    /// Bytes of a multipart body that are not the content of files.
+    pub(crate) no_files_length: usize,
+    pub(crate) limits_exceeded: bool,
+
+    pub(crate) unix_time: Duration,
+    pub(crate) elapsed: Duration,
+
+    pub(crate) changes: RuleChanges,
+    pub(crate) matched_var: Option<Found>,
+    pub(crate) matched_vars: Vec<Found>,
+    pub(crate) highest_severity: Option<Severity>,
+    pub(crate) allowance: Option<Allowance>,
+    pub(crate) matches: Vec<RuleMatch>,
+    pub(crate) interruption: Option<Interruption>,
+
+    pub(crate) captures: Captures,
+    pub(crate) candidates: Vec<Found>,
+    pub(crate) argument: Vec<u8>,
+}
+
+impl State {
+    pub(crate) fn new(ruleset: &Ruleset, unix_time: Duration) -> Self {
+        let settings = &ruleset.settings;
+        Self {
+            texts: TextStore::new(),
+            scalars: Scalars::new(),
+            collections: Collections::default(),
+            tx: TxVariables::new(ruleset.tx_names.len()),
+            records: Vec::new(),
+            store: None,
+            engine: settings.engine,
+            request_body_access: settings.request_body_access,
+            request_body_limit: settings.request_body_limit,
+            response_body_access: settings.response_body_access,
+            response_body_limit: settings.response_body_limit,
+            processor: None,
+            xml_into_args: settings.xml_into_args,
+            force_request_body: false,
+            audit_engine: settings.audit_engine,
+            audit_log_parts: settings.audit_log_parts,
+            request_body: Vec::new(),
+            response_body: Vec::new(),
+            inbound_data_error: false,
+            outbound_data_error: false,
+            urlencoded_error: false,
+            too_many_arguments: false,
+            no_files_length: 0,
+            limits_exceeded: false,
+            unix_time,
+            elapsed: Duration::ZERO,
+            changes: RuleChanges::default(),
+            matched_var: None,
+            matched_vars: Vec::new(),
+            highest_severity: None,
+            allowance: None,
+            matches: Vec::new(),
+            interruption: None,
+            captures: Captures::default(),
+            candidates: Vec::new(),
+            argument: Vec::new(),
+        }
+    }
+
+    /// Sets a variable that has a single value.
+    pub(crate) fn set(&mut self, variable: Variable, value: &[u8]) {
+        let text = self.texts.add(value);
+        self.scalars.set(variable, text);
+    }
+
+    /// Sets a variable to `1` or `0`.
+    pub(crate) fn set_flag(&mut self, variable: Variable, flag: bool) {
+        self.set(variable, if flag { b"1" } else { b"0" });
+    }
+
+    /// The text of a single value; empty when it is not set.
+    pub(crate) fn bytes(&self, variable: Variable) -> &[u8] {
+        self.scalars.get(variable).map_or(&[], |text| self.texts.bytes(text))
+    }
+
+    /// Keeps a named value.
+    pub(crate) fn field(&mut self, name: &[u8], value: &[u8]) -> Field {
+        Field { name: self.texts.add(name), value: self.texts.add(value) }
+    }
+
+    /// The first value of a header, names compared without regard to case.
+    pub(crate) fn header<'a>(&'a self, headers: &Fields, name: &str) -> Option<&'a [u8]> {
+        let found =
+            headers.iter().find(|field| self.texts.bytes(field.name).eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|field| self.texts.bytes(field.value))
+    }
+
+    /// Number of arguments so far.
+    pub(crate) fn argument_count(&self) -> usize {
+        self.collections.args_get.len() + self.collections.args_post.len()
+    }
+}

@@ -1,0 +1,265 @@
+//! The public face of one request and its response.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hop3_seclang::ast::{AuditEngine, AuditParts, EngineMode, LimitAction, Phase, Variable};
+
+use crate::collections::persistent::CollectionStore;
+use crate::rule_match::{LogContext, RuleMatch};
+use crate::ruleset::Ruleset;
+use crate::state::State;
+use crate::verdict::{BodyStatus, Interruption, Verdict};
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Who asks.
+    pub client: SocketAddr,
+    /// Who was asked.
+    pub server: SocketAddr,
+}
+
+/// What the host knows when a transaction begins; the engine has no clock and
+/// no randomness of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionStart {
+    /// The transaction's id (`UNIQUE_ID`), unique and safe to show.
+    pub id: String,
+    /// Now, since the epoch.
+    pub unix_time: Duration,
+    /// Random bits.
+    pub entropy: u64,
+}
+
+/// One request/response pair. Feed, then evaluate, phase by phase; never
+/// panics, whatever the order and the bytes.
+#[derive(Debug)]
+pub struct Transaction {
+    ruleset: Arc<Ruleset>,
+    state: State,
+    start: TransactionStart,
+    connection: Connection,
+    headers_evaluated: bool,
+    body_evaluated: bool,
+    logged: bool,
+}
+
+impl Transaction {
+    /// Begins a transaction.
+    pub fn new(ruleset: Arc<Ruleset>, start: TransactionStart, connection: Connection) -> Self {
+        let mut state = State::new(&ruleset, start.unix_time);
+        let (client, server) = (connection.client, connection.server);
+        let client_address = client.ip().to_canonical().to_string();
+        state.set(Variable::UniqueId, start.id.as_bytes());
+        state.set(Variable::RemoteAddr, client_address.as_bytes());
+        state.set(Variable::RemoteHost, client_address.as_bytes());
+        state.set(Variable::RemotePort, client.port().to_string().as_bytes());
+        state.set(Variable::ServerAddr, server.ip().to_canonical().to_string().as_bytes());
+        state.set(Variable::ServerPort, server.port().to_string().as_bytes());
+        state.set_flag(Variable::ReqbodyError, false);
+        state.set_flag(Variable::ReqbodyProcessorError, false);
+        Self {
+            ruleset,
+            state,
+            start,
+            connection,
+            headers_evaluated: false,
+            body_evaluated: false,
+            logged: false,
+        }
+    }
+
+    /// Uses a store for persistent collections; without one they live as long as the transaction.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn CollectionStore>) -> Self {
+        self.state.store = Some(store);
+        self
+    }
+
+    /// Tells how long the transaction has been going on (`DURATION`, `TIME`).
+    pub fn set_elapsed(&mut self, elapsed: Duration) {
+        self.state.elapsed = elapsed;
+    }
+
+    /// Sets a variable of the environment (`ENV`).
+    pub fn set_environment(&mut self, name: &[u8], value: &[u8]) {
+        let field = self.state.field(name, value);
+        self.state.collections.env.push(field);
+    }
+
+    /// The request line exactly as the client sent it, e.g. `b"GET"`, `b"/a?b=1"`, `b"HTTP/1.1"`.
+    pub fn set_request_line(&mut self, method: &[u8], target: &[u8], protocol: &[u8]) {
+        self.state.set_request_line(&self.ruleset, method, target, protocol);
+    }
+
+    /// A header line as sent, in order, repeated ones too.
+    pub fn add_request_header(&mut self, name: &[u8], value: &[u8]) {
+        self.state.add_request_header(name, value);
+    }
+
+    /// Phase 1.
+    pub fn process_request_headers(&mut self) -> Verdict {
+        if std::mem::replace(&mut self.headers_evaluated, true) {
+            return self.state.verdict();
+        }
+        self.state.run_phase(&self.ruleset, Phase::RequestHeaders)
+    }
+
+    /// Whether the body has to be handed in; final after phase 1.
+    pub fn inspects_request_body(&self) -> bool {
+        self.state.engine != EngineMode::Off && self.state.request_body_access
+    }
+
+    /// Most bytes of a request body that are kept.
+    pub fn request_body_limit(&self) -> usize {
+        self.state.request_body_limit
+    }
+
+    /// Hands in a piece of the request body.
+    pub fn append_request_body(&mut self, chunk: &[u8]) -> BodyStatus {
+        if !self.inspects_request_body() {
+            return BodyStatus::Accepted;
+        }
+        let state = &mut self.state;
+        if !keep(&mut state.request_body, chunk, state.request_body_limit) {
+            return BodyStatus::Accepted;
+        }
+        state.inbound_data_error = true;
+        let reject = state.engine == EngineMode::On
+            && self.ruleset.settings.request_body_limit_action == LimitAction::Reject;
+        if reject {
+            state.refuse(Phase::RequestBody, 413, "The request body is larger than SecRequestBodyLimit.");
+        }
+        BodyStatus::LimitReached { reject }
+    }
+
+    /// Parses the body and runs phase 2. Always to be called, body or not.
+    pub fn process_request_body(&mut self) -> Verdict {
+        if std::mem::replace(&mut self.body_evaluated, true) || self.state.engine == EngineMode::Off {
+            return self.state.verdict();
+        }
+        self.state.read_request_body(&self.ruleset);
+        self.state.run_phase(&self.ruleset, Phase::RequestBody)
+    }
+
+    /// A response header as the back end sent it.
+    pub fn add_response_header(&mut self, name: &[u8], value: &[u8]) {
+        self.state.add_response_header(name, value);
+    }
+
+    /// Phase 3.
+    pub fn process_response_headers(&mut self, status: u16, protocol: &[u8]) -> Verdict {
+        self.state.set_response_line(status, protocol);
+        self.state.run_phase(&self.ruleset, Phase::ResponseHeaders)
+    }
+
+    /// Whether the response body has to be handed in: access is on and its type is listed.
+    pub fn inspects_response_body(&self) -> bool {
+        self.state.engine != EngineMode::Off && self.state.inspects_response_body(&self.ruleset)
+    }
+
+    /// Most bytes of a response body that are kept.
+    pub fn response_body_limit(&self) -> usize {
+        self.state.response_body_limit
+    }
+
+    /// Hands in a piece of the response body, decompressed.
+    pub fn append_response_body(&mut self, chunk: &[u8]) -> BodyStatus {
+        if !self.inspects_response_body() {
+            return BodyStatus::Accepted;
+        }
+        let state = &mut self.state;
+        if !keep(&mut state.response_body, chunk, state.response_body_limit) {
+            return BodyStatus::Accepted;
+        }
+        state.outbound_data_error = true;
+        let reject = state.engine == EngineMode::On
+            && self.ruleset.settings.response_body_limit_action == LimitAction::Reject;
+        if reject {
+            state.refuse(Phase::ResponseBody, 502, "The response body is larger than SecResponseBodyLimit.");
+        }
+        BodyStatus::LimitReached { reject }
+    }
+
+    /// Phase 4. Always to be called, body or not.
+    pub fn process_response_body(&mut self) -> Verdict {
+        self.state.read_response_body(&self.ruleset);
+        self.state.run_phase(&self.ruleset, Phase::ResponseBody)
+    }
+
+    /// Phase 5, once; then persistent collections are written back.
+    pub fn process_logging(&mut self) {
+        if std::mem::replace(&mut self.logged, true) {
+            return;
+        }
+        // Phase 5 cannot interrupt.
+        let _ = self.state.run_phase(&self.ruleset, Phase::Logging);
+        if let Some(store) = self.state.store.clone() {
+            let timeout = self.ruleset.settings.collection_timeout;
+            for record in &mut self.state.records {
+                record.save(&*store, self.start.unix_time, timeout);
+            }
+        }
+    }
+
+    /// Everything that matched, in order; see [`RuleMatch::logged`].
+    pub fn matches(&self) -> &[RuleMatch] {
+        &self.state.matches
+    }
+
+    /// The decision against the transaction, if there is one.
+    pub fn interruption(&self) -> Option<&Interruption> {
+        self.state.interruption.as_ref()
+    }
+
+    /// The transaction's id.
+    pub fn id(&self) -> &str {
+        &self.start.id
+    }
+
+    /// The ends of the connection.
+    pub fn connection(&self) -> Connection {
+        self.connection
+    }
+
+    /// Whether rules run and may interrupt, `ctl:ruleEngine` considered.
+    pub fn engine(&self) -> EngineMode {
+        self.state.engine
+    }
+
+    /// Which parts of the audit log are wanted, and when; `ctl` considered.
+    pub fn audit(&self) -> (AuditEngine, AuditParts) {
+        (self.state.audit_engine, self.state.audit_log_parts)
+    }
+
+    /// The value of a TX variable, for reports such as the anomaly score.
+    pub fn tx(&self, name: &str) -> Option<Vec<u8>> {
+        let slot = self.state.tx.find(&self.ruleset.tx_names, name.as_bytes())?;
+        let mut text = Vec::new();
+        self.state.tx.get(slot)?.write(&mut text);
+        Some(text)
+    }
+
+    /// What log lines say about this transaction.
+    pub fn log_context(&self) -> LogContext {
+        let text = |variable| String::from_utf8_lossy(self.state.bytes(variable)).into_owned();
+        LogContext {
+            client: text(Variable::RemoteAddr),
+            hostname: match text(Variable::ServerName) {
+                name if name.is_empty() => text(Variable::ServerAddr),
+                name => name,
+            },
+            uri: text(Variable::RequestFilename),
+            unique_id: self.start.id.clone(),
+        }
+    }
+}
+
+/// Keeps what fits; whether the limit was reached.
+fn keep(body: &mut Vec<u8>, chunk: &[u8], limit: usize) -> bool {
+    let room = limit.saturating_sub(body.len());
+    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    chunk.len() > room
+}

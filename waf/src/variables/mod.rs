@@ -1,0 +1,7 @@
+//! What rules look at: single values, and what a target selects.
+
+pub(crate) mod expand;
+pub(crate) mod found;
+pub(crate) mod scalars;
+pub(crate) mod select;
+mod time;

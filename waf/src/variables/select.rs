@@ -1,0 +1,269 @@
+//! Turns a target of a rule into the values it means.
+
+use hop3_seclang::ast::{Collection, Variable};
+
+use super::found::Found;
+use super::time;
+use crate::collections::fields::Field;
+use crate::rule::{Rule, Selector, Target};
+use crate::ruleset::Ruleset;
+use crate::state::State;
+use crate::text::TextId;
+
+/// Whether a collection's names or its values are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Values,
+    Names,
+}
+
+impl State {
+    /// Appends the values of a target, without those that it or a `ctl` leaves out.
+    pub(crate) fn select(&mut self, ruleset: &Ruleset, rule: &Rule, target: &Target, out: &mut Vec<Found>) {
+        let from = out.len();
+        self.select_all(ruleset, rule, target, out);
+        let removed =
+            self.changes.removed_targets(rule.index).any(|(variable, _)| variable == target.variable);
+        if removed || !target.exclusions.is_empty() {
+            self.leave_out(ruleset, rule, target, from, out);
+        }
+        if target.count {
+            let count = out.len() - from;
+            out.truncate(from);
+            let value = self.texts.add_passing(count.to_string().as_bytes());
+            let name = match &target.selector {
+                Selector::Name(name) => Some(self.texts.add_passing(name)),
+                Selector::Slot(slot) => {
+                    let spelling = self.tx.spelling(&ruleset.tx_names, *slot).to_vec();
+                    Some(self.texts.add_passing(&spelling))
+                }
+                _ => None,
+            };
+            out.push(Found { variable: target.variable, name, count: true, value });
+        }
+    }
+
+    fn select_all(&mut self, ruleset: &Ruleset, rule: &Rule, target: &Target, out: &mut Vec<Found>) {
+        use Variable as V;
+        let c = &self.collections;
+        let (side, lists): (Side, [&[Field]; 2]) = match target.variable {
+            V::Args => (Side::Values, [&c.args_get, &c.args_post]),
+            V::ArgsGet => (Side::Values, [&c.args_get, &[]]),
+            V::ArgsPost => (Side::Values, [&c.args_post, &[]]),
+            V::ArgsNames => (Side::Names, [&c.args_get, &c.args_post]),
+            V::ArgsGetNames => (Side::Names, [&c.args_get, &[]]),
+            V::ArgsPostNames => (Side::Names, [&c.args_post, &[]]),
+            V::RequestHeaders => (Side::Values, [&c.request_headers, &[]]),
+            V::RequestHeadersNames => (Side::Names, [&c.request_headers, &[]]),
+            V::RequestCookies => (Side::Values, [&c.request_cookies, &[]]),
+            V::RequestCookiesNames => (Side::Names, [&c.request_cookies, &[]]),
+            V::ResponseHeaders => (Side::Values, [&c.response_headers, &[]]),
+            V::ResponseHeadersNames => (Side::Names, [&c.response_headers, &[]]),
+            V::Files | V::MultipartFilename => (Side::Values, [&c.files, &[]]),
+            V::FilesNames | V::MultipartName => (Side::Values, [&c.files_names, &[]]),
+            V::FilesSizes => (Side::Values, [&c.files_sizes, &[]]),
+            V::FilesTmpContent => (Side::Values, [&c.files_content, &[]]),
+            V::MultipartPartHeaders => (Side::Values, [&c.part_headers, &[]]),
+            V::Env => (Side::Values, [&c.env, &[]]),
+            V::Xml | V::RequestXml => match target.selector {
+                Selector::XmlText => (Side::Values, [&c.xml_text, &[]]),
+                Selector::XmlAttributes => (Side::Values, [&c.xml_attributes, &[]]),
+                _ => (Side::Values, [&c.xml_text, &c.xml_attributes]),
+            },
+            V::Tx => return self.select_tx(ruleset, target, out),
+            V::Ip | V::Session | V::User | V::Global | V::Resource => return self.select_record(target, out),
+            V::MatchedVars | V::MatchedVarsNames => return self.select_matched(target, out),
+            V::MatchedVar => {
+                let value = self.matched_var.map(|found| found.value);
+                return out.extend(value.map(|value| single(V::MatchedVar, value)));
+            }
+            variable => {
+                let value = self.scalar(ruleset, rule, variable, &target.selector);
+                return out.extend(value.map(|value| single(variable, value)));
+            }
+        };
+        let (variable, texts) = (target.variable, &self.texts);
+        let found = |field: &Field| Found {
+            variable,
+            // A member of the names of XML has no name of its own.
+            name: (!matches!(variable, V::Xml | V::RequestXml)).then_some(field.name),
+            count: false,
+            value: if side == Side::Values { field.value } else { field.name },
+        };
+        for list in lists {
+            match &target.selector {
+                Selector::All | Selector::XmlText | Selector::XmlAttributes => {
+                    out.extend(list.iter().map(found))
+                }
+                selector => {
+                    let selected = list.iter().filter(|field| selector.selects(texts.bytes(field.name)));
+                    out.extend(selected.map(found));
+                }
+            }
+        }
+    }
+
+    fn select_tx(&mut self, ruleset: &Ruleset, target: &Target, out: &mut Vec<Found>) {
+        let (tx, texts) = (&self.tx, &mut self.texts);
+        let mut text = Vec::new();
+        let mut add = |slot, value: &crate::collections::tx::Value| {
+            text.clear();
+            value.write(&mut text);
+            let value = texts.add_passing(&text);
+            let name = Some(texts.add_passing(tx.spelling(&ruleset.tx_names, slot)));
+            out.push(Found { variable: Variable::Tx, name, count: false, value });
+        };
+        match &target.selector {
+            Selector::Slot(slot) => {
+                if let Some(value) = tx.get(*slot) {
+                    add(*slot, value);
+                }
+            }
+            selector => {
+                for (slot, value) in tx.iter() {
+                    if selector.selects(tx.spelling(&ruleset.tx_names, slot)) {
+                        add(slot, value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn select_record(&mut self, target: &Target, out: &mut Vec<Found>) {
+        let variable = target.variable;
+        let record = self.records.iter().find(|record| record.collection.variable() == variable);
+        for (name, value) in record.into_iter().flat_map(|record| record.iter()) {
+            if target.selector.selects(name) {
+                let value = self.texts.add_passing(value);
+                let name = Some(self.texts.add_passing(name));
+                out.push(Found { variable, name, count: false, value });
+            }
+        }
+    }
+
+    fn select_matched(&mut self, target: &Target, out: &mut Vec<Found>) {
+        let names = target.variable == Variable::MatchedVarsNames;
+        let mut text = Vec::new();
+        for found in &self.matched_vars {
+            text.clear();
+            found.write_name(&self.texts, &mut text);
+            if target.selector.selects(&text) {
+                let name = self.texts.add_passing(&text);
+                let value = if names { name } else { found.value };
+                out.push(Found { variable: target.variable, name: Some(name), count: false, value });
+            }
+        }
+    }
+
+    /// The value of a variable that has only one, or of one member of RULE.
+    pub(crate) fn scalar(
+        &mut self,
+        ruleset: &Ruleset,
+        rule: &Rule,
+        variable: Variable,
+        selector: &Selector,
+    ) -> Option<TextId> {
+        if let Some(text) = self.scalars.get(variable) {
+            return Some(text);
+        }
+        let mut bytes = Vec::new();
+        match (variable, selector) {
+            (Variable::Rule, Selector::Name(name)) => self.write_rule(ruleset, rule, name, &mut bytes)?,
+            _ => self.write_computed(ruleset, variable, &mut bytes)?,
+        }
+        Some(self.texts.add_passing(&bytes))
+    }
+
+    /// Appends a value that is worked out when somebody asks.
+    pub(super) fn write_computed(
+        &self,
+        ruleset: &Ruleset,
+        variable: Variable,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        use Variable as V;
+        let flag = |flag: bool| if flag { "1" } else { "0" }.to_owned();
+        let text = match variable {
+            V::HighestSeverity => self.highest_severity.map_or(255, |severity| severity.number()).to_string(),
+            V::Duration => self.elapsed.as_millis().to_string(),
+            V::MatchedVarName => {
+                self.matched_var?.write_name(&self.texts, out);
+                return Some(());
+            }
+            V::InboundDataError => flag(self.inbound_data_error),
+            V::OutboundDataError => flag(self.outbound_data_error),
+            V::UrlencodedError => flag(self.urlencoded_error),
+            V::MscPcreError | V::MscPcreLimitsExceeded => flag(self.limits_exceeded),
+            V::WebappId => ruleset.settings.web_app_id.clone(),
+            V::FullRequest => {
+                self.write_full_request(out);
+                return Some(());
+            }
+            V::FullRequestLength => {
+                let mut full = Vec::new();
+                self.write_full_request(&mut full);
+                full.len().to_string()
+            }
+            V::ArgsCombinedSize => {
+                let fields = self.collections.args_get.iter().chain(&self.collections.args_post);
+                let sizes = fields.map(|f| self.texts.bytes(f.name).len() + self.texts.bytes(f.value).len());
+                sizes.sum::<usize>().to_string()
+            }
+            V::RequestBodyLength => self.request_body.len().to_string(),
+            V::ModsecBuild => "030000000".to_owned(),
+            _ => time::value(variable, self.unix_time + self.elapsed)?,
+        };
+        out.extend_from_slice(text.as_bytes());
+        Some(())
+    }
+
+    fn write_full_request(&self, out: &mut Vec<u8>) {
+        if let Some(line) = self.scalars.get(Variable::RequestLine) {
+            out.extend_from_slice(self.texts.bytes(line));
+            out.push(b'\n');
+        }
+        for header in &self.collections.request_headers {
+            out.extend_from_slice(self.texts.bytes(header.name));
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(self.texts.bytes(header.value));
+            out.push(b'\n');
+        }
+        out.push(b'\n');
+        out.extend_from_slice(&self.request_body);
+    }
+
+    /// Removes from `out` what the target or a `ctl` leaves out.
+    fn leave_out(&self, ruleset: &Ruleset, rule: &Rule, target: &Target, from: usize, out: &mut Vec<Found>) {
+        let mut kept = from;
+        for index in from..out.len() {
+            let found = out[index];
+            let name = found.name.map_or(&[][..], |name| self.texts.bytes(name));
+            let excluded = |selector: &Selector| match selector {
+                Selector::Slot(slot) => self.tx.spelling(&ruleset.tx_names, *slot).eq_ignore_ascii_case(name),
+                selector => selector.selects(name),
+            };
+            let removed = target.exclusions.iter().any(excluded)
+                || self
+                    .changes
+                    .removed_targets(rule.index)
+                    .any(|(variable, selector)| variable == target.variable && excluded(selector));
+            if !removed {
+                out[kept] = found;
+                kept += 1;
+            }
+        }
+        out.truncate(kept);
+    }
+
+    /// The open record of a collection.
+    pub(crate) fn record(
+        &self,
+        collection: Collection,
+    ) -> Option<&crate::collections::persistent::OpenRecord> {
+        self.records.iter().find(|record| record.collection == collection)
+    }
+}
+
+fn single(variable: Variable, value: TextId) -> Found {
+    Found { variable, name: None, count: false, value }
+}
