@@ -1,0 +1,91 @@
+//! Which parts of a manifest are read but not yet acted on, so that nobody is told a lie by silence.
+
+use super::Manifest;
+use super::environment::EnvValue;
+
+/// A part of the manifest that was understood and is not acted on yet.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Unenforced {
+    /// The section or key, e.g. `[limits]`.
+    pub part: String,
+    /// What that means for the app.
+    pub consequence: String,
+}
+
+impl std::fmt::Display for Unenforced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` is read but not enforced yet: {}", self.part, self.consequence)
+    }
+}
+
+/// The parts of `manifest` that nothing acts on yet, in the order of the reference. A part that the caller does
+/// act on is passed in `enforced` by its name (e.g. `[waf.bans]`) and left out.
+#[must_use]
+pub fn unenforced(manifest: &Manifest, enforced: &[&str]) -> Vec<Unenforced> {
+    let generated = manifest.env.variables.values().any(|value| !matches!(value, EnvValue::Literal(_)));
+    let languages = [
+        &manifest.build.node,
+        &manifest.build.ruby,
+        &manifest.build.go,
+        &manifest.build.rust,
+        &manifest.build.php,
+        &manifest.build.java,
+    ];
+    let proxy = &manifest.proxy;
+    let parts: &[(bool, &str, &str)] = &[
+        (
+            !manifest.build.packages.is_empty() || !manifest.run.packages.is_empty(),
+            "packages",
+            "install the system packages yourself",
+        ),
+        (
+            languages.iter().any(|version| version.is_some()),
+            "[build] language versions",
+            "the version found is used",
+        ),
+        (!manifest.build.test.is_empty(), "[build] test", "the commands are not run"),
+        (manifest.deploy.strategy.is_some(), "[deploy] strategy", "releases are swapped blue-green"),
+        (generated, "[env] generate, from, key", "these variables are not set; use config:set"),
+        (!manifest.env.computed.is_empty(), "[env.computed]", "these variables are not set; use config:set"),
+        (!manifest.addons.is_empty(), "[[addons]]", "no service is created or attached"),
+        (!manifest.domains.is_empty(), "[domains]", "the app answers on its default host name only"),
+        (proxy.max_body_size.is_some(), "[proxy] max-body-size", "the server's limit holds"),
+        (proxy.request_buffering.is_some(), "[proxy] request-buffering", "the server's default holds"),
+        (proxy.timeouts != Default::default(), "[proxy.timeouts]", "the server's timeouts hold"),
+        (!proxy.headers.is_empty(), "[proxy.headers]", "the headers are not set"),
+        (!proxy.redirect.is_empty(), "[proxy.redirect]", "nothing is redirected"),
+        (!proxy.static_files.is_empty(), "[proxy.static]", "the app must serve these folders itself"),
+        (!proxy.cache.is_empty(), "[proxy.cache]", "nothing is cached"),
+        (proxy.basic_auth.is_some(), "[proxy.basic-auth]", "the app is NOT protected by a password"),
+        (proxy.rate_limit.is_some(), "[proxy.rate-limit]", "requests are not limited"),
+        (
+            !proxy.allow.is_empty() || !proxy.deny.is_empty(),
+            "[proxy] allow, deny",
+            "every network reaches the app",
+        ),
+        (manifest.limits != Default::default(), "[limits]", "the app may use all of the machine"),
+        (!manifest.volumes.is_empty(), "[[volumes]]", "the folders do not outlive a release"),
+        (
+            !manifest.ports.is_empty() || !manifest.seed_ports.is_empty(),
+            "[[ports]]",
+            "only HTTP reaches the app",
+        ),
+        (!manifest.cron.is_empty(), "[[cron]]", "the commands are not run"),
+        (!manifest.waf.exclusions.is_empty(), "[waf] exclusions", "no exclusion package is loaded"),
+        (!manifest.waf.tuning.is_empty(), "[[waf.tuning]]", "the rules stay on"),
+        (!manifest.waf.rules.is_empty(), "[[waf.rules]]", "your own rules are not loaded"),
+        (manifest.waf.bans.is_some(), "[waf.bans]", "nobody is banned"),
+        (manifest.waf.rate_limit.is_some(), "[waf.rate-limit]", "requests are not limited"),
+        (manifest.sandbox != Default::default(), "[sandbox]", "the app is not confined"),
+        (manifest.backup != Default::default(), "[backup]", "nothing is backed up"),
+        (manifest.admin != Default::default(), "[admin]", "no account is created"),
+        (manifest.smoke_test != Default::default(), "[test]", "no smoke test is run"),
+        (manifest.has_nix, "[nix]", "there is no nix builder yet"),
+    ];
+    let is_open = |(present, part, _): &&(bool, &str, &str)| *present && !enforced.contains(part);
+    let state = |(_, part, consequence): &(bool, &str, &str)| Unenforced {
+        part: (*part).to_owned(),
+        consequence: (*consequence).to_owned(),
+    };
+    parts.iter().filter(is_open).map(state).collect()
+}

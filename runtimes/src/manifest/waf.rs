@@ -1,0 +1,589 @@
+//! `[waf]` of `hop3.toml`, also `[route.waf]` and the defaults of the server's configuration.
+//!
+//! [`WafOptions`] is what a person wrote, [`Waf`] is what it means. Compiling and evaluating rules is
+//! elsewhere; this file knows no SecLang.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::units::{ByteSize, Span};
+
+/// Requests at or above this anomaly score are refused. Source: CRS, `tx.inbound_anomaly_score_threshold`.
+pub const DEFAULT_INBOUND_THRESHOLD: u32 = 5;
+/// Responses at or above this anomaly score are refused. Source: CRS, `tx.outbound_anomaly_score_threshold`.
+pub const DEFAULT_OUTBOUND_THRESHOLD: u32 = 4;
+/// Largest request body that is inspected: 12.5 MiB. Source: ModSecurity's recommended `SecRequestBodyLimit`.
+pub const DEFAULT_REQUEST_BODY_LIMIT: ByteSize = ByteSize(13_107_200);
+/// The same without uploaded files: 128 KiB. Source: recommended `SecRequestBodyNoFilesLimit`.
+pub const DEFAULT_REQUEST_BODY_NO_FILES_LIMIT: ByteSize = ByteSize(131_072);
+/// Largest part of a response that is inspected: 512 KiB. Source: recommended `SecResponseBodyLimit`.
+pub const DEFAULT_RESPONSE_BODY_LIMIT: ByteSize = ByteSize(524_288);
+
+/// `[waf]` as a person wrote it; an absent key means "the server's default, else the product's".
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct WafOptions {
+    /// Whether requests are inspected. Default: true.
+    pub enabled: Option<bool>,
+    /// `block` refuses, `detect` only records. Default: `block`.
+    pub mode: Option<WafMode>,
+    /// `base` (embedded), `owasp-crs` (installed), or a path to SecLang files. Default: `base`.
+    pub ruleset: Option<RulesetChoice>,
+    /// Rules up to this level count towards refusal, 1–4. Default: 1.
+    #[serde(alias = "paranoia_level")]
+    pub paranoia_level: Option<ParanoiaLevel>,
+    /// Rules up to this level are evaluated and recorded. Default: the paranoia level; never lower.
+    #[serde(alias = "detection_paranoia_level")]
+    pub detection_paranoia_level: Option<ParanoiaLevel>,
+    /// Anomaly score at which a request is refused. Default: 5; zero is refused.
+    #[serde(alias = "inbound_threshold", alias = "inbound-anomaly-threshold")]
+    pub inbound_threshold: Option<u32>,
+    /// Anomaly score at which a response is refused. Default: 4; zero is refused.
+    #[serde(alias = "outbound_threshold", alias = "outbound-anomaly-threshold")]
+    pub outbound_threshold: Option<u32>,
+    /// Whether response headers and bodies are inspected (phases 3 and 4). Default: true.
+    #[serde(alias = "inspect_response")]
+    pub inspect_response: Option<bool>,
+    /// Largest request body; larger ones are answered 413. Default: 12.5 MiB.
+    #[serde(alias = "request_body_limit")]
+    pub request_body_limit: Option<ByteSize>,
+    /// Largest request body without uploaded files. Default: 128 KiB.
+    #[serde(alias = "request_body_no_files_limit")]
+    pub request_body_no_files_limit: Option<ByteSize>,
+    /// How much of a response body is inspected. Default: 512 KiB.
+    #[serde(alias = "response_body_limit")]
+    pub response_body_limit: Option<ByteSize>,
+    /// Exclusion packages by name, e.g. `wordpress`, `nextcloud`.
+    pub exclusions: Vec<String>,
+    /// Exceptions for this app.
+    pub tuning: Vec<Tuning>,
+    /// Own rules of this app.
+    pub rules: Vec<OwnRules>,
+    /// Temporary bans of clients that attack repeatedly.
+    pub bans: Option<BanOptions>,
+    /// Request rate per client.
+    #[serde(alias = "rate_limit")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// What happens to a request that the rules refuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WafMode {
+    /// It is refused (`SecRuleEngine On`).
+    #[default]
+    Block,
+    /// It is recorded and passed (`SecRuleEngine DetectionOnly`).
+    Detect,
+}
+
+/// Which rules an app stands behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum RulesetChoice {
+    /// The ruleset inside the executable.
+    #[default]
+    Base,
+    /// The OWASP Core Rule Set that `rules install` put in place.
+    OwaspCrs,
+    /// A file or folder of SecLang; contains a `/` or ends in `.conf`.
+    Path(PathBuf),
+}
+
+/// CRS's paranoia level: 1 (few false positives) to 4 (everything suspicious).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "u8")]
+pub struct ParanoiaLevel(u8);
+
+/// `[[waf.tuning]]`: an exception. Without `path` it holds everywhere; with `targets` the rules stay on but
+/// no longer look at these variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Tuning {
+    /// Path prefix, starting with `/`.
+    pub path: Option<String>,
+    /// Rule ids, id ranges (`"942100-942199"`) or tags (`"tag:attack-sqli"`).
+    pub disable: Vec<RuleSelector>,
+    /// Variables that the rules shall not look at, e.g. `ARGS:password`.
+    pub targets: Vec<String>,
+    /// Why: shown in reports and audits.
+    pub reason: Option<String>,
+}
+
+/// Rules by id, id range or tag, as `SecRuleRemoveById` and `SecRuleRemoveByTag` select them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RuleSelectorForm", into = "String")]
+pub enum RuleSelector {
+    /// Ids from first to last, both included.
+    Ids(u64, u64),
+    /// Every rule with this tag.
+    Tag(String),
+}
+
+/// `[[waf.rules]]`: SecLang of the app itself, inline or from a file of the app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct OwnRules {
+    /// What they are for; used as the file's name in errors.
+    pub name: Option<String>,
+    /// SecLang text.
+    pub seclang: Option<String>,
+    /// A SecLang file, relative to the app's folder.
+    pub file: Option<PathBuf>,
+    /// Whether they stand before or after the ruleset. Default: `before`.
+    pub position: RulesPosition,
+}
+
+/// Where own rules stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RulesPosition {
+    /// Before the ruleset: can set variables and remove targets at run time.
+    #[default]
+    Before,
+    /// After the ruleset.
+    After,
+}
+
+/// `[waf.bans]` as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct BanOptions {
+    /// Default: true when the section is present.
+    pub enabled: Option<bool>,
+    /// Refused requests within the window that lead to a ban. Default: 10.
+    pub threshold: Option<u32>,
+    /// Default: 10 minutes.
+    pub window: Option<Span>,
+    /// Default: 1 hour.
+    pub duration: Option<Span>,
+}
+
+/// `[waf.rate-limit]` and `[proxy] rate-limit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RateLimit {
+    /// Requests per period and client.
+    pub requests: u32,
+    /// The period. Default: 1 second.
+    #[serde(default = "one_second")]
+    pub per: Span,
+    /// Requests above the rate that are still let through at once. Default: 0.
+    #[serde(default)]
+    pub burst: u32,
+}
+
+/// `[waf]` resolved: nothing optional, nothing left to check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waf {
+    /// Whether requests are inspected.
+    pub enabled: bool,
+    /// What happens to refused requests.
+    pub mode: WafMode,
+    /// Which rules.
+    pub ruleset: RulesetChoice,
+    /// Level whose rules count towards refusal.
+    pub paranoia_level: ParanoiaLevel,
+    /// Level whose rules are evaluated; at least `paranoia_level`.
+    pub detection_paranoia_level: ParanoiaLevel,
+    /// Score at which a request is refused; at least 1.
+    pub inbound_threshold: u32,
+    /// Score at which a response is refused; at least 1.
+    pub outbound_threshold: u32,
+    /// Whether phases 3 and 4 run.
+    pub inspect_response: bool,
+    /// Bytes.
+    pub request_body_limit: ByteSize,
+    /// Bytes; at most `request_body_limit`.
+    pub request_body_no_files_limit: ByteSize,
+    /// Bytes.
+    pub response_body_limit: ByteSize,
+    /// Exclusion packages.
+    pub exclusions: Vec<String>,
+    /// Exceptions.
+    pub tuning: Vec<Tuning>,
+    /// Own rules.
+    pub rules: Vec<OwnRules>,
+    /// Bans, when switched on.
+    pub bans: Option<Bans>,
+    /// Request rate, when limited.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// `[waf.bans]` resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bans {
+    /// Refused requests within `window` that lead to a ban; at least 1.
+    pub threshold: u32,
+    /// How long refusals are counted.
+    pub window: Span,
+    /// How long a ban lasts.
+    pub duration: Span,
+}
+
+/// Keys of `[waf]` that contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WafOptionsError {
+    /// Detection below blocking would block with rules that are not evaluated.
+    #[error("`detection-paranoia-level` ({detection}) is lower than `paranoia-level` ({blocking})")]
+    DetectionBelowBlocking {
+        /// `paranoia-level`.
+        blocking: u8,
+        /// `detection-paranoia-level`.
+        detection: u8,
+    },
+    /// A threshold of zero refuses every request.
+    #[error("`{key}` must be at least 1: zero would refuse everything")]
+    Zero {
+        /// The key.
+        key: &'static str,
+    },
+    /// A smaller whole than its part.
+    #[error("`request-body-no-files-limit` ({part}) is larger than `request-body-limit` ({whole})")]
+    PartAboveWhole {
+        /// `request-body-no-files-limit`.
+        part: ByteSize,
+        /// `request-body-limit`.
+        whole: ByteSize,
+    },
+    /// An exception that excepts nothing, or whose path is none.
+    #[error("`[[waf.tuning]]` number {index}: {problem}")]
+    Tuning {
+        /// From 1.
+        index: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// Rules without text, or with two.
+    #[error("`[[waf.rules]]` number {index}: {problem}")]
+    Rules {
+        /// From 1.
+        index: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+impl WafOptions {
+    /// The same options with keys that are absent here taken from `defaults`. Lists are joined, the defaults'
+    /// entries first.
+    #[must_use]
+    pub fn or(self, defaults: &Self) -> Self {
+        let joined = |mine: Vec<String>, other: &[String]| {
+            let mut all = other.to_vec();
+            all.extend(mine.into_iter().filter(|name| !other.contains(name)));
+            all
+        };
+        Self {
+            enabled: self.enabled.or(defaults.enabled),
+            mode: self.mode.or(defaults.mode),
+            ruleset: self.ruleset.or_else(|| defaults.ruleset.clone()),
+            paranoia_level: self.paranoia_level.or(defaults.paranoia_level),
+            detection_paranoia_level: self.detection_paranoia_level.or(defaults.detection_paranoia_level),
+            inbound_threshold: self.inbound_threshold.or(defaults.inbound_threshold),
+            outbound_threshold: self.outbound_threshold.or(defaults.outbound_threshold),
+            inspect_response: self.inspect_response.or(defaults.inspect_response),
+            request_body_limit: self.request_body_limit.or(defaults.request_body_limit),
+            request_body_no_files_limit: self
+                .request_body_no_files_limit
+                .or(defaults.request_body_no_files_limit),
+            response_body_limit: self.response_body_limit.or(defaults.response_body_limit),
+            exclusions: joined(self.exclusions, &defaults.exclusions),
+            tuning: [defaults.tuning.clone(), self.tuning].concat(),
+            rules: [defaults.rules.clone(), self.rules].concat(),
+            bans: self.bans.or_else(|| defaults.bans.clone()),
+            rate_limit: self.rate_limit.or_else(|| defaults.rate_limit.clone()),
+        }
+    }
+
+    /// What the options mean, with the product's defaults for absent keys.
+    ///
+    /// # Errors
+    /// When keys contradict each other; the error names them.
+    pub fn resolve(&self) -> Result<Waf, WafOptionsError> {
+        let paranoia_level = self.paranoia_level.unwrap_or(ParanoiaLevel::ONE);
+        let request_body_limit = self.request_body_limit.unwrap_or(DEFAULT_REQUEST_BODY_LIMIT);
+        let no_files = DEFAULT_REQUEST_BODY_NO_FILES_LIMIT.min(request_body_limit);
+        let waf = Waf {
+            enabled: self.enabled.unwrap_or(true),
+            mode: self.mode.unwrap_or_default(),
+            ruleset: self.ruleset.clone().unwrap_or_default(),
+            paranoia_level,
+            detection_paranoia_level: self.detection_paranoia_level.unwrap_or(paranoia_level),
+            inbound_threshold: self.inbound_threshold.unwrap_or(DEFAULT_INBOUND_THRESHOLD),
+            outbound_threshold: self.outbound_threshold.unwrap_or(DEFAULT_OUTBOUND_THRESHOLD),
+            inspect_response: self.inspect_response.unwrap_or(true),
+            request_body_limit,
+            request_body_no_files_limit: self.request_body_no_files_limit.unwrap_or(no_files),
+            response_body_limit: self.response_body_limit.unwrap_or(DEFAULT_RESPONSE_BODY_LIMIT),
+            exclusions: self.exclusions.clone(),
+            tuning: self.tuning.clone(),
+            rules: self.rules.clone(),
+            bans: self.bans.as_ref().and_then(BanOptions::resolve),
+            rate_limit: self.rate_limit.clone(),
+        };
+        waf.check()?;
+        Ok(waf)
+    }
+}
+
+impl Default for Waf {
+    /// The product's defaults: on, blocking, base ruleset, paranoia level 1.
+    #[expect(clippy::expect_used, reason = "a test resolves the empty options")]
+    fn default() -> Self {
+        WafOptions::default().resolve().expect("defaults agree")
+    }
+}
+
+impl Waf {
+    fn check(&self) -> Result<(), WafOptionsError> {
+        let (blocking, detection) = (self.paranoia_level.get(), self.detection_paranoia_level.get());
+        if detection < blocking {
+            return Err(WafOptionsError::DetectionBelowBlocking { blocking, detection });
+        }
+        let numbers = [
+            ("inbound-threshold", u64::from(self.inbound_threshold)),
+            ("outbound-threshold", u64::from(self.outbound_threshold)),
+            ("request-body-limit", self.request_body_limit.0),
+            ("bans.threshold", self.bans.as_ref().map_or(1, |bans| u64::from(bans.threshold))),
+            ("rate-limit.requests", self.rate_limit.as_ref().map_or(1, |rate| u64::from(rate.requests))),
+            ("rate-limit.per", self.rate_limit.as_ref().map_or(1, |rate| u64::from(!rate.per.0.is_zero()))),
+        ];
+        if let Some((key, _)) = numbers.into_iter().find(|(_, value)| *value == 0) {
+            return Err(WafOptionsError::Zero { key });
+        }
+        let (part, whole) = (self.request_body_no_files_limit, self.request_body_limit);
+        if part > whole {
+            return Err(WafOptionsError::PartAboveWhole { part, whole });
+        }
+        for (index, tuning) in self.tuning.iter().enumerate() {
+            tuning.check().map_err(|problem| WafOptionsError::Tuning { index: index + 1, problem })?;
+        }
+        for (index, rules) in self.rules.iter().enumerate() {
+            rules.check().map_err(|problem| WafOptionsError::Rules { index: index + 1, problem })?;
+        }
+        Ok(())
+    }
+}
+
+impl Tuning {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.disable.is_empty() {
+            return Err("`disable` names no rule");
+        }
+        if self.path.as_deref().is_some_and(|path| !path.starts_with('/')) {
+            return Err("`path` must start with `/`");
+        }
+        let is_target = |target: &String| {
+            !target.is_empty() && target.chars().all(|c| !c.is_whitespace() && !"\"',|".contains(c))
+        };
+        if !self.targets.iter().all(is_target) {
+            return Err("`targets` holds variables such as `ARGS:password`, one per entry");
+        }
+        Ok(())
+    }
+}
+
+impl OwnRules {
+    fn check(&self) -> Result<(), &'static str> {
+        match (&self.seclang, &self.file) {
+            (Some(_), Some(_)) => Err("give `seclang` or `file`, not both"),
+            (None, None) => Err("`seclang` or `file` is missing"),
+            (None, Some(file)) if !stays_inside(file) => Err("`file` must lie inside the app's folder"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn stays_inside(path: &std::path::Path) -> bool {
+    path.components()
+        .all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir))
+}
+
+impl BanOptions {
+    fn resolve(&self) -> Option<Bans> {
+        self.enabled.unwrap_or(true).then(|| Bans {
+            threshold: self.threshold.unwrap_or(10),
+            window: self.window.unwrap_or(Span::seconds(600)),
+            duration: self.duration.unwrap_or(Span::seconds(3600)),
+        })
+    }
+}
+
+impl ParanoiaLevel {
+    /// The default level.
+    pub const ONE: Self = Self(1);
+
+    /// 1 to 4.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for ParanoiaLevel {
+    type Error = String;
+    fn try_from(level: i64) -> Result<Self, String> {
+        match u8::try_from(level) {
+            Ok(level @ 1..=4) => Ok(Self(level)),
+            _ => Err(format!("paranoia level {level} is not between 1 and 4")),
+        }
+    }
+}
+
+impl From<ParanoiaLevel> for u8 {
+    fn from(level: ParanoiaLevel) -> Self {
+        level.0
+    }
+}
+
+impl fmt::Display for WafMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Block => "block",
+            Self::Detect => "detect",
+        })
+    }
+}
+
+impl fmt::Display for RulesetChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Base => f.write_str("base"),
+            Self::OwaspCrs => f.write_str("owasp-crs"),
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl TryFrom<String> for RulesetChoice {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "base" => Ok(Self::Base),
+            "owasp-crs" | "owasp_crs" | "crs" => Ok(Self::OwaspCrs),
+            path if path.contains('/') || path.ends_with(".conf") => Ok(Self::Path(PathBuf::from(path))),
+            other => Err(format!("`{other}` is no ruleset: use `base`, `owasp-crs` or a path with a `/`")),
+        }
+    }
+}
+
+impl From<RulesetChoice> for String {
+    fn from(choice: RulesetChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+/// A selector as TOML gives it: a bare id or a text.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a rule id, an id range such as \"942100-942199\" or \"tag:NAME\"")]
+enum RuleSelectorForm {
+    Id(u64),
+    Text(String),
+}
+
+impl TryFrom<RuleSelectorForm> for RuleSelector {
+    type Error = String;
+    fn try_from(form: RuleSelectorForm) -> Result<Self, String> {
+        let text = match form {
+            RuleSelectorForm::Id(id) => return Ok(Self::Ids(id, id)),
+            RuleSelectorForm::Text(text) => text,
+        };
+        if let Some(tag) = text.strip_prefix("tag:").filter(|tag| !tag.is_empty()) {
+            return Ok(Self::Tag(tag.to_owned()));
+        }
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        match (first.trim().parse(), last.trim().parse()) {
+            (Ok(first), Ok(last)) if first <= last => Ok(Self::Ids(first, last)),
+            _ => Err(format!("`{text}` is no rule id, id range such as \"942100-942199\" or \"tag:NAME\"")),
+        }
+    }
+}
+
+impl fmt::Display for RuleSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ids(first, last) if first == last => write!(f, "{first}"),
+            Self::Ids(first, last) => write!(f, "{first}-{last}"),
+            Self::Tag(tag) => write!(f, "tag:{tag}"),
+        }
+    }
+}
+
+impl From<RuleSelector> for String {
+    fn from(selector: RuleSelector) -> Self {
+        selector.to_string()
+    }
+}
+
+fn one_second() -> Span {
+    Span::seconds(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(text: &str) -> WafOptions {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn absent_means_on_blocking_base_level_one() {
+        let waf = Waf::default();
+        assert!(waf.enabled && waf.inspect_response);
+        assert_eq!((waf.mode, waf.ruleset), (WafMode::Block, RulesetChoice::Base));
+        assert_eq!((waf.paranoia_level.get(), waf.inbound_threshold, waf.outbound_threshold), (1, 5, 4));
+    }
+
+    #[test]
+    fn app_overrides_server_defaults() {
+        let server = options("mode = 'detect'\nruleset = 'owasp-crs'\nexclusions = ['a']");
+        let app = options("mode = 'block'\nparanoia_level = 2\nexclusions = ['a', 'b']");
+        let waf = app.or(&server).resolve().unwrap();
+        assert_eq!((waf.mode, waf.ruleset), (WafMode::Block, RulesetChoice::OwaspCrs));
+        assert_eq!(waf.detection_paranoia_level.get(), 2);
+        assert_eq!(waf.exclusions, ["a", "b"]);
+    }
+
+    #[test]
+    fn contradictions_name_the_keys() {
+        for (text, message) in [
+            ("paranoia-level = 3\ndetection-paranoia-level = 2", "is lower than `paranoia-level` (3)"),
+            ("inbound-threshold = 0", "`inbound-threshold` must be at least 1"),
+            ("request-body-limit = '1k'\nrequest-body-no-files-limit = '2k'", "(2K) is larger"),
+            ("[[tuning]]\npath = '/x'", "number 1: `disable` names no rule"),
+            ("[[tuning]]\ndisable = [1]\npath = 'x'", "must start with `/`"),
+            ("[[tuning]]\ndisable = [1]\ntargets = ['ARGS:a\"']", "one per entry"),
+            ("[[rules]]\nname = 'x'", "`seclang` or `file` is missing"),
+            ("[[rules]]\nfile = '../x.conf'", "must lie inside"),
+            ("[rate-limit]\nrequests = 0", "rate-limit.requests"),
+        ] {
+            let error = options(text).resolve().unwrap_err().to_string();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn selectors() {
+        let tuning: Tuning =
+            toml::from_str("disable = [942100, '942000-942999', 'tag:attack-sqli']").unwrap();
+        let shown: Vec<_> = tuning.disable.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["942100", "942000-942999", "tag:attack-sqli"]);
+        for bad in ["'x'", "'5-3'", "'tag:'", "-1"] {
+            assert!(toml::from_str::<Tuning>(&format!("disable = [{bad}]")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn resolved_form_round_trips_through_json() {
+        let waf = options("ruleset = './own/'\n[[tuning]]\ndisable = ['1-2']\n[bans]\nwindow = '5m'")
+            .resolve()
+            .unwrap();
+        let json = serde_json::to_string(&waf).unwrap();
+        assert_eq!(serde_json::from_str::<Waf>(&json).unwrap(), waf);
+    }
+}

@@ -1,0 +1,76 @@
+//! `wsgi: module:callable`: which server runs it, and with which arguments.
+
+use std::path::{Path, PathBuf};
+
+use super::RuntimeError;
+use crate::artifact::ArtifactKind;
+use crate::environment::HostEnvironment;
+use crate::launch::LaunchSpec;
+use crate::manifest::procfile::WsgiTarget;
+
+/// Where Debian puts uWSGI's plugins; a uWSGI from a package registry has Python built in.
+const DEBIAN_PLUGIN: &str = "/usr/lib/uwsgi/plugins/python3_plugin.so";
+
+/// The command line that serves a WSGI application on a port of loopback: gunicorn or uWSGI of the virtual
+/// environment, else the system's uWSGI.
+pub(super) fn argv(
+    target: &WsgiTarget,
+    spec: &LaunchSpec,
+    port: u16,
+    host: &HostEnvironment,
+) -> Result<Vec<String>, RuntimeError> {
+    let venv = match &spec.artifact.kind {
+        ArtifactKind::Virtualenv { folder } => Some(folder.as_path()),
+        _ => None,
+    };
+    let in_venv =
+        |name: &str| venv.map(|venv| venv.join("bin").join(name)).filter(|program| program.is_file());
+    let bind = format!("127.0.0.1:{port}");
+    if let Some(gunicorn) = in_venv("gunicorn") {
+        return Ok(gunicorn_argv(&gunicorn, &bind, target));
+    }
+    if let Some(uwsgi) = in_venv("uwsgi") {
+        return Ok(uwsgi_argv(&uwsgi, &bind, target, venv, false));
+    }
+    match host.find_program("uwsgi") {
+        Some(uwsgi) => Ok(uwsgi_argv(&uwsgi, &bind, target, venv, Path::new(DEBIAN_PLUGIN).exists())),
+        None => Err(RuntimeError::NoWsgiServer { target: target.as_str().to_owned() }),
+    }
+}
+
+fn gunicorn_argv(gunicorn: &Path, bind: &str, target: &WsgiTarget) -> Vec<String> {
+    let mut argv = vec![gunicorn.display().to_string()];
+    argv.extend(
+        ["--bind", bind, "--workers", "2", "--access-logfile", "-", target.as_str()].map(str::to_owned),
+    );
+    argv
+}
+
+fn uwsgi_argv(
+    uwsgi: &PathBuf,
+    bind: &str,
+    target: &WsgiTarget,
+    venv: Option<&Path>,
+    plugin: bool,
+) -> Vec<String> {
+    let mut argv = vec![uwsgi.display().to_string()];
+    if plugin {
+        argv.extend(["--plugin", "python3"].map(str::to_owned));
+    }
+    // `need-app`: an import error ends it instead of answering 500 for ever. `die-on-term`: SIGTERM means end.
+    let flags = [
+        "--master",
+        "--need-app",
+        "--die-on-term",
+        "--single-interpreter",
+        "--enable-threads",
+        "--lazy-apps",
+    ];
+    argv.extend(flags.map(str::to_owned));
+    argv.extend(["--processes", "2", "--threads", "2", "--http-socket", bind].map(str::to_owned));
+    if let Some(venv) = venv {
+        argv.extend(["--virtualenv".to_owned(), venv.display().to_string()]);
+    }
+    argv.extend(["--pythonpath", ".", "--module", target.as_str()].map(str::to_owned));
+    argv
+}
