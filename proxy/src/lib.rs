@@ -2,3 +2,48 @@
 //!
 //! Reads immutable values that the control plane publishes and never asks it
 //! anything; knows hosts and back ends, not users or stores.
+//!
+//! The path of a request: [`listener`] → [`tls`] → [`http1::connection`] or
+//! [`http2::connection`] → [`exchange`] (route, firewall) → [`forward`] (files, back
+//! ends, held or streamed responses) → the client, then metrics and [`events`].
+
+mod admin;
+mod backend;
+mod certificates;
+mod config;
+mod conn;
+mod context;
+mod downstream;
+mod drain;
+mod error_page;
+mod events;
+mod exchange;
+mod firewall;
+mod forward;
+mod forwarding;
+mod headers;
+mod http1;
+mod http2;
+mod listener;
+mod metrics;
+mod request;
+mod route;
+mod server;
+mod spool;
+mod static_files;
+mod table;
+mod tls;
+mod transaction_id;
+mod upstream;
+
+pub use backend::{Backend, Endpoint, EndpointError};
+pub use certificates::{
+    CertificateError, CertificatePem, CertificateStore, FALLBACK_NAME, MemoryCertificates,
+};
+pub use config::{ListenConfig, Network, NetworkError, ProxyConfig, ServerLimits};
+pub use events::{AccessRecord, AuditRecord, Event, EventSender};
+pub use firewall::{AppliedAction, Protection, ProtectionMode, RuleMatch, engine};
+pub use metrics::UNROUTED;
+pub use route::{HostPattern, HostPatternError, Route, RouteError, RouteLimits, RouteTable};
+pub use server::{Addresses, Proxy, ProxyHandle, Services, StartError};
+pub use static_files::StaticFiles;

@@ -1,0 +1,145 @@
+//! What the proxy is started with: addresses, limits and deadlines of the whole server.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// The addresses to listen on. Port 0 lets the system choose; the choice is in `ProxyHandle::addresses`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenConfig {
+    /// Plain HTTP (HTTP/1.1).
+    pub http: Option<SocketAddr>,
+    /// HTTP over TLS (HTTP/1.1 and HTTP/2).
+    pub https: Option<SocketAddr>,
+    /// `/metrics`, `/healthz`, `/readyz`; keep it on a loopback address.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Everything [`crate::Proxy::start`] needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyConfig {
+    /// Addresses.
+    pub listen: ListenConfig,
+    /// Limits and deadlines towards clients.
+    pub limits: ServerLimits,
+    /// Peers whose `X-Forwarded-*` fields are believed. Everybody else's are replaced.
+    pub trusted_proxies: Vec<Network>,
+    /// The version shown in `hop3_build_info`.
+    pub version: String,
+}
+
+/// Limits and deadlines towards clients, the same for every route.
+#[derive(Clone, Debug)]
+pub struct ServerLimits {
+    /// Connections served at a time, over all listeners; further ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Largest request head in bytes.
+    pub max_head: usize,
+    /// Most header fields in a head.
+    pub max_fields: usize,
+    /// Time for a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Time for a whole request head, from its first byte (from accepting, for the first one).
+    pub head_timeout: Duration,
+    /// Time an idle connection is kept.
+    pub keep_alive_timeout: Duration,
+    /// Longest pause within a request body.
+    pub body_timeout: Duration,
+    /// Least bytes per second of a request body, measured after the first ten seconds.
+    pub min_body_rate: u64,
+    /// Longest time a client may take to accept some bytes of a response.
+    pub write_timeout: Duration,
+    /// Concurrent streams of an HTTP/2 connection.
+    pub max_streams: u32,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 20_000,
+            max_head: 64 * 1024,
+            max_fields: 128,
+            handshake_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            min_body_rate: 240,
+            write_timeout: Duration::from_secs(60),
+            max_streams: 100,
+        }
+    }
+}
+
+/// A network in CIDR notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// Why a text is no network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no network; write an address or CIDR such as 10.0.0.0/8")]
+pub struct NetworkError(String);
+
+impl std::str::FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || NetworkError(text.to_owned());
+        let (address, prefix) =
+            text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().map_err(|_| error())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(longest), |prefix| prefix.parse::<u8>().map_err(|_| error()))?;
+        if prefix > longest {
+            return Err(error());
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl Network {
+    /// Whether the address lies in the network; IPv4-mapped IPv6 addresses count as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix);
+                u32::from(network).checked_shr(shift).unwrap_or(0)
+                    == u32::from(address).checked_shr(shift).unwrap_or(0)
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.prefix);
+                u128::from(network).checked_shr(shift).unwrap_or(0)
+                    == u128::from(address).checked_shr(shift).unwrap_or(0)
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        let cases = [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("0.0.0.0/0", "1.2.3.4", true),
+            ("0.0.0.0/0", "::1", false),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+            ("fd00::/8", "fd12::1", true),
+            ("fd00::/8", "fe80::1", false),
+        ];
+        for (network, address, inside) in cases {
+            let network: Network = network.parse().unwrap();
+            assert_eq!(network.contains(address.parse().unwrap()), inside, "{network:?} {address}");
+        }
+        for bad in ["", "a", "10.0.0.0/33", "10.0.0.0/", "::/129", "10.0.0/8"] {
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+    }
+}

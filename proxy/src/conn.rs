@@ -1,0 +1,142 @@
+//! A client's connection: plain or TLS, as one type, and its halves.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::net::{TcpStream, tcp};
+use tokio_rustls::server::TlsStream;
+
+use crate::http1::target::Scheme;
+
+/// What the request path needs to know about the connection a request came over.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Address of the peer.
+    pub client: SocketAddr,
+    /// Our address that it connected to.
+    pub server: SocketAddr,
+    /// Plain or TLS.
+    pub scheme: Scheme,
+    /// Server name the TLS client asked for, in lower case.
+    pub server_name: Option<Arc<str>>,
+}
+
+/// A connection that was accepted and, on the TLS listener, finished its handshake.
+#[derive(Debug)]
+pub enum Conn {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Reading half of a [`Conn`].
+#[derive(Debug)]
+pub enum ConnReader {
+    /// Plain TCP.
+    Tcp(tcp::OwnedReadHalf),
+    /// TLS over TCP.
+    Tls(ReadHalf<TlsStream<TcpStream>>),
+}
+
+/// Writing half of a [`Conn`].
+#[derive(Debug)]
+pub enum ConnWriter {
+    /// Plain TCP.
+    Tcp(tcp::OwnedWriteHalf),
+    /// TLS over TCP.
+    Tls(WriteHalf<TlsStream<TcpStream>>),
+}
+
+impl Conn {
+    /// Splits it, so that both directions can be used at once.
+    pub fn into_split(self) -> (ConnReader, ConnWriter) {
+        match self {
+            Self::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                (ConnReader::Tcp(reader), ConnWriter::Tcp(writer))
+            }
+            Self::Tls(stream) => {
+                let (reader, writer) = tokio::io::split(*stream);
+                (ConnReader::Tls(reader), ConnWriter::Tls(writer))
+            }
+        }
+    }
+}
+
+/// Passes the calls of `AsyncRead` on to whichever stream it is.
+macro_rules! read_through {
+    ($type:ident) => {
+        impl AsyncRead for $type {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                buffer: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+                    Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+                }
+            }
+        }
+    };
+}
+
+/// Passes the calls of `AsyncWrite` on to whichever stream it is.
+macro_rules! write_through {
+    ($type:ident) => {
+        impl AsyncWrite for $type {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+                    Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+                }
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                slices: &[io::IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+                    Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+                }
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                match self {
+                    Self::Tcp(stream) => stream.is_write_vectored(),
+                    Self::Tls(stream) => stream.is_write_vectored(),
+                }
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
+                    Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+                }
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+                    Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+                }
+            }
+        }
+    };
+}
+
+read_through!(Conn);
+read_through!(ConnReader);
+write_through!(Conn);
+write_through!(ConnWriter);

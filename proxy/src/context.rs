@@ -1,0 +1,59 @@
+//! What all connections of one proxy share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::config::ProxyConfig;
+use crate::events::EventSender;
+use crate::metrics::Metrics;
+use crate::table::LiveTable;
+use crate::transaction_id::TransactionIds;
+use crate::upstream::instance::Instances;
+
+/// Shared by all connections; read, never locked, on the request path.
+#[derive(Debug)]
+pub struct Context {
+    /// As started.
+    pub config: ProxyConfig,
+    /// The routes in force.
+    pub table: ArcSwap<LiveTable>,
+    /// Back end instances in use.
+    pub instances: Instances,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where events go.
+    pub events: EventSender,
+    /// Makes transaction ids.
+    pub ids: TransactionIds,
+    /// Whether `/readyz` says yes.
+    pub ready: AtomicBool,
+    entropy: AtomicU64,
+}
+
+impl Context {
+    /// A context without routes.
+    pub fn new(config: ProxyConfig, events: EventSender, random: [u64; 2]) -> Self {
+        let (instances, metrics) = (Instances::default(), Arc::new(Metrics::default()));
+        let table = LiveTable::new(crate::route::RouteTable::default(), &instances, &metrics);
+        Self {
+            config,
+            table: ArcSwap::from_pointee(table),
+            instances,
+            metrics,
+            events,
+            ids: TransactionIds::new(random[0]),
+            ready: AtomicBool::new(false),
+            entropy: AtomicU64::new(random[1]),
+        }
+    }
+
+    /// Random bits for a transaction (SplitMix64): good enough to sample by, not for secrets.
+    pub fn entropy(&self) -> u64 {
+        let state = self.entropy.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}

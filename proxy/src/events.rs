@@ -1,0 +1,123 @@
+//! What happened, handed to the caller through a bounded queue: one access record per request, one audit record
+//! per request in which a firewall rule spoke. A full queue drops and counts; it never makes a request wait.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use crate::firewall::{AppliedAction, RuleMatch};
+use crate::metrics::Metrics;
+
+/// One event.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A request was answered or given up.
+    Access(Box<AccessRecord>),
+    /// The firewall had something to say about a request.
+    Audit(Box<AuditRecord>),
+}
+
+/// One line of the access log.
+#[derive(Clone, Debug)]
+pub struct AccessRecord {
+    /// The transaction id; also in `X-Request-Id` and in the audit record.
+    pub id: String,
+    /// When the head was complete.
+    pub time: SystemTime,
+    /// The app, or `unrouted`.
+    pub app: Arc<str>,
+    /// Client address, after trusted proxies.
+    pub client: IpAddr,
+    /// Method, with odd bytes escaped.
+    pub method: String,
+    /// Host in lower case, possibly empty.
+    pub host: Arc<str>,
+    /// Request target, with odd bytes escaped.
+    pub target: String,
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
+    pub protocol: &'static str,
+    /// Status sent; 499 when the client left before one was sent.
+    pub status: u16,
+    /// Body bytes received.
+    pub received: u64,
+    /// Body bytes sent.
+    pub sent: u64,
+    /// From the complete head to the end.
+    pub duration: Duration,
+    /// Until the back end's answer was complete; none when it was not asked.
+    pub upstream: Option<Duration>,
+    /// `User-Agent`, with odd bytes escaped.
+    pub user_agent: Option<String>,
+    /// `Referer`, with odd bytes escaped.
+    pub referer: Option<String>,
+    /// Why the proxy itself answered or gave up.
+    pub note: Option<String>,
+}
+
+/// What the firewall found in one request.
+#[derive(Clone, Debug)]
+pub struct AuditRecord {
+    /// The transaction id.
+    pub id: String,
+    /// When the head was complete.
+    pub time: SystemTime,
+    /// The app.
+    pub app: Arc<str>,
+    /// Client address, after trusted proxies.
+    pub client: IpAddr,
+    /// Method, with odd bytes escaped.
+    pub method: String,
+    /// Host in lower case.
+    pub host: Arc<str>,
+    /// Request target, with odd bytes escaped.
+    pub target: String,
+    /// Status of the answer.
+    pub status: u16,
+    /// What was done about it.
+    pub action: AppliedAction,
+    /// The rules that matched and are to be logged, in order.
+    pub matches: Vec<RuleMatch>,
+}
+
+/// The queue's sending end.
+#[derive(Clone, Debug)]
+pub struct EventSender(Option<mpsc::Sender<Event>>);
+
+impl EventSender {
+    /// A queue of this many events and its receiving end.
+    pub fn bounded(capacity: usize) -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        (Self(Some(sender)), receiver)
+    }
+
+    /// A sender for those who want no events; records are not even built.
+    pub const fn disabled() -> Self {
+        Self(None)
+    }
+
+    /// Whether somebody listens.
+    pub fn is_enabled(&self) -> bool {
+        self.0.as_ref().is_some_and(|sender| !sender.is_closed())
+    }
+
+    /// Queues an event, or drops and counts it.
+    pub(crate) fn send(&self, event: Event, metrics: &Metrics) {
+        if let Some(sender) = &self.0
+            && sender.try_send(event).is_err()
+        {
+            metrics.events_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Text for logs: bytes outside printable ASCII (and UTF-8) are escaped, so that no line can be forged.
+pub(crate) fn loggable(bytes: &[u8]) -> String {
+    let printable = |text: &str| !text.chars().any(char::is_control);
+    match std::str::from_utf8(bytes) {
+        Ok(text) if printable(text) => text.to_owned(),
+        _ => bytes.escape_ascii().to_string(),
+    }
+}

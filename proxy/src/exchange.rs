@@ -1,0 +1,395 @@
+//! One request from its head to its log line: route, firewall phases 1 and 2, back end, phases 3 and 4, answer,
+//! phase 5.
+//!
+//! A request to a protected route reaches a back end only through [`Exchange::inspect_request`].
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+
+use crate::conn::ConnectionInfo;
+use crate::context::Context;
+use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
+use crate::error_page::error_page;
+use crate::events::{AccessRecord, Event, loggable};
+use crate::firewall::engine::BodyStatus;
+use crate::firewall::{Decision, Firewall, TransactionContext};
+use crate::forwarding::{client_address, is_secure};
+use crate::http1::body::FramingError;
+use crate::http1::framing::{BodyLength, Refusal};
+use crate::http1::response::ResponseHead;
+use crate::http1::source::BodyError;
+use crate::http1::target::{forwardable, normalized_path};
+use crate::metrics::UNROUTED;
+use crate::request::Request;
+use crate::spool::Spool;
+use crate::table::{LiveBackend, LiveRoute, LiveTable};
+
+/// Why an exchange does not end with the back end's answer.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Answer with an error page; the note goes into the log.
+    Answer(u16, String),
+    /// The body's framing is broken: count it with the malformed heads.
+    Malformed(Refusal),
+    /// Redirect there.
+    Redirect(u16, Bytes),
+    /// Close without an answer.
+    Abort(String),
+}
+
+impl Stop {
+    pub(crate) fn answer(status: u16, note: impl Into<String>) -> Self {
+        Self::Answer(status, note.into())
+    }
+
+    pub(crate) fn client_gone(error: &io::Error) -> Self {
+        Self::Abort(format!("client: {error}"))
+    }
+}
+
+impl From<Decision> for Option<Stop> {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Pass => None,
+            Decision::Deny(status) => Some(Stop::answer(status, "refused by the firewall")),
+            Decision::Redirect(status, to) => Some(Stop::Redirect(status, to.into())),
+            Decision::Drop => Some(Stop::Abort("dropped by the firewall".to_owned())),
+        }
+    }
+}
+
+/// One request under way.
+#[derive(Debug)]
+pub(crate) struct Exchange<'x> {
+    pub(crate) context: &'x Context,
+    pub(crate) connection: &'x ConnectionInfo,
+    pub(crate) request: &'x Request,
+    pub(crate) id: String,
+    pub(crate) client: IpAddr,
+    pub(crate) firewall: Option<Firewall>,
+    pub(crate) upstream_time: Option<Duration>,
+    note: Option<String>,
+    time: SystemTime,
+    started: Instant,
+}
+
+/// Serves a request and records it.
+pub async fn serve(
+    context: &Context,
+    connection: &ConnectionInfo,
+    request: &Request,
+    body: &mut RequestBody<'_>,
+    sink: &mut ResponseSink<'_>,
+) {
+    let time = SystemTime::now();
+    let mut exchange = Exchange {
+        context,
+        connection,
+        request,
+        id: context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+        client: client_address(connection.client.ip(), &request.headers, &context.config.trusted_proxies),
+        firewall: None,
+        upstream_time: None,
+        note: None,
+        time,
+        started: Instant::now(),
+    };
+    let table = context.table.load_full();
+    let live = table.find(&request.host, &normalized_path(&request.path_and_query));
+    let result = match live {
+        Some(live) => exchange.run(&table, live, body, sink).await,
+        None => Err(Stop::answer(404, "no route for this host and path")),
+    };
+    if let Err(stop) = result {
+        exchange.stop(stop, body, sink).await;
+    }
+    exchange.record(live, body, sink);
+}
+
+/// Answers a request whose head or framing is malformed, counts and logs it. `line` is the start of what came.
+pub async fn refuse(
+    context: &Context,
+    connection: &ConnectionInfo,
+    refusal: Refusal,
+    line: &[u8],
+    sink: &mut ResponseSink<'_>,
+) {
+    let time = SystemTime::now();
+    let id = context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    context.metrics.count_rejected(refusal.reason());
+    sink.close_after();
+    let (head, page) = error_page(refusal.status(), &id, None);
+    let sent = send_page(sink, &head, page).await;
+    let unrouted: Arc<str> = UNROUTED.into();
+    context.metrics.app(&unrouted).count_request(b"other", refusal.status(), Duration::ZERO);
+    if context.events.is_enabled() {
+        let record = AccessRecord {
+            id,
+            time,
+            app: unrouted,
+            client: connection.client.ip().to_canonical(),
+            method: String::new(),
+            host: "".into(),
+            target: loggable(&line[..line.len().min(200)]),
+            protocol: "",
+            status: refusal.status(),
+            received: 0,
+            sent: sink.sent,
+            duration: Duration::ZERO,
+            upstream: None,
+            user_agent: None,
+            referer: None,
+            note: Some(match sent {
+                Ok(()) => refusal.to_string(),
+                Err(error) => format!("{refusal}; client: {error}"),
+            }),
+        };
+        context.events.send(Event::Access(Box::new(record)), &context.metrics);
+    }
+}
+
+impl Exchange<'_> {
+    async fn run(
+        &mut self,
+        table: &LiveTable,
+        live: &Arc<LiveRoute>,
+        body: &mut RequestBody<'_>,
+        sink: &mut ResponseSink<'_>,
+    ) -> Result<(), Stop> {
+        self.check_server_name(table, live)?;
+        let route = &live.route;
+        if route.redirect_https
+            && !is_secure(self.request, self.connection, &self.context.config.trusted_proxies)
+        {
+            return Err(self.https_redirect());
+        }
+        body.limit = route.limits.max_body;
+        if matches!(self.request.body, BodyLength::Known(length) if length > route.limits.max_body) {
+            return Err(Stop::answer(413, "request body too large"));
+        }
+        let spool = self.inspect_request(live, body, sink).await?;
+        match &live.backend {
+            LiveBackend::Unavailable(reason) => Err(Stop::answer(503, &**reason)),
+            LiveBackend::Static(files) => self.serve_file(files, sink).await,
+            LiveBackend::Http(balancer) => {
+                let protocol = crate::upstream::attempt::Protocol::Http;
+                self.forward(live, balancer, protocol, spool, body, sink).await
+            }
+            LiveBackend::Uwsgi(balancer) => {
+                let protocol = crate::upstream::attempt::Protocol::Uwsgi;
+                self.forward(live, balancer, protocol, spool, body, sink).await
+            }
+        }
+    }
+
+    /// A TLS client must ask for the app whose certificate it was shown (RFC 9110 section 15.5.20).
+    fn check_server_name(&self, table: &LiveTable, live: &LiveRoute) -> Result<(), Stop> {
+        let Some(server_name) = &self.connection.server_name else { return Ok(()) };
+        let same = *server_name == self.request.host
+            || table.routes().app_of_host(server_name).is_some_and(|app| *app == live.route.app);
+        if same {
+            Ok(())
+        } else {
+            Err(Stop::answer(421, "Host and TLS server name belong to different apps"))
+        }
+    }
+
+    fn https_redirect(&self) -> Stop {
+        let port = self
+            .context
+            .config
+            .listen
+            .https
+            .map(|address| address.port())
+            .filter(|port| !matches!(port, 0 | 443));
+        let port = port.map_or_else(String::new, |port| format!(":{port}"));
+        let status = if matches!(&self.request.method[..], b"GET" | b"HEAD") { 301 } else { 308 };
+        let location = [
+            b"https://",
+            self.request.host.as_bytes(),
+            port.as_bytes(),
+            &forwardable(&self.request.path_and_query),
+        ];
+        Stop::Redirect(status, location.concat().into())
+    }
+
+    /// Phases 1 and 2. The body that was read for phase 2, if it was.
+    async fn inspect_request(
+        &mut self,
+        live: &LiveRoute,
+        body: &mut RequestBody<'_>,
+        sink: &mut ResponseSink<'_>,
+    ) -> Result<Option<Spool>, Stop> {
+        let has_body = self.request.body != BodyLength::Empty;
+        let Some(protection) = &live.route.waf else {
+            if has_body && self.request.expects_continue {
+                sink.send_continue().await.map_err(|error| Stop::client_gone(&error))?;
+            }
+            return Ok(None);
+        };
+        let context = TransactionContext {
+            id: self.id.clone(),
+            time: self.time,
+            app: live.route.app.clone(),
+            client: self.client,
+            client_port: self.connection.client.port(),
+            server: self.connection.server,
+            entropy: self.context.entropy(),
+        };
+        let (events, metrics) = (self.context.events.clone(), self.context.metrics.clone());
+        let firewall = self.firewall.insert(Firewall::begin(
+            protection,
+            context,
+            self.request,
+            live.metrics.clone(),
+            events,
+            metrics,
+        ));
+        proceed(firewall.request_headers())?;
+        if has_body && self.request.expects_continue {
+            sink.send_continue().await.map_err(|error| Stop::client_gone(&error))?;
+        }
+        let mut spool = None;
+        if has_body && firewall.wants_request_body() {
+            spool = Some(read_for_inspection(firewall, body).await?);
+        }
+        proceed(firewall.request_body().await)?;
+        Ok(spool)
+    }
+
+    /// Phase 3, for whichever answer.
+    pub(crate) fn inspect_response_head(&mut self, head: &ResponseHead) -> Result<(), Stop> {
+        self.firewall.as_mut().map_or(Ok(()), |firewall| proceed(firewall.response_headers(head)))
+    }
+
+    /// Ends an exchange that did not end by itself.
+    async fn stop(&mut self, stop: Stop, body: &RequestBody<'_>, sink: &mut ResponseSink<'_>) {
+        let (head, page) = match stop {
+            Stop::Answer(status, note) => {
+                self.note = Some(note);
+                error_page(status, &self.id, Some(self.request))
+            }
+            Stop::Malformed(refusal) => {
+                self.context.metrics.count_rejected(refusal.reason());
+                self.note = Some(refusal.to_string());
+                error_page(refusal.status(), &self.id, Some(self.request))
+            }
+            Stop::Redirect(status, location) => {
+                let mut head = ResponseHead::new(status);
+                head.headers.push("location", location);
+                (head, Bytes::new())
+            }
+            Stop::Abort(note) => {
+                self.note = Some(note);
+                sink.abort();
+                return;
+            }
+        };
+        if sink.status.is_some() {
+            // The head is out: an incomplete answer must look incomplete.
+            sink.abort();
+            return;
+        }
+        if !body.is_finished() {
+            sink.close_after();
+        }
+        if let Err(error) = send_page(sink, &head, page).await {
+            self.note.get_or_insert_with(|| format!("client: {error}"));
+            sink.abort();
+        }
+    }
+
+    /// Phase 5, counters, access log.
+    fn record(mut self, live: Option<&Arc<LiveRoute>>, body: &RequestBody<'_>, sink: &ResponseSink<'_>) {
+        let status = sink.status.unwrap_or(499);
+        if let Some(firewall) = self.firewall.take() {
+            firewall.finish(status);
+        }
+        let duration = self.started.elapsed();
+        let unrouted: Arc<str>;
+        let (app, metrics) = match live {
+            Some(live) => (&live.route.app, live.metrics.clone()),
+            None => {
+                unrouted = UNROUTED.into();
+                (&unrouted, self.context.metrics.app(&unrouted))
+            }
+        };
+        metrics.count_request(&self.request.method, status, duration);
+        if let Some(upstream) = self.upstream_time {
+            metrics.upstream.observe(upstream);
+        }
+        if !self.context.events.is_enabled() {
+            return;
+        }
+        let text = |name: &str| self.request.headers.get(name).map(|value| loggable(value));
+        let record = AccessRecord {
+            id: self.id,
+            time: self.time,
+            app: app.clone(),
+            client: self.client,
+            method: loggable(&self.request.method),
+            host: self.request.host.clone(),
+            target: loggable(&self.request.target),
+            protocol: self.request.version.as_str(),
+            status,
+            received: body.received,
+            sent: sink.sent,
+            duration,
+            upstream: self.upstream_time,
+            user_agent: text("user-agent"),
+            referer: text("referer"),
+            note: self.note,
+        };
+        self.context.events.send(Event::Access(Box::new(record)), &self.context.metrics);
+    }
+}
+
+/// Turns a decision into going on or stopping.
+pub(crate) fn proceed(decision: Decision) -> Result<(), Stop> {
+    Option::<Stop>::from(decision).map_or(Ok(()), Err)
+}
+
+/// Reads the body whole, for the engine and for the back end.
+async fn read_for_inspection(firewall: &mut Firewall, body: &mut RequestBody<'_>) -> Result<Spool, Stop> {
+    let mut spool = Spool::default();
+    let mut feeding = true;
+    while let Some(piece) = body.next().await.map_err(body_stop)? {
+        if feeding {
+            match firewall.request_body_piece(&piece) {
+                BodyStatus::Accepted => {}
+                BodyStatus::LimitReached { reject: true } => {
+                    firewall.refused();
+                    return Err(Stop::answer(413, "request body larger than the firewall inspects"));
+                }
+                BodyStatus::LimitReached { reject: false } => feeding = false,
+            }
+        }
+        spool
+            .append(piece)
+            .await
+            .map_err(|error| Stop::answer(500, format!("cannot store the request body: {error}")))?;
+    }
+    Ok(spool)
+}
+
+/// What a body that cannot be read means for the exchange.
+pub(crate) fn body_stop(error: BodyError) -> Stop {
+    match error {
+        BodyError::TooLarge => Stop::answer(413, "request body too large"),
+        BodyError::Timeout => Stop::answer(408, "request body took too long"),
+        BodyError::Framing(FramingError::Chunk) => Stop::Malformed(Refusal::Chunk),
+        BodyError::Framing(FramingError::Truncated) | BodyError::Io(_) | BodyError::Stream(_) => {
+            Stop::Abort(format!("client: {error}"))
+        }
+    }
+}
+
+async fn send_page(sink: &mut ResponseSink<'_>, head: &ResponseHead, page: Bytes) -> io::Result<()> {
+    sink.send_head(head, ResponseLength::Known(page.len() as u64))?;
+    sink.send_data(page).await?;
+    sink.finish().await
+}

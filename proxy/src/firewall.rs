@@ -1,0 +1,321 @@
+//! The firewall in the path of one request: feeds the engine, takes its verdicts, keeps large inspections off the
+//! serving threads, and makes sure that the logging phase runs whatever becomes of the request.
+
+pub mod engine;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use engine::RuleMatch;
+use engine::{
+    BodyStatus, Connection, Disruption, Inspection, Interruption, Ruleset, TransactionStart, Verdict,
+};
+
+use crate::events::{AuditRecord, Event, EventSender, loggable};
+use crate::http1::response::ResponseHead;
+use crate::metrics::{AppMetrics, Metrics};
+use crate::request::Request;
+
+/// Bodies beyond this many bytes are inspected on the blocking pool.
+const INLINE_BODY: usize = 64 * 1024;
+
+/// The firewall of a route.
+#[derive(Clone, Debug)]
+pub struct Protection {
+    /// The compiled rules.
+    pub ruleset: Arc<dyn Ruleset>,
+    /// What verdicts do.
+    pub mode: ProtectionMode,
+    /// Whether responses are inspected too; back ends are then asked for uncompressed ones.
+    pub inspects_responses: bool,
+}
+
+/// What verdicts do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtectionMode {
+    /// Disruptive verdicts stop the request.
+    Block,
+    /// Verdicts are logged and counted only.
+    Detect,
+}
+
+/// What was done to a request because of the firewall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppliedAction {
+    /// Nothing.
+    Passed,
+    /// It would have been stopped, but the mode is detection only.
+    Detected,
+    /// It was answered with an error.
+    Denied,
+    /// It was redirected.
+    Redirected,
+    /// Its connection was closed.
+    Dropped,
+}
+
+impl AppliedAction {
+    /// `pass`, `detect`, `deny`, `redirect` or `drop`, as in metrics.
+    pub const fn as_str(self) -> &'static str {
+        crate::metrics::app::ACTIONS[self as usize]
+    }
+}
+
+/// What the request path has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Decision {
+    /// Go on.
+    Pass,
+    /// Answer with this status.
+    Deny(u16),
+    /// Redirect with this status to this place.
+    Redirect(u16, String),
+    /// Close the connection without an answer.
+    Drop,
+}
+
+/// Everything about a request that the engine and its audit record need and that does not change.
+#[derive(Clone, Debug)]
+pub struct TransactionContext {
+    /// The transaction id.
+    pub id: String,
+    /// When the head was complete.
+    pub time: SystemTime,
+    /// The app.
+    pub app: Arc<str>,
+    /// Client address after trusted proxies.
+    pub client: IpAddr,
+    /// Client port.
+    pub client_port: u16,
+    /// Our address.
+    pub server: SocketAddr,
+    /// Random bits for the engine.
+    pub entropy: u64,
+}
+
+/// One transaction.
+pub struct Firewall {
+    inspection: Option<Box<dyn Inspection>>,
+    mode: ProtectionMode,
+    metrics: Arc<AppMetrics>,
+    events: EventSender,
+    all_metrics: Arc<Metrics>,
+    record: Box<AuditRecord>,
+    request_body: usize,
+    response_body: usize,
+    finished: bool,
+}
+
+impl Firewall {
+    /// Starts a transaction with the head of a request.
+    pub fn begin(
+        protection: &Protection,
+        context: TransactionContext,
+        request: &Request,
+        metrics: Arc<AppMetrics>,
+        events: EventSender,
+        all_metrics: Arc<Metrics>,
+    ) -> Self {
+        let start = TransactionStart {
+            id: context.id.clone(),
+            unix_time: context.time.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            entropy: context.entropy,
+        };
+        let client = SocketAddr::new(context.client, context.client_port);
+        let mut inspection = protection.ruleset.begin(start, Connection { client, server: context.server });
+        inspection.set_request_line(&request.method, &request.target, request.version.as_str().as_bytes());
+        for field in request.headers.iter() {
+            inspection.add_request_header(&field.name, &field.value);
+        }
+        let record = AuditRecord {
+            id: context.id,
+            time: context.time,
+            app: context.app,
+            client: context.client,
+            method: loggable(&request.method),
+            host: request.host.clone(),
+            target: loggable(&request.target),
+            status: 0,
+            action: AppliedAction::Passed,
+            matches: Vec::new(),
+        };
+        Self {
+            inspection: Some(inspection),
+            mode: protection.mode,
+            metrics,
+            events,
+            all_metrics,
+            record: Box::new(record),
+            request_body: 0,
+            response_body: 0,
+            finished: false,
+        }
+    }
+
+    /// Phase 1.
+    pub fn request_headers(&mut self) -> Decision {
+        self.run(1, |inspection| inspection.process_request_headers())
+    }
+
+    /// Whether the request body has to be read and handed over before phase 2.
+    pub fn wants_request_body(&self) -> bool {
+        self.inspection.as_ref().is_some_and(|inspection| inspection.inspects_request_body())
+    }
+
+    /// Hands over a piece of the request body.
+    pub fn request_body_piece(&mut self, piece: &[u8]) -> BodyStatus {
+        self.request_body += piece.len();
+        let inspection = self.inspection.as_mut();
+        inspection.map_or(BodyStatus::LimitReached { reject: true }, |inspection| {
+            inspection.append_request_body(piece)
+        })
+    }
+
+    /// Phase 2.
+    pub async fn request_body(&mut self) -> Decision {
+        self.run_sized(2, self.request_body, |inspection| inspection.process_request_body()).await
+    }
+
+    /// Phase 3.
+    pub fn response_headers(&mut self, head: &ResponseHead) -> Decision {
+        self.run(3, |inspection| {
+            for field in head.headers.iter() {
+                inspection.add_response_header(&field.name, &field.value);
+            }
+            let protocol: &[u8] = if head.http10 { b"HTTP/1.0" } else { b"HTTP/1.1" };
+            inspection.process_response_headers(head.status, protocol)
+        })
+    }
+
+    /// Whether the response body has to be held back until phase 4.
+    pub fn wants_response_body(&self) -> bool {
+        self.inspection.as_ref().is_some_and(|inspection| inspection.inspects_response_body())
+    }
+
+    /// Hands over a piece of the response body.
+    pub fn response_body_piece(&mut self, piece: &[u8]) -> BodyStatus {
+        self.response_body += piece.len();
+        let inspection = self.inspection.as_mut();
+        inspection.map_or(BodyStatus::LimitReached { reject: true }, |inspection| {
+            inspection.append_response_body(piece)
+        })
+    }
+
+    /// Phase 4.
+    pub async fn response_body(&mut self) -> Decision {
+        self.run_sized(4, self.response_body, |inspection| inspection.process_response_body()).await
+    }
+
+    /// Notes that the request was refused for a reason of the firewall's other than a rule (a body limit).
+    pub fn refused(&mut self) {
+        self.record.action = AppliedAction::Denied;
+    }
+
+    /// Phase 5, with the status that was sent; then the audit record.
+    pub fn finish(mut self, status: u16) {
+        self.record.status = status;
+        self.log();
+    }
+
+    fn run(&mut self, phase: usize, work: impl FnOnce(&mut Box<dyn Inspection>) -> Verdict) -> Decision {
+        let Some(inspection) = self.inspection.as_mut() else { return Decision::Deny(500) };
+        let started = Instant::now();
+        let verdict = work(inspection);
+        self.observe(phase, started.elapsed());
+        self.decide(verdict)
+    }
+
+    async fn run_sized(
+        &mut self,
+        phase: usize,
+        size: usize,
+        work: impl FnOnce(&mut Box<dyn Inspection>) -> Verdict + Send + 'static,
+    ) -> Decision {
+        if size <= INLINE_BODY {
+            return self.run(phase, work);
+        }
+        let Some(mut inspection) = self.inspection.take() else { return Decision::Deny(500) };
+        let task = tokio::task::spawn_blocking(move || {
+            let started = Instant::now();
+            let verdict = work(&mut inspection);
+            (inspection, verdict, started.elapsed())
+        });
+        match task.await {
+            Ok((inspection, verdict, elapsed)) => {
+                self.inspection = Some(inspection);
+                self.observe(phase, elapsed);
+                self.decide(verdict)
+            }
+            Err(error) => {
+                tracing::error!(id = %self.record.id, %error, "inspection failed; the request is refused");
+                self.record.action = AppliedAction::Denied;
+                Decision::Deny(500)
+            }
+        }
+    }
+
+    fn observe(&self, phase: usize, elapsed: Duration) {
+        if let Some(histogram) = self.metrics.inspection.get(phase - 1) {
+            histogram.observe(elapsed);
+        }
+    }
+
+    fn decide(&mut self, verdict: Verdict) -> Decision {
+        let Verdict::Interrupt(Interruption { action, status, .. }) = verdict else { return Decision::Pass };
+        if self.mode == ProtectionMode::Detect {
+            self.record.action = AppliedAction::Detected;
+            return Decision::Pass;
+        }
+        let error_status = if (400..600).contains(&status) { status } else { 403 };
+        let (applied, decision) = match action {
+            Disruption::Deny => (AppliedAction::Denied, Decision::Deny(error_status)),
+            Disruption::Drop => (AppliedAction::Dropped, Decision::Drop),
+            Disruption::Redirect(to) => {
+                let status = if matches!(status, 301 | 302 | 303 | 307 | 308) { status } else { 302 };
+                match crate::http1::field::check_value(to.as_bytes()) {
+                    Ok(()) => (AppliedAction::Redirected, Decision::Redirect(status, to)),
+                    Err(_) => (AppliedAction::Denied, Decision::Deny(403)),
+                }
+            }
+        };
+        self.record.action = applied;
+        decision
+    }
+
+    /// Runs phase 5 and emits the record, once.
+    fn log(&mut self) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        if let Some(inspection) = self.inspection.as_mut() {
+            let started = Instant::now();
+            inspection.process_logging();
+            let elapsed = started.elapsed();
+            let logged = inspection.matches().iter().filter(|found| found.logged || found.audit);
+            self.record.matches.extend(logged.cloned());
+            self.observe(5, elapsed);
+        }
+        for found in &self.record.matches {
+            self.metrics.count_rule(found.rule_id);
+        }
+        self.metrics.count_verdict(self.record.action as usize);
+        let silent = self.record.matches.is_empty() && self.record.action == AppliedAction::Passed;
+        if !silent && self.events.is_enabled() {
+            self.events.send(Event::Audit(self.record.clone()), &self.all_metrics);
+        }
+    }
+}
+
+impl Drop for Firewall {
+    fn drop(&mut self) {
+        self.log();
+    }
+}
+
+impl std::fmt::Debug for Firewall {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Firewall").field("record", &self.record).finish_non_exhaustive()
+    }
+}

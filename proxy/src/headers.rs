@@ -1,0 +1,122 @@
+//! Header fields as they came: names and values as byte slices of the head they were read from, in order, repeats kept.
+//!
+//! Owns look-up, removal and list syntax (RFC 9110 section 5). What the fields
+//! mean is decided elsewhere.
+
+use bytes::Bytes;
+
+/// One header field: the name as sent (any case) and the value without surrounding white space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Field name, a token (RFC 9110 section 5.1), in the sender's spelling.
+    pub name: Bytes,
+    /// Field value without leading and trailing white space.
+    pub value: Bytes,
+}
+
+/// An ordered list of header fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<Header>);
+
+impl Headers {
+    /// An empty list with room for `capacity` fields.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    /// Appends a field.
+    pub fn push(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.0.push(Header { name: name.into(), value: value.into() });
+    }
+
+    /// Replaces every field of this name by one.
+    pub fn set(&mut self, name: &'static str, value: impl Into<Bytes>) {
+        self.remove(name);
+        self.push(Bytes::from_static(name.as_bytes()), value);
+    }
+
+    /// The first value of this name, compared without case.
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.0.iter().find(|field| is_name(&field.name, name)).map(|field| &field.value)
+    }
+
+    /// All values of this name, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> + 'a {
+        self.0.iter().filter(move |field| is_name(&field.name, name)).map(|field| &field.value)
+    }
+
+    /// Whether a field of this name exists.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Removes every field of this name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|field| !is_name(&field.name, name));
+    }
+
+    /// Keeps the fields for which `keep` answers true.
+    pub fn retain(&mut self, keep: impl FnMut(&Header) -> bool) {
+        self.0.retain(keep);
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Header> {
+        self.0.iter()
+    }
+
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of the comma-separated elements of the fields called `name` equals `token` (no case).
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.all(name).any(|value| elements(value).any(|element| is_name(element, token)))
+    }
+}
+
+/// Compares a field name (or any token) with a known one, without case.
+pub fn is_name(name: &[u8], expected: &str) -> bool {
+    name.eq_ignore_ascii_case(expected.as_bytes())
+}
+
+/// The non-empty elements of a comma-separated list (RFC 9110 section 5.6.1), trimmed.
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(|part| part.trim_ascii()).filter(|part| !part.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_without_case_and_order_is_kept() {
+        let mut headers = Headers::default();
+        headers.push("Accept", "a");
+        headers.push("ACCEPT", "b");
+        headers.push("Host", "x");
+        let values: Vec<_> = headers.all("accept").cloned().collect();
+        assert_eq!(values, ["a", "b"]);
+        headers.set("accept", "c");
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers.get("Accept").map(|value| &value[..]), Some(&b"c"[..]));
+        headers.remove("HOST");
+        assert!(!headers.contains("host"));
+    }
+
+    #[test]
+    fn tokens_of_lists() {
+        let mut headers = Headers::default();
+        headers.push("Connection", "keep-alive , Upgrade");
+        headers.push("connection", ",x");
+        assert!(headers.has_token("connection", "upgrade"));
+        assert!(headers.has_token("connection", "X"));
+        assert!(!headers.has_token("connection", "keep"));
+    }
+}

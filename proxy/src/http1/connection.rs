@@ -1,0 +1,208 @@
+//! Serving an HTTP/1 connection: one request after the other, until either side wants to stop.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::conn::{Conn, ConnReader, ConnWriter, ConnectionInfo};
+use crate::context::Context;
+use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
+use crate::drain::Drain;
+use crate::exchange::{refuse, serve};
+use crate::http1::body::BodyDecoder;
+use crate::http1::framing::Refusal;
+use crate::http1::request::parse_request;
+use crate::http1::sink::Http1Sink;
+use crate::http1::source::{HeadError, Source};
+use crate::request::Request;
+
+/// Most bytes of an unread request body that are read over to keep a connection.
+const DRAIN_BYTES: usize = 256 * 1024;
+/// Longest time spent on that.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// Longest time spent, and most bytes read over, while the client reads our last words.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+/// Requests served on one connection.
+const MAX_REQUESTS: u32 = 10_000;
+
+/// Serves a connection to its end.
+pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, conn: Conn, drain: &mut Drain) {
+    let (reader, mut writer) = conn.into_split();
+    let mut source = Source::new(reader);
+    let mut gathered = BytesMut::new();
+    for served in 1..=MAX_REQUESTS {
+        let keep = match next_request(context, connection, &mut source, drain, served == 1).await {
+            Next::Request(request) => {
+                let mut decoder = BodyDecoder::from(request.body);
+                let last = served == MAX_REQUESTS || drain.has_begun();
+                let keep = exchange(
+                    context,
+                    connection,
+                    &request,
+                    &mut source,
+                    &mut decoder,
+                    &mut writer,
+                    &mut gathered,
+                    last,
+                );
+                keep.await && drain_body(&mut source, &mut decoder).await
+            }
+            Next::Refused(refusal, start) => {
+                let request = refused_request(connection);
+                let sink =
+                    Http1Sink::new(&mut writer, &mut gathered, &request, context.config.limits.write_timeout);
+                let mut sink = ResponseSink::new(SinkStream::Http1(sink));
+                refuse(context, connection, refusal, &start, &mut sink).await;
+                false
+            }
+            Next::End => return drop(writer.shutdown().await),
+        };
+        if !keep {
+            break;
+        }
+    }
+    // What was gathered before an answer was given up is the truth as far as it goes.
+    if !gathered.is_empty() {
+        let _ = timeout(DRAIN_TIME, writer.write_all_buf(&mut gathered)).await;
+    }
+    linger(&mut source, &mut writer).await;
+}
+
+/// Serves one request; whether the connection may be kept.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one connection, split so that both directions run at once"
+)]
+async fn exchange(
+    context: &Context,
+    connection: &ConnectionInfo,
+    request: &Request,
+    source: &mut Source<ConnReader>,
+    decoder: &mut BodyDecoder,
+    writer: &mut ConnWriter,
+    gathered: &mut BytesMut,
+    last: bool,
+) -> bool {
+    let limits = &context.config.limits;
+    let mut body =
+        RequestBody::new(BodyStream::Http1 { source, decoder }, limits.body_timeout, limits.min_body_rate);
+    let mut sink =
+        ResponseSink::new(SinkStream::Http1(Http1Sink::new(writer, gathered, request, limits.write_timeout)));
+    if last {
+        sink.close_after();
+    }
+    serve(context, connection, request, &mut body, &mut sink).await;
+    sink.keeps_alive()
+}
+
+enum Next {
+    Request(Box<Request>),
+    /// Malformed; with the start of what came.
+    Refused(Refusal, Vec<u8>),
+    /// Nothing more will come, or nothing that deserves an answer.
+    End,
+}
+
+/// Waits for the next request and reads its head. The deadline for the head starts with its first byte, for the first
+/// request with the connection.
+async fn next_request(
+    context: &Context,
+    connection: &ConnectionInfo,
+    source: &mut Source<ConnReader>,
+    drain: &mut Drain,
+    first: bool,
+) -> Next {
+    let limits = &context.config.limits;
+    if !source.has_buffered() {
+        let patience = if first { limits.head_timeout } else { limits.keep_alive_timeout };
+        let more = tokio::select! {
+            biased;
+            more = timeout(patience, source.wait()) => matches!(more, Ok(Ok(true))),
+            () = drain.begun() => false,
+        };
+        if !more {
+            return Next::End;
+        }
+    }
+    let head = timeout(limits.head_timeout, source.head(limits.max_head)).await;
+    let start = |source: &mut Source<ConnReader>| {
+        let (buffer, _) = source.parts();
+        first_line(buffer)
+    };
+    match head {
+        Ok(Ok(head)) => match parse_request(head.clone(), connection.scheme, limits.max_fields) {
+            Ok(request) => Next::Request(Box::new(request)),
+            Err(refusal) => Next::Refused(refusal, first_line(&head)),
+        },
+        Ok(Err(HeadError::Closed | HeadError::Io(_))) => Next::End,
+        Ok(Err(HeadError::TooLarge)) => Next::Refused(Refusal::HeadTooLarge, start(source)),
+        Ok(Err(HeadError::Field(error))) => Next::Refused(Refusal::Field(error), start(source)),
+        Err(_) => Next::Refused(Refusal::HeadTimeout, start(source)),
+    }
+}
+
+fn first_line(bytes: &[u8]) -> Vec<u8> {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()).min(200);
+    bytes[..end].trim_ascii_end().to_vec()
+}
+
+/// Stands for a request that could not be read, so that the answer has something to answer to.
+fn refused_request(connection: &ConnectionInfo) -> Request {
+    Request {
+        version: crate::request::Version::Http11,
+        scheme: connection.scheme,
+        method: Default::default(),
+        target: Default::default(),
+        path_and_query: Default::default(),
+        authority: Default::default(),
+        host: "".into(),
+        headers: Default::default(),
+        body: crate::http1::framing::BodyLength::Empty,
+        keep_alive: false,
+        expects_continue: false,
+        websocket: false,
+    }
+}
+
+/// Reads over what is left of a request body; whether it ended within the bounds.
+async fn drain_body(source: &mut Source<ConnReader>, decoder: &mut BodyDecoder) -> bool {
+    if decoder.is_done() {
+        return true;
+    }
+    let read_over = async {
+        let mut read = 0;
+        loop {
+            match source.body(decoder).await {
+                Ok(Some(piece)) => read += piece.len(),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+            if read > DRAIN_BYTES {
+                return false;
+            }
+        }
+    };
+    timeout(DRAIN_TIME, read_over).await.unwrap_or(false)
+}
+
+/// Closes so that the client can still read our answer: closing with unread input would reset the connection and take
+/// the answer with it (RFC 9112 section 9.6).
+async fn linger(source: &mut Source<ConnReader>, writer: &mut ConnWriter) {
+    let closing = async {
+        writer.shutdown().await?;
+        let (_, reader) = source.parts();
+        let mut scratch = [0; 4096];
+        let mut read = 0;
+        while read < LINGER_BYTES {
+            match reader.read(&mut scratch).await? {
+                0 => break,
+                count => read += count,
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let _ = timeout(LINGER_TIME, closing).await;
+}

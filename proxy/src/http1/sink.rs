@@ -1,0 +1,186 @@
+//! Writing responses to an HTTP/1 client. Small pieces are gathered, so that a small answer is one write.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::AsyncWriteExt;
+
+use crate::conn::ConnWriter;
+use crate::downstream::ResponseLength;
+use crate::headers::is_name;
+use crate::http1::response::ResponseHead;
+use crate::request::{Request, Version};
+
+/// Pieces up to this many bytes are gathered before they are written.
+const GATHER: usize = 16 * 1024;
+
+/// The response side of one request.
+#[derive(Debug)]
+pub struct Http1Sink<'c> {
+    writer: &'c mut ConnWriter,
+    gathered: &'c mut BytesMut,
+    http10: bool,
+    head_request: bool,
+    framing: Framing,
+    write_timeout: Duration,
+    /// Whether the connection may serve another request after this one.
+    pub keep_alive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// No body is sent.
+    None,
+    /// This many bytes are still due.
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+impl<'c> Http1Sink<'c> {
+    /// A sink for the answer to this request.
+    pub fn new(
+        writer: &'c mut ConnWriter,
+        gathered: &'c mut BytesMut,
+        request: &Request,
+        write_timeout: Duration,
+    ) -> Self {
+        Self {
+            writer,
+            gathered,
+            http10: request.version == Version::Http10,
+            head_request: request.is_head(),
+            framing: Framing::None,
+            write_timeout,
+            keep_alive: request.keep_alive,
+        }
+    }
+
+    /// Sends `100 Continue` at once.
+    pub async fn send_continue(&mut self) -> io::Result<()> {
+        self.gathered.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        self.flush().await
+    }
+
+    /// Writes the head; the body pieces must follow according to `length`.
+    pub fn send_head(&mut self, head: &ResponseHead, length: ResponseLength) {
+        let bodiless = self.head_request || head.is_bodiless();
+        self.framing = match length {
+            _ if bodiless => Framing::None,
+            ResponseLength::Known(length) => Framing::Length(length),
+            ResponseLength::Unknown if self.http10 => Framing::UntilClose,
+            ResponseLength::Unknown => Framing::Chunked,
+        };
+        self.keep_alive &= self.framing != Framing::UntilClose && head.status != 101;
+        put_status_line(self.gathered, head);
+        for field in head.headers.iter() {
+            // An answer to HEAD, and 304, may tell the length that a GET would have had; otherwise we frame.
+            let tells_length = self.head_request || head.status == 304;
+            if tells_length || !is_name(&field.name, "content-length") {
+                put_field(self.gathered, &field.name, &field.value);
+            }
+        }
+        if !head.headers.contains("date") && head.status != 101 {
+            put_field(self.gathered, b"date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+        }
+        match self.framing {
+            Framing::Length(length) => {
+                put_field(self.gathered, b"content-length", length.to_string().as_bytes())
+            }
+            Framing::Chunked => put_field(self.gathered, b"transfer-encoding", b"chunked"),
+            Framing::None | Framing::UntilClose => {}
+        }
+        match (head.status, self.keep_alive, self.http10) {
+            (101, ..) => put_field(self.gathered, b"connection", b"Upgrade"),
+            (_, false, _) => put_field(self.gathered, b"connection", b"close"),
+            (_, true, true) => put_field(self.gathered, b"connection", b"keep-alive"),
+            _ => {}
+        }
+        self.gathered.put_slice(b"\r\n");
+    }
+
+    /// Writes or gathers a piece of the body. Bytes beyond the announced length are an error.
+    pub async fn send_data(&mut self, mut data: Bytes) -> io::Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        match &mut self.framing {
+            Framing::None => return Ok(()),
+            Framing::Length(left) => {
+                *left = left.checked_sub(data.len() as u64).ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::InvalidData, "the response is longer than announced")
+                })?;
+            }
+            Framing::Chunked => self.gathered.put_slice(format!("{:x}\r\n", data.len()).as_bytes()),
+            Framing::UntilClose => {}
+        }
+        if self.gathered.len() + data.len() <= GATHER {
+            self.gathered.put_slice(&data);
+        } else {
+            let mut pieces = (&mut *self.gathered).chain(&mut data);
+            within(self.write_timeout, self.writer.write_all_buf(&mut pieces)).await?;
+        }
+        if self.framing == Framing::Chunked {
+            self.gathered.put_slice(b"\r\n");
+        }
+        Ok(())
+    }
+
+    /// Sends what was gathered.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        if !self.gathered.is_empty() {
+            within(self.write_timeout, self.writer.write_all_buf(self.gathered)).await?;
+        }
+        within(self.write_timeout, self.writer.flush()).await
+    }
+
+    /// Ends the body and sends everything.
+    pub async fn finish(&mut self) -> io::Result<()> {
+        match self.framing {
+            Framing::Length(left) if left > 0 => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the response is shorter than announced",
+                ));
+            }
+            Framing::Chunked => self.gathered.put_slice(b"0\r\n\r\n"),
+            _ => {}
+        }
+        self.flush().await
+    }
+
+    /// The writing half, for a tunnel.
+    pub fn writer(&mut self) -> &mut ConnWriter {
+        self.writer
+    }
+}
+
+fn put_status_line(out: &mut BytesMut, head: &ResponseHead) {
+    let code = head.status;
+    out.put_slice(b"HTTP/1.1 ");
+    out.put_slice(&[
+        (code / 100) as u8 + b'0',
+        (code / 10 % 10) as u8 + b'0',
+        (code % 10) as u8 + b'0',
+        b' ',
+    ]);
+    if head.reason.is_empty() {
+        let known = http::StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason());
+        out.put_slice(known.unwrap_or_default().as_bytes());
+    } else {
+        out.put_slice(&head.reason);
+    }
+    out.put_slice(b"\r\n");
+}
+
+fn put_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    out.put_slice(name);
+    out.put_slice(b": ");
+    out.put_slice(value);
+    out.put_slice(b"\r\n");
+}
+
+async fn within<T>(limit: Duration, operation: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(limit, operation).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

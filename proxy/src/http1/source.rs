@@ -1,0 +1,118 @@
+//! Reading from a connection through one buffer: heads and bodies.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::http1::body::{BodyDecoder, Decoded, FramingError};
+use crate::http1::field::{FieldError, HeadScanner};
+
+/// Bytes asked for at a time.
+const READ_SIZE: usize = 16 * 1024;
+
+/// A reading half with the bytes that were read but not used yet.
+#[derive(Debug)]
+pub struct Source<R> {
+    io: R,
+    buffer: BytesMut,
+}
+
+/// Why no head could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadError {
+    /// The peer closed before the first byte: the ordinary end of a connection.
+    #[error("the connection was closed")]
+    Closed,
+    /// The peer closed, or the connection broke, within the head.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The head exceeds the limit.
+    #[error("the head is too large")]
+    TooLarge,
+    /// The lines of the head are malformed.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+}
+
+/// Why no body could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The framing is broken.
+    #[error(transparent)]
+    Framing(#[from] FramingError),
+    /// Nothing arrived within the time limit, or too little.
+    #[error("the body took too long")]
+    Timeout,
+    /// The body is longer than the route allows.
+    #[error("the body is too large")]
+    TooLarge,
+    /// The HTTP/2 stream was reset or the connection failed.
+    #[error("the stream was reset: {0}")]
+    Stream(#[from] h2::Error),
+}
+
+impl<R: AsyncRead + Unpin> Source<R> {
+    /// Wraps a reading half.
+    pub fn new(io: R) -> Self {
+        Self { io, buffer: BytesMut::new() }
+    }
+
+    /// Whether bytes wait in the buffer.
+    pub fn has_buffered(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// The buffered bytes and the reading half, for tunnels.
+    pub fn parts(&mut self) -> (&mut BytesMut, &mut R) {
+        (&mut self.buffer, &mut self.io)
+    }
+
+    /// Reads once; the number of new bytes, 0 at the end. Cancellation loses nothing.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        if self.buffer.capacity() - self.buffer.len() < READ_SIZE / 4 {
+            self.buffer.reserve(READ_SIZE);
+        }
+        self.io.read_buf(&mut self.buffer).await
+    }
+
+    /// Waits until at least one byte is there; `false` when the peer closed instead.
+    pub async fn wait(&mut self) -> io::Result<bool> {
+        Ok(self.has_buffered() || self.fill().await? > 0)
+    }
+
+    /// Reads a head up to and including its empty line.
+    pub async fn head(&mut self, maximum: usize) -> Result<Bytes, HeadError> {
+        let mut scanner = HeadScanner::default();
+        loop {
+            match scanner.scan(&self.buffer)? {
+                Some(length) if length > maximum => return Err(HeadError::TooLarge),
+                Some(length) => return Ok(self.buffer.split_to(length).freeze()),
+                None if self.buffer.len() >= maximum => return Err(HeadError::TooLarge),
+                None => {}
+            }
+            if self.fill().await? == 0 {
+                return Err(if self.buffer.is_empty() {
+                    HeadError::Closed
+                } else {
+                    HeadError::Io(io::ErrorKind::UnexpectedEof.into())
+                });
+            }
+        }
+    }
+
+    /// The next piece of a body; `None` at its end. Cancellation loses nothing.
+    pub async fn body(&mut self, decoder: &mut BodyDecoder) -> Result<Option<Bytes>, BodyError> {
+        let mut closed = false;
+        loop {
+            match decoder.decode(&mut self.buffer, closed)? {
+                Decoded::Data(data) => return Ok(Some(data)),
+                Decoded::End => return Ok(None),
+                Decoded::NeedMore => closed = self.fill().await? == 0,
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Serving an HTTP/2 connection: each stream is a task of its own.
+//!
+//! The framing layer is the `h2` crate, started with the bounded options that pingora
+//! maintains (header list, concurrent streams) and ours on top. The two halves of a
+//! stream stay apart, so that an upload and an early answer can pass each other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::{Connection, SendResponse};
+use pingora_core::protocols::http::v2::server::default_h2_options;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::conn::{Conn, ConnectionInfo};
+use crate::context::Context;
+use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
+use crate::drain::Drain;
+use crate::exchange::{refuse, serve};
+use crate::http2::request::convert;
+use crate::http2::sink::Http2Sink;
+
+/// Requests that are malformed before the connection is given up.
+const MAX_REFUSED: usize = 32;
+/// Requests served on one connection.
+const MAX_REQUESTS: usize = 10_000;
+
+/// Serves a connection to its end.
+pub async fn serve_connection(
+    context: Arc<Context>,
+    info: Arc<ConnectionInfo>,
+    conn: Conn,
+    drain: &mut Drain,
+) {
+    let limits = &context.config.limits;
+    let mut options = default_h2_options();
+    options
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+        .initial_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_send_buffer_size(256 * 1024)
+        .max_concurrent_reset_streams(64)
+        .max_pending_accept_reset_streams(64)
+        .max_local_error_reset_streams(Some(256));
+    let Ok(Ok(mut connection)) = timeout(limits.handshake_timeout, options.handshake::<_, Bytes>(conn)).await
+    else {
+        return;
+    };
+    let refused = Arc::new(AtomicUsize::new(0));
+    let finished = Arc::new(Notify::new());
+    let mut streams = JoinSet::new();
+    let mut accepted = 0;
+    let mut closing = false;
+    loop {
+        let next = tokio::select! {
+            next = connection.accept() => next,
+            () = drain.begun(), if !closing => {
+                connection.graceful_shutdown();
+                closing = true;
+                continue;
+            }
+            () = idle(&mut streams, limits.keep_alive_timeout), if !closing => {
+                connection.graceful_shutdown();
+                closing = true;
+                continue;
+            }
+            () = finished.notified() => {
+                while streams.try_join_next().is_some() {}
+                continue;
+            }
+        };
+        let Some(Ok((request, respond))) = next else { break };
+        accepted += 1;
+        if accepted == MAX_REQUESTS && !closing {
+            connection.graceful_shutdown();
+            closing = true;
+        }
+        if refused.load(Ordering::Relaxed) >= MAX_REFUSED {
+            connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+            break;
+        }
+        let (context, info) = (context.clone(), info.clone());
+        let (refused, finished) = (refused.clone(), finished.clone());
+        streams.spawn(async move {
+            serve_stream(&context, &info, request, respond, &refused).await;
+            finished.notify_one();
+        });
+    }
+    finish(connection, streams).await;
+}
+
+/// Waits until no stream was open for the whole time.
+async fn idle(streams: &mut JoinSet<()>, patience: Duration) {
+    while streams.join_next().await.is_some() {}
+    tokio::time::sleep(patience).await;
+}
+
+/// Lets the streams that are under way write to the end, as far as the connection still carries them.
+async fn finish(mut connection: Connection<Conn, Bytes>, mut streams: JoinSet<()>) {
+    let all = async { while streams.join_next().await.is_some() {} };
+    tokio::select! {
+        _ = std::future::poll_fn(|context| connection.poll_closed(context)) => {}
+        () = all => {}
+    }
+    let _ = timeout(Duration::from_secs(1), std::future::poll_fn(|context| connection.poll_closed(context)))
+        .await;
+}
+
+async fn serve_stream(
+    context: &Context,
+    info: &ConnectionInfo,
+    request: http::Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    refused: &AtomicUsize,
+) {
+    let limits = &context.config.limits;
+    let (parts, stream) = request.into_parts();
+    let ended = stream.is_end_stream();
+    let head_request = parts.method == http::Method::HEAD;
+    let mut sink =
+        ResponseSink::new(SinkStream::Http2(Http2Sink::new(respond, head_request, limits.write_timeout)));
+    match convert(&parts, ended, info.scheme, limits.max_fields) {
+        Ok(request) => {
+            let mut body =
+                RequestBody::new(BodyStream::Http2(stream), limits.body_timeout, limits.min_body_rate);
+            serve(context, info, &request, &mut body, &mut sink).await;
+        }
+        Err(refusal) => {
+            refused.fetch_add(1, Ordering::Relaxed);
+            let line = format!("{} {}", parts.method, parts.uri);
+            refuse(context, info, refusal, line.as_bytes(), &mut sink).await;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Writing a response to an HTTP/2 stream, as fast as its flow control allows.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::server::SendResponse;
+
+use crate::downstream::ResponseLength;
+use crate::headers::is_name;
+use crate::http1::response::ResponseHead;
+
+/// The response side of one stream.
+#[derive(Debug)]
+pub struct Http2Sink {
+    respond: SendResponse<Bytes>,
+    stream: Option<SendStream<Bytes>>,
+    ended: bool,
+    head_request: bool,
+    write_timeout: Duration,
+}
+
+impl Http2Sink {
+    /// A sink for the answer of this stream.
+    pub const fn new(respond: SendResponse<Bytes>, head_request: bool, write_timeout: Duration) -> Self {
+        Self { respond, stream: None, ended: false, head_request, write_timeout }
+    }
+
+    /// Sends the head. Without a body it also ends the stream.
+    pub fn send_head(&mut self, head: &ResponseHead, length: ResponseLength) -> io::Result<()> {
+        let bodiless = self.head_request || head.is_bodiless();
+        let mut response = http::Response::builder().status(head.status);
+        for field in head.headers.iter() {
+            let tells_length = self.head_request || head.status == 304;
+            if tells_length || !is_name(&field.name, "content-length") {
+                response = response.header(&field.name[..], &field.value[..]);
+            }
+        }
+        if !head.headers.contains("date") {
+            response = response.header("date", httpdate::fmt_http_date(SystemTime::now()));
+        }
+        if let (ResponseLength::Known(length), false) = (length, bodiless) {
+            response = response.header("content-length", length);
+        }
+        let response = response.body(()).map_err(io::Error::other)?;
+        self.ended = bodiless || length == ResponseLength::Known(0);
+        self.stream = Some(self.respond.send_response(response, self.ended).map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    /// Sends a piece of the body, waiting for the client's window.
+    pub async fn send_data(&mut self, mut data: Bytes) -> io::Result<()> {
+        let Some(stream) = self.stream.as_mut().filter(|_| !self.ended) else { return Ok(()) };
+        while !data.is_empty() {
+            stream.reserve_capacity(data.len());
+            let capacity = std::future::poll_fn(|context| stream.poll_capacity(context));
+            let granted = tokio::time::timeout(self.write_timeout, capacity)
+                .await
+                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+            let granted = granted.ok_or(io::ErrorKind::BrokenPipe)?.map_err(io::Error::other)?;
+            let piece = data.split_to(granted.min(data.len()));
+            stream.send_data(piece, false).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the stream.
+    pub fn finish(&mut self) -> io::Result<()> {
+        if let Some(stream) = self.stream.as_mut().filter(|_| !self.ended) {
+            self.ended = true;
+            stream.send_data(Bytes::new(), true).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Resets the stream, so that the client knows that the answer is incomplete.
+    pub fn abort(&mut self) {
+        if !self.ended {
+            self.ended = true;
+            match self.stream.as_mut() {
+                Some(stream) => stream.send_reset(h2::Reason::INTERNAL_ERROR),
+                None => self.respond.send_reset(h2::Reason::INTERNAL_ERROR),
+            }
+        }
+    }
+}

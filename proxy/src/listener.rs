@@ -1,0 +1,112 @@
+//! Listening sockets and the loops that accept connections from them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::conn::{Conn, ConnectionInfo};
+use crate::context::Context;
+use crate::drain::{Drain, OpenConnections};
+use crate::http1::target::Scheme;
+use crate::{http1, http2, tls};
+
+/// Connections that the kernel keeps for us before we accept them.
+const BACKLOG: u32 = 4096;
+
+/// Opens a listening socket.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// What an accept loop needs.
+#[derive(Clone)]
+pub(crate) struct Acceptance {
+    pub(crate) context: Arc<Context>,
+    /// Bounds the connections of all listeners together.
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) open: Arc<OpenConnections>,
+    pub(crate) drain: Drain,
+    /// TLS on this listener.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
+/// Accepts until the shutdown begins. The connections live in tasks that end with the returned set.
+pub(crate) async fn accept_loop(listener: TcpListener, acceptance: Acceptance) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    let mut drain = acceptance.drain.clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = drain.begun() => return connections,
+            accepted = accept(&listener, &acceptance.permits) => accepted,
+        };
+        let (stream, client, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: waiting lets some connections end.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        while connections.try_join_next().is_some() {}
+        let acceptance = acceptance.clone();
+        let guard = acceptance.open.open();
+        connections.spawn(async move {
+            let metrics = acceptance.context.metrics.clone();
+            metrics.connections.fetch_add(1, Ordering::Relaxed);
+            let counted = Counted(metrics);
+            serve(acceptance, stream, client).await;
+            drop((counted, permit, guard));
+        });
+    }
+}
+
+/// Takes one from the gauge of open connections, also when the task is cancelled.
+struct Counted(Arc<crate::metrics::Metrics>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, client) = listener.accept().await?;
+    Ok((stream, client, permit))
+}
+
+async fn serve(acceptance: Acceptance, stream: TcpStream, client: SocketAddr) {
+    let Acceptance { context, mut drain, tls, .. } = acceptance;
+    let (Ok(()), Ok(server)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
+    let mut info = ConnectionInfo { client, server, scheme: Scheme::Http, server_name: None };
+    let Some(acceptor) = tls else {
+        return http1::connection::serve_connection(&context, &info, Conn::Tcp(stream), &mut drain).await;
+    };
+    let Some(accepted) = tls::accept(&acceptor, stream, context.config.limits.handshake_timeout).await else {
+        context.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    info.scheme = Scheme::Https;
+    info.server_name = accepted.server_name;
+    let conn = Conn::Tls(accepted.stream);
+    if accepted.http2 {
+        http2::connection::serve_connection(context, Arc::new(info), conn, &mut drain).await;
+    } else {
+        http1::connection::serve_connection(&context, &info, conn, &mut drain).await;
+    }
+}

@@ -1,0 +1,325 @@
+//! Routes: which host and path leads where. The table is a value that the caller builds and publishes whole.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::firewall::Protection;
+use crate::http1::target::host_of;
+
+/// A host that a route answers for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// Exactly this host, in lower case.
+    Exact(Arc<str>),
+    /// Every host below this domain (`*.example.org` holds `example.org`), at any depth, without the domain itself.
+    Wildcard(Arc<str>),
+    /// Every host that no other route names.
+    Any,
+}
+
+/// Why a text is no host pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no host; write a name, `*.name`, an address, or `*`")]
+pub struct HostPatternError(String);
+
+impl std::str::FromStr for HostPattern {
+    type Err = HostPatternError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let host = |name: &str| {
+            let legal = host_of(name.as_bytes()).filter(|_| !name.ends_with(':') && !has_port(name));
+            legal.map(Arc::from).ok_or_else(|| HostPatternError(text.to_owned()))
+        };
+        match text.strip_prefix("*.") {
+            _ if text == "*" => Ok(Self::Any),
+            Some(domain) => host(domain).map(Self::Wildcard),
+            None => host(text).map(Self::Exact),
+        }
+    }
+}
+
+fn has_port(name: &str) -> bool {
+    name.rsplit_once(']').map_or(name, |(_, after)| after).contains(':')
+}
+
+impl std::fmt::Display for HostPattern {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(host) => write!(out, "{host}"),
+            Self::Wildcard(domain) => write!(out, "*.{domain}"),
+            Self::Any => write!(out, "*"),
+        }
+    }
+}
+
+/// Limits and deadlines of one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteLimits {
+    /// Largest request body in bytes; beyond it 413.
+    pub max_body: u64,
+    /// Time to connect to a back end.
+    pub connect_timeout: Duration,
+    /// Time until the response head arrives, after the request was sent.
+    pub response_timeout: Duration,
+    /// Longest pause within a response body.
+    pub read_timeout: Duration,
+    /// Longest silence in both directions of an upgraded connection.
+    pub tunnel_timeout: Duration,
+}
+
+impl Default for RouteLimits {
+    fn default() -> Self {
+        Self {
+            max_body: 50 * 1024 * 1024,
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(60),
+            read_timeout: Duration::from_secs(60),
+            tunnel_timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// One route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The app it belongs to: the label in metrics and logs.
+    pub app: Arc<str>,
+    /// The hosts it answers for.
+    pub hosts: Vec<HostPattern>,
+    /// Path it answers for, at segment borders: `/api` holds `/api` and `/api/x`, not `/apix`. `/` is everything.
+    pub path_prefix: String,
+    /// Where requests go.
+    pub backend: Backend,
+    /// The firewall in front of it.
+    pub waf: Option<Arc<Protection>>,
+    /// Limits and deadlines.
+    pub limits: RouteLimits,
+    /// Whether plain HTTP is answered with a redirect to HTTPS.
+    pub redirect_https: bool,
+}
+
+impl Route {
+    /// A route for one app with everything else at its default.
+    pub fn new(app: impl Into<Arc<str>>, hosts: Vec<HostPattern>, backend: Backend) -> Self {
+        Self {
+            app: app.into(),
+            hosts,
+            path_prefix: "/".to_owned(),
+            backend,
+            waf: None,
+            limits: RouteLimits::default(),
+            redirect_https: false,
+        }
+    }
+}
+
+/// Why routes do not form a table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Two routes claim the same host and path.
+    #[error("apps `{first}` and `{second}` both claim {host}{path_prefix}; remove the host from one of them")]
+    Conflict {
+        /// App of the earlier route.
+        first: Arc<str>,
+        /// App of the later route.
+        second: Arc<str>,
+        /// The host both claim.
+        host: HostPattern,
+        /// The path both claim.
+        path_prefix: String,
+    },
+    /// A path prefix that does not start with a slash.
+    #[error("path prefix `{path_prefix}` of app `{app}` must start with `/` and hold no `?`, `#` or `//`")]
+    PathPrefix {
+        /// The app.
+        app: Arc<str>,
+        /// The refused prefix.
+        path_prefix: String,
+    },
+    /// A back end without any endpoint.
+    #[error("app `{0}` has no endpoint; use Backend::Unavailable to say why")]
+    NoEndpoint(Arc<str>),
+}
+
+/// All routes, checked.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    routes: Vec<Arc<Route>>,
+    index: RouteIndex<usize>,
+}
+
+impl RouteTable {
+    /// Checks the routes and builds their index.
+    pub fn new(routes: Vec<Route>) -> Result<Self, RouteError> {
+        let mut claimed: HashMap<(&HostPattern, &str), &Route> = HashMap::new();
+        for route in &routes {
+            let prefix = route.path_prefix.as_str();
+            if !prefix.starts_with('/') || prefix.contains(['?', '#', '\\', '%']) || prefix.contains("//") {
+                return Err(RouteError::PathPrefix {
+                    app: route.app.clone(),
+                    path_prefix: prefix.to_owned(),
+                });
+            }
+            if matches!(&route.backend, Backend::Http(endpoints) | Backend::Uwsgi(endpoints) if endpoints.is_empty())
+            {
+                return Err(RouteError::NoEndpoint(route.app.clone()));
+            }
+            for host in route.hosts.iter().collect::<HashSet<_>>() {
+                if let Some(first) = claimed.insert((host, prefix.trim_end_matches('/')), route) {
+                    return Err(RouteError::Conflict {
+                        first: first.app.clone(),
+                        second: route.app.clone(),
+                        host: host.clone(),
+                        path_prefix: prefix.to_owned(),
+                    });
+                }
+            }
+        }
+        let mut index = RouteIndex::default();
+        for (position, route) in routes.iter().enumerate() {
+            for host in &route.hosts {
+                index.insert(host, &route.path_prefix, position);
+            }
+        }
+        Ok(Self { routes: routes.into_iter().map(Arc::new).collect(), index })
+    }
+
+    /// The routes in the order they were given.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The position of the route for a host (lower case) and a normalized path.
+    pub(crate) fn position(&self, host: &str, path: &[u8]) -> Option<usize> {
+        self.index.find(host, path).copied()
+    }
+
+    /// The app that a host belongs to, by its `/` or else any route.
+    pub(crate) fn app_of_host(&self, host: &str) -> Option<&Arc<str>> {
+        let (_, position) = self.index.entries(host)?.last()?;
+        Some(&self.routes[*position].app)
+    }
+}
+
+/// Paths of one host, longest first.
+type Paths<T> = Vec<(Box<str>, T)>;
+
+/// Finds by host and path.
+#[derive(Clone, Debug)]
+struct RouteIndex<T> {
+    exact: HashMap<Arc<str>, Paths<T>>,
+    wildcard: HashMap<Arc<str>, Paths<T>>,
+    any: Paths<T>,
+}
+
+impl<T> Default for RouteIndex<T> {
+    fn default() -> Self {
+        Self { exact: HashMap::new(), wildcard: HashMap::new(), any: Vec::new() }
+    }
+}
+
+impl<T> RouteIndex<T> {
+    fn insert(&mut self, host: &HostPattern, path_prefix: &str, value: T) {
+        let paths = match host {
+            HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
+            HostPattern::Wildcard(domain) => self.wildcard.entry(domain.clone()).or_default(),
+            HostPattern::Any => &mut self.any,
+        };
+        let prefix = path_prefix.trim_end_matches('/');
+        let place = paths.partition_point(|(other, _)| other.len() >= prefix.len());
+        paths.insert(place, (prefix.into(), value));
+    }
+
+    fn find(&self, host: &str, path: &[u8]) -> Option<&T> {
+        let matches = |prefix: &str| {
+            let rest = path.strip_prefix(prefix.as_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || prefix.is_empty())
+        };
+        self.entries(host)?.iter().find(|(prefix, _)| matches(prefix)).map(|(_, value)| value)
+    }
+
+    /// The most specific host pattern decides; a path that it lacks is not looked for in a wider pattern.
+    fn entries(&self, host: &str) -> Option<&Paths<T>> {
+        if let Some(paths) = self.exact.get(host) {
+            return Some(paths);
+        }
+        let mut rest = host;
+        while let Some((_, domain)) = rest.split_once('.') {
+            if let Some(paths) = self.wildcard.get(domain) {
+                return Some(paths);
+            }
+            rest = domain;
+        }
+        (!self.any.is_empty()).then_some(&self.any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(app: &str, hosts: &[&str], prefix: &str) -> Route {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let backend = Backend::Unavailable { reason: "test".into() };
+        Route { path_prefix: prefix.to_owned(), ..Route::new(app, hosts, backend) }
+    }
+
+    #[test]
+    fn host_patterns() {
+        assert_eq!("Example.org".parse(), Ok(HostPattern::Exact("example.org".into())));
+        assert_eq!("*.Example.org".parse(), Ok(HostPattern::Wildcard("example.org".into())));
+        assert_eq!("*".parse(), Ok(HostPattern::Any));
+        assert_eq!("[::1]".parse(), Ok(HostPattern::Exact("[::1]".into())));
+        for bad in ["", "*.", "a b", "a:80", "[::1]:80", "**", "a.*", "*.*.a", "http://a", "a/b", "a:"] {
+            assert!(bad.parse::<HostPattern>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_most_specific_route_is_found() {
+        let table = RouteTable::new(vec![
+            route("any", &["*"], "/"),
+            route("a", &["a.org"], "/"),
+            route("a-api", &["a.org"], "/api"),
+            route("a-api-v1", &["a.org"], "/api/v1/"),
+            route("wild", &["*.a.org"], "/"),
+            route("deep", &["*.b.a.org"], "/x"),
+        ])
+        .unwrap();
+        let cases = [
+            ("a.org", "/", Some("a")),
+            ("a.org", "/api", Some("a-api")),
+            ("a.org", "/api/", Some("a-api")),
+            ("a.org", "/apix", Some("a")),
+            ("a.org", "/api/v1", Some("a-api-v1")),
+            ("a.org", "/api/v1/z", Some("a-api-v1")),
+            ("x.a.org", "/", Some("wild")),
+            ("y.x.a.org", "/", Some("wild")),
+            ("x.b.a.org", "/x/y", Some("deep")),
+            ("x.b.a.org", "/", None),
+            ("b.org", "/", Some("any")),
+            ("", "/", Some("any")),
+        ];
+        for (host, path, app) in cases {
+            let found = table.position(host, path.as_bytes()).map(|position| &*table.routes()[position].app);
+            assert_eq!(found, app, "{host}{path}");
+        }
+        assert_eq!(table.app_of_host("a.org").map(|app| &**app), Some("a"));
+    }
+
+    #[test]
+    fn conflicts_and_bad_prefixes_are_refused() {
+        let conflict = RouteTable::new(vec![route("a", &["x.org"], "/p"), route("b", &["x.org"], "/p/")]);
+        assert!(matches!(conflict, Err(RouteError::Conflict { .. })));
+        for prefix in ["", "x", "/a?b", "//"] {
+            assert!(matches!(
+                RouteTable::new(vec![route("a", &["x"], prefix)]),
+                Err(RouteError::PathPrefix { .. })
+            ));
+        }
+        let empty = Route::new("a", vec![HostPattern::Any], Backend::Http(Vec::new()));
+        assert!(matches!(RouteTable::new(vec![empty]), Err(RouteError::NoEndpoint(_))));
+    }
+}

@@ -1,0 +1,145 @@
+use super::*;
+use crate::http1::target::Scheme;
+
+async fn get(files: &StaticFiles, target: &str, lines: &str) -> Result<(ResponseHead, Vec<u8>), u16> {
+    let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+    let request = crate::http1::request::parse_request(head.into(), Scheme::Http, 100).unwrap();
+    let mut answer = files.answer(&request).await?;
+    let mut body = Vec::new();
+    if let Some(file) = answer.file.as_mut() {
+        while let Some(piece) = file.next().await.unwrap() {
+            body.extend_from_slice(&piece);
+        }
+        assert_eq!(body.len() as u64, answer.length);
+    }
+    Ok((answer.head, body))
+}
+
+/// A site with a secret beside it, a link out of it and a link within it.
+fn site() -> (tempfile::TempDir, StaticFiles) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("site");
+    std::fs::create_dir_all(root.join("sub/empty")).unwrap();
+    std::fs::create_dir_all(root.join(".git")).unwrap();
+    std::fs::create_dir_all(root.join(".well-known")).unwrap();
+    for (name, content) in [
+        ("site/index.html", "home"),
+        ("site/a b.txt", "0123456789"),
+        ("site/sub/index.html", "sub"),
+        ("site/.git/config", "secret"),
+        ("site/.env", "secret"),
+        ("site/.well-known/x", "known"),
+        ("secret", "secret"),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
+    std::os::unix::fs::symlink("/etc", root.join("etc")).unwrap();
+    std::os::unix::fs::symlink("index.html", root.join("in")).unwrap();
+    let files = StaticFiles::new(root);
+    (folder, files)
+}
+
+#[tokio::test]
+async fn paths_are_safe() {
+    let (_folder, files) = site();
+    let good = [
+        ("/", "home"),
+        ("/in", "home"),
+        ("/sub/", "sub"),
+        ("/a%20b.txt", "0123456789"),
+        ("/x/../index.html?q", "home"),
+        ("/.well-known/x", "known"),
+    ];
+    for (target, content) in good {
+        let (head, body) = get(&files, target, "").await.unwrap();
+        assert_eq!((head.status, &body[..]), (200, content.as_bytes()), "{target}");
+    }
+    for target in [
+        "/../secret",
+        "/..%2fsecret",
+        "/%2e%2e/secret",
+        "/..\\secret",
+        "/..%5csecret",
+        "/out",
+        "/etc/passwd",
+        "/.env",
+        "/.git/config",
+        "/sub/../.git/config",
+        "/%2egit/config",
+        "/index.html%00.txt",
+        "/none",
+        "/index.html/",
+        "/sub/empty/",
+        "/sub/empty",
+        "/%ff",
+        "//../../../../etc/passwd",
+        "/....//secret",
+        "/a/%252e%252e/secret",
+        "/out/..",
+    ] {
+        let answer = get(&files, target, "").await;
+        let leaked = answer.as_ref().is_ok_and(|(_, body)| body == b"secret");
+        assert!(!leaked, "{target} leaked");
+        if target != "/out/.." {
+            assert_eq!(answer.map(|(head, _)| head.status), Err(404), "{target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn folders_redirect_and_stay_on_this_host() {
+    let (_folder, files) = site();
+    let (head, _) = get(&files, "/sub?a=b", "").await.unwrap();
+    assert_eq!(
+        (head.status, head.headers.get("location").map(|value| &value[..])),
+        (301, Some(&b"/sub/?a=b"[..]))
+    );
+    let (head, _) = get(&files, "//sub", "").await.unwrap();
+    assert_eq!(head.headers.get("location").map(|value| &value[..]), Some(&b"/sub/"[..]));
+}
+
+#[tokio::test]
+async fn conditional_requests() {
+    let (_folder, files) = site();
+    let (head, _) = get(&files, "/a%20b.txt", "").await.unwrap();
+    let text = |name: &str| String::from_utf8(head.headers.get(name).unwrap().to_vec()).unwrap();
+    let (etag, modified) = (text("etag"), text("last-modified"));
+    for (line, status) in [
+        (format!("If-None-Match: {etag}\r\n"), 304),
+        (format!("If-None-Match: \"x\", W/{etag}\r\n"), 304),
+        ("If-None-Match: *\r\n".to_owned(), 304),
+        ("If-None-Match: \"x\"\r\n".to_owned(), 200),
+        (format!("If-Modified-Since: {modified}\r\n"), 304),
+        ("If-Modified-Since: Mon, 01 Jan 1990 00:00:00 GMT\r\n".to_owned(), 200),
+        (format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {modified}\r\n"), 200),
+        (format!("Range: bytes=0-0\r\nIf-Range: {etag}\r\n"), 206),
+        ("Range: bytes=0-0\r\nIf-Range: \"x\"\r\n".to_owned(), 200),
+    ] {
+        let (head, _) = get(&files, "/a%20b.txt", &line).await.unwrap();
+        assert_eq!(head.status, status, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn ranges() {
+    let (_folder, files) = site();
+    for (value, expected) in [
+        ("bytes=0-3", Ok((206, "0123"))),
+        ("bytes=7-", Ok((206, "789"))),
+        ("bytes=-2", Ok((206, "89"))),
+        ("bytes=-99", Ok((206, "0123456789"))),
+        ("bytes=8-99", Ok((206, "89"))),
+        ("bytes=10-", Err(416)),
+        ("bytes=-0", Err(416)),
+        ("bytes=3-1", Ok((200, "0123456789"))),
+        ("bytes=0-1,3-4", Ok((200, "0123456789"))),
+        ("bytes=a-b", Ok((200, "0123456789"))),
+        ("bytes=-", Ok((200, "0123456789"))),
+        ("lines=1-2", Ok((200, "0123456789"))),
+    ] {
+        let answer = get(&files, "/a%20b.txt", &format!("Range: {value}\r\n")).await;
+        let answer = answer.map(|(head, body)| (head.status, String::from_utf8(body).unwrap()));
+        assert_eq!(answer, expected.map(|(status, body)| (status, body.to_owned())), "{value}");
+    }
+}

@@ -1,0 +1,109 @@
+//! HTTP/1.1 towards an instance: writing the request head and reading the response head.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::http1::framing::BodyLength;
+use crate::http1::response::{ResponseError, ResponseHead};
+use crate::http1::source::{HeadError, Source};
+use crate::http1::target::forwardable;
+use crate::upstream::connection::UpstreamReader;
+
+/// Largest response head in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+/// Most fields in a response head.
+const MAX_FIELDS: usize = 256;
+/// Most interim responses before the final one.
+const MAX_INTERIM: usize = 16;
+
+/// A request as it goes to a back end: hop-by-hop fields removed, forwarding fields added, framing not yet written.
+#[derive(Debug)]
+pub struct ForwardedRequest {
+    /// Method.
+    pub method: Bytes,
+    /// Path and query.
+    pub path_and_query: Bytes,
+    /// Header fields without framing; `Host` first.
+    pub headers: crate::headers::Headers,
+    /// Framing of the body that will follow.
+    pub body: BodyLength,
+    /// Whether the connection is to become a WebSocket.
+    pub websocket: bool,
+    /// Address and scheme of the client, for protocols that name them.
+    pub client: std::net::IpAddr,
+    /// Whether the client came over TLS.
+    pub tls: bool,
+    /// Our address that the client connected to.
+    pub server: std::net::SocketAddr,
+    /// The client's protocol version.
+    pub protocol: &'static str,
+}
+
+impl ForwardedRequest {
+    /// The head as HTTP/1.1.
+    pub fn to_http1(&self) -> BytesMut {
+        let fields: usize = self.headers.iter().map(|field| field.name.len() + field.value.len() + 4).sum();
+        let mut head = BytesMut::with_capacity(fields + self.path_and_query.len() + 128);
+        head.put_slice(&self.method);
+        head.put_u8(b' ');
+        head.put_slice(&forwardable(&self.path_and_query));
+        head.put_slice(b" HTTP/1.1\r\n");
+        for field in self.headers.iter() {
+            head.put_slice(&field.name);
+            head.put_slice(b": ");
+            head.put_slice(&field.value);
+            head.put_slice(b"\r\n");
+        }
+        match self.body {
+            BodyLength::Known(length) => head.put_slice(format!("content-length: {length}\r\n").as_bytes()),
+            BodyLength::Streamed => head.put_slice(b"transfer-encoding: chunked\r\n"),
+            BodyLength::Empty if matches!(&self.method[..], b"POST" | b"PUT" | b"PATCH") => {
+                head.put_slice(b"content-length: 0\r\n");
+            }
+            BodyLength::Empty => {}
+        }
+        if self.websocket {
+            head.put_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+        }
+        head.put_slice(b"\r\n");
+        head
+    }
+}
+
+/// Why no response head could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The connection ended or broke before any byte of a response.
+    #[error("no answer: {0}")]
+    Nothing(HeadError),
+    /// The head broke off, is too large or malformed.
+    #[error("{0}")]
+    Head(HeadError),
+    /// The head makes no sense.
+    #[error(transparent)]
+    Response(#[from] ResponseError),
+    /// More than sixteen interim responses, or a 101 that nobody asked for.
+    #[error("unexpected interim response {0}")]
+    Interim(u16),
+}
+
+/// Reads the final response head; interim ones (1xx) are read over, except the 101 of an upgrade.
+pub async fn read_answer(
+    source: &mut Source<UpstreamReader>,
+    upgrade: bool,
+) -> Result<ResponseHead, AnswerError> {
+    for _ in 0..MAX_INTERIM {
+        let bytes = match source.head(MAX_HEAD).await {
+            Ok(bytes) => bytes,
+            Err(error) if source.has_buffered() => return Err(AnswerError::Head(error)),
+            Err(error) => return Err(AnswerError::Nothing(error)),
+        };
+        let head = ResponseHead::parse(bytes, MAX_FIELDS)?;
+        match head.status {
+            101 if upgrade => return Ok(head),
+            101 => return Err(AnswerError::Interim(101)),
+            100..=199 => {}
+            _ => return Ok(head),
+        }
+    }
+    Err(AnswerError::Interim(100))
+}

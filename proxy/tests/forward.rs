@@ -1,0 +1,452 @@
+//! Requests through the proxy to HTTP back ends, over plain HTTP/1.1.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hop3_proxy::{Backend, Endpoint, Event, ProxyConfig, Route, RouteLimits, RouteTable, ServerLimits};
+use support::{Client, Reply, backend, get, ok, response, route, start, start_with, to};
+
+fn hello(_: &support::Received) -> Reply {
+    Reply::Keep(ok("hello"))
+}
+
+fn length_of_body(request: &support::Received) -> Reply {
+    let sum = request.body.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    Reply::Keep(ok(format!("{} {sum}", request.body.len())))
+}
+
+#[tokio::test]
+async fn a_request_reaches_the_back_end_and_its_answer_the_client() {
+    let backend = backend(hello).await;
+    let mut proxy = start(vec![to(&backend)]);
+    let answer =
+        Client::connect(proxy.http).await.request("GET", "/a?b=%20c", "X-A: 1\r\nx_b: 2\r\n", b"").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+    assert_eq!(answer.header("content-type"), Some("text/plain"));
+    assert!(answer.header("date").is_some());
+    let seen = backend.last();
+    assert_eq!(seen.line(), "GET /a?b=%20c HTTP/1.1");
+    assert_eq!(seen.header("host"), Some("shop.test"));
+    assert_eq!(seen.header("x-a"), Some("1"));
+    assert_eq!(seen.header("x_b"), None);
+    assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(seen.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(seen.header("x-forwarded-host"), Some("shop.test"));
+    let id = seen.header("x-request-id").unwrap();
+    assert!(id.len() >= 20);
+    let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+    assert_eq!((record.id.as_str(), record.status, record.sent, &*record.app), (id, 200, 5, "shop"));
+    assert!(record.upstream.is_some());
+}
+
+#[tokio::test]
+async fn connections_are_reused_on_both_sides() {
+    let backend = backend(hello).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    for _ in 0..20 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    assert_eq!(backend.connections.load(Ordering::SeqCst), 1);
+    // Pipelined requests are answered in order.
+    client.send("GET /1 HTTP/1.1\r\nHost: shop.test\r\n\r\nGET /2 HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    assert_eq!(client.response(false).await.unwrap().status, 200);
+    assert_eq!(client.response(false).await.unwrap().status, 200);
+    assert_eq!(backend.last().line(), "GET /2 HTTP/1.1");
+    let last = client.request("GET", "/", "Connection: close\r\n", b"").await;
+    assert_eq!(last.header("connection"), Some("close"));
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn bodies_arrive_whole() {
+    let backend = backend(length_of_body).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    let large: Vec<u8> = (0..5_000_000_u32).map(|number| number as u8).collect();
+    let sum: u64 = large.iter().map(|byte| u64::from(*byte)).sum();
+    for (body, expected) in [(&b"abc"[..], "3 294".to_owned()), (&large[..], format!("5000000 {sum}"))] {
+        let answer = client.request("POST", "/", "", body).await;
+        assert_eq!(answer.text(), expected);
+    }
+    let chunked = "POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\nTrailer: x\r\n\r\n";
+    for byte in chunked.as_bytes().chunks(7) {
+        client.send(byte).await;
+    }
+    assert_eq!(client.response(false).await.unwrap().text(), "3 294");
+    let seen = backend.last();
+    assert_eq!(seen.header("transfer-encoding"), Some("chunked"));
+    assert!(!seen.head.contains("Trailer"));
+    let empty = client.request("POST", "/", "Content-Length: 0\r\n", b"").await;
+    assert_eq!(empty.text(), "0 0");
+    assert_eq!(backend.last().header("content-length"), Some("0"));
+}
+
+#[tokio::test]
+async fn head_and_bodiless_answers() {
+    fn answer(request: &support::Received) -> Reply {
+        Reply::Keep(match request.line().split(' ').nth(1).unwrap() {
+            "/204" => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+            "/304" => b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 7\r\n\r\n".to_vec(),
+            "/early" => {
+                b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+                    .to_vec()
+            }
+            _ => b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n".to_vec(),
+        })
+    }
+    let backend = backend(answer).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    let head = client.request("HEAD", "/", "", b"").await;
+    assert_eq!((head.status, head.header("content-length")), (200, Some("1234")));
+    assert_eq!(client.get("/204").await.status, 204);
+    assert_eq!(client.get("/304").await.header("content-length"), Some("7"));
+    assert_eq!(client.get("/early").await.text(), "ok");
+    assert_eq!(backend.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn answers_of_unknown_length_are_streamed() {
+    fn answer(request: &support::Received) -> Reply {
+        match request.line() {
+            "GET /close HTTP/1.1" => Reply::Close(b"HTTP/1.0 200 OK\r\n\r\nuntil close".to_vec()),
+            "GET /chunked HTTP/1.1" => {
+                let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+                Reply::Slowly(Duration::ZERO, vec![head, b"3\r\nabc\r\n".to_vec(), b"0\r\n\r\n".to_vec()])
+            }
+            _ => {
+                let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n".to_vec();
+                let event = b"data: x\n\n".to_vec();
+                Reply::Slowly(Duration::from_millis(150), vec![head, event.clone(), event])
+            }
+        }
+    }
+    let backend = backend(answer).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    let closed = client.get("/close").await;
+    assert_eq!(
+        (closed.text().as_str(), closed.header("transfer-encoding")),
+        ("until close", Some("chunked"))
+    );
+    assert_eq!(client.get("/chunked").await.text(), "abc");
+    // The head and the first event arrive before the last one was sent.
+    client.send("GET /events HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    let started = std::time::Instant::now();
+    client.head().await.unwrap();
+    assert!(
+        started.elapsed() < Duration::from_millis(290),
+        "the head was held back for {:?}",
+        started.elapsed()
+    );
+    // HTTP/1.0 clients get the end by closing.
+    let mut old = Client::connect(proxy.http).await;
+    old.send("GET /chunked HTTP/1.0\r\nHost: shop.test\r\n\r\n").await;
+    let answer = old.response(false).await.unwrap();
+    assert_eq!((answer.text().as_str(), answer.header("transfer-encoding")), ("abc", None));
+}
+
+#[tokio::test]
+async fn expectations_are_met_by_the_proxy() {
+    let backend = backend(length_of_body).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: shop.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        .await;
+    assert_eq!(client.head().await.unwrap().status, 100);
+    client.send("abc").await;
+    assert_eq!(client.response(false).await.unwrap().text(), "3 294");
+    assert_eq!(backend.last().header("expect"), None);
+}
+
+#[tokio::test]
+async fn websockets_pass() {
+    fn answer(request: &support::Received) -> Reply {
+        assert_eq!(request.header("upgrade"), Some("websocket"));
+        assert_eq!(request.header("connection"), Some("Upgrade"));
+        assert_eq!(request.header("sec-websocket-key"), Some("k"));
+        Reply::Echo(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: a\r\n\r\n".to_vec())
+    }
+    let backend = backend(answer).await;
+    let mut proxy = start(vec![to(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    client.send("GET /ws HTTP/1.1\r\nHost: shop.test\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Key: k\r\n\r\n").await;
+    let head = client.head().await.unwrap();
+    assert_eq!(head.status, 101);
+    assert_eq!(head.header("sec-websocket-accept"), Some("a"));
+    assert_eq!(head.header("upgrade"), Some("websocket"));
+    assert_eq!(head.header("connection"), Some("Upgrade"));
+    for message in ["one", "two"] {
+        client.send(message).await;
+        let mut echo = vec![0; 3];
+        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut echo).await.unwrap();
+        assert_eq!(echo, message.as_bytes());
+    }
+    tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
+    assert!(client.is_closed().await);
+    let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+    assert_eq!((record.status, record.received, record.sent), (101, 6, 6));
+}
+
+#[tokio::test]
+async fn other_upgrades_are_stripped() {
+    let backend = backend(hello).await;
+    let proxy = start(vec![to(&backend)]);
+    let lines = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n";
+    assert_eq!(Client::connect(proxy.http).await.request("GET", "/", lines, b"").await.status, 200);
+    let seen = backend.last();
+    assert!(!seen.head.to_lowercase().contains("upgrade"), "{}", seen.head);
+    assert!(!seen.head.to_lowercase().contains("http2-settings"), "{}", seen.head);
+}
+
+#[tokio::test]
+async fn an_early_answer_to_a_large_upload_arrives() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 100];
+        tokio::io::AsyncReadExt::read(&mut stream, &mut head).await.unwrap();
+        let answer = response("403 Forbidden", "", vec![b'x'; 8_000_000]);
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &answer).await.unwrap();
+        // The request body is never read.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    });
+    let proxy = start(vec![route(Backend::Http(vec![Endpoint::Tcp(address)]))]);
+    let client = Client::connect(proxy.http).await;
+    let (mut reader, mut writer) = client.stream.into_split();
+    let upload = tokio::spawn(async move {
+        let head = b"POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 30000000\r\n\r\n";
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut writer, head).await;
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut writer, &vec![b'y'; 30_000_000]).await;
+    });
+    let mut answer = vec![0; 8_000_000];
+    let read = tokio::io::AsyncReadExt::read_exact(&mut reader, &mut answer);
+    tokio::time::timeout(Duration::from_secs(10), read).await.expect("no deadlock").unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 403 Forbidden\r\n"));
+    upload.abort();
+}
+
+#[tokio::test]
+async fn limits_and_failures_have_their_status() {
+    fn answer(request: &support::Received) -> Reply {
+        match request.line().split(' ').nth(1).unwrap() {
+            "/garbage" => Reply::Close(b"nonsense\r\n\r\n".to_vec()),
+            "/lengths" => {
+                Reply::Close(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_vec())
+            }
+            "/nothing" => Reply::Close(Vec::new()),
+            "/silent" => Reply::Slowly(Duration::from_secs(5), vec![ok("late")]),
+            "/short" => Reply::Close(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_vec()),
+            _ => Reply::Keep(ok("fine")),
+        }
+    }
+    let backend = backend(answer).await;
+    let limits =
+        RouteLimits { max_body: 10, response_timeout: Duration::from_millis(300), ..RouteLimits::default() };
+    let mut silent = to(&backend);
+    silent.limits = limits;
+    let closed = Route::new(
+        "closed",
+        vec!["closed.test".parse().unwrap()],
+        Backend::Http(vec!["127.0.0.1:1".parse().unwrap()]),
+    );
+    let unavailable = Backend::Unavailable { reason: "deploying".into() };
+    let gone = Route::new("gone", vec!["gone.test".parse().unwrap()], unavailable);
+    let proxy = start(vec![silent, closed, gone]);
+    for (target, status) in
+        [("/garbage", 502), ("/lengths", 502), ("/nothing", 502), ("/silent", 504), ("/short", 0), ("/", 200)]
+    {
+        assert_eq!(get(proxy.http, target).await.status, status, "{target}");
+    }
+    let mut client = Client::connect(proxy.http).await;
+    for (host, status) in [("closed.test", 502), ("gone.test", 503), ("unknown.test", 404)] {
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        let answer = client.response(false).await.unwrap();
+        assert_eq!(answer.status, status, "{host}");
+        assert!(
+            !answer.text().contains("deploying") && !answer.text().contains("127.0.0.1"),
+            "{}",
+            answer.text()
+        );
+    }
+    let before = backend.count();
+    let answer = Client::connect(proxy.http).await.request("POST", "/", "", &[b'a'; 11]).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(backend.count(), before);
+    let mut client = Client::connect(proxy.http).await;
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n").await;
+    client.send("a".repeat(32)).await;
+    assert_eq!(client.response(false).await.unwrap().status, 413);
+}
+
+#[tokio::test]
+async fn instances_share_the_load_and_a_dead_one_costs_nothing() {
+    let (first, second) = (backend(hello).await, backend(hello).await);
+    let endpoints =
+        vec![Endpoint::Tcp(first.address), "127.0.0.1:1".parse().unwrap(), Endpoint::Tcp(second.address)];
+    let proxy = start(vec![route(Backend::Http(endpoints))]);
+    let mut client = Client::connect(proxy.http).await;
+    for _ in 0..60 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    assert!(first.count() >= 20 && second.count() >= 20, "{} {}", first.count(), second.count());
+    assert!(proxy.handle.metrics().contains("hop3_upstream_up{app=\"shop\",endpoint=\"127.0.0.1:1\"} 0"));
+}
+
+#[tokio::test]
+async fn a_safe_request_is_tried_again_and_an_unsafe_one_is_not() {
+    fn answer(request: &support::Received) -> Reply {
+        if request.line().contains("/fail") { Reply::Close(Vec::new()) } else { Reply::Keep(ok("fine")) }
+    }
+    let backend = backend(answer).await;
+    let proxy = start(vec![to(&backend)]);
+    assert_eq!(get(proxy.http, "/fail").await.status, 502);
+    assert_eq!(backend.count(), 3);
+    let answer = Client::connect(proxy.http).await.request("POST", "/fail", "", b"x").await;
+    assert_eq!((answer.status, backend.count()), (502, 4));
+}
+
+#[tokio::test]
+async fn unix_sockets_and_trusted_proxies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 4096];
+        let count = tokio::io::AsyncReadExt::read(&mut stream, &mut head).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &ok(&head[..count])).await.unwrap();
+    });
+    let config =
+        ProxyConfig { trusted_proxies: vec!["127.0.0.1".parse().unwrap()], ..ProxyConfig::default() };
+    let mut proxy = start_with(config, vec![route(Backend::Http(vec![Endpoint::Unix(path)]))]);
+    let lines = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n";
+    let answer = Client::connect(proxy.http).await.request("GET", "/", lines, b"").await;
+    assert!(answer.text().contains("x-forwarded-for: 6.6.6.6, 127.0.0.1\r\n"), "{}", answer.text());
+    assert!(answer.text().contains("x-forwarded-proto: https\r\n"), "{}", answer.text());
+    let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+    assert_eq!(record.client.to_string(), "6.6.6.6");
+}
+
+#[tokio::test]
+async fn publishing_under_load_fails_no_request() {
+    fn one(_: &support::Received) -> Reply {
+        Reply::Keep(ok("one"))
+    }
+    fn two(_: &support::Received) -> Reply {
+        Reply::Keep(ok("two"))
+    }
+    let backends = [backend(one).await, backend(two).await];
+    let proxy = start(vec![to(&backends[0])]);
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let address = proxy.http;
+            tokio::spawn(async move {
+                let mut client = Client::connect(address).await;
+                let mut seen = [0, 0];
+                for _ in 0..300 {
+                    let answer = client.get("/").await;
+                    assert_eq!(answer.status, 200);
+                    seen[usize::from(answer.text() == "two")] += 1;
+                }
+                seen
+            })
+        })
+        .collect();
+    for round in 1..=100 {
+        proxy.handle.publish(RouteTable::new(vec![to(&backends[round % 2])]).unwrap());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut total = [0, 0];
+    for client in clients {
+        let seen = client.await.unwrap();
+        total = [total[0] + seen[0], total[1] + seen[1]];
+    }
+    assert_eq!(total[0] + total[1], 1200);
+    assert!(total[0] > 0 && total[1] > 0, "{total:?}");
+    assert_eq!(proxy.handle.routes().routes().len(), 1);
+}
+
+#[tokio::test]
+async fn shutdown_finishes_what_is_under_way() {
+    fn answer(request: &support::Received) -> Reply {
+        match request.line().contains("/slow") {
+            true => Reply::Slowly(Duration::from_millis(400), vec![ok("done")]),
+            false => Reply::Keep(ok("fast")),
+        }
+    }
+    let backend = backend(answer).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut idle = Client::connect(proxy.http).await;
+    assert_eq!(idle.get("/").await.status, 200);
+    let mut slow = Client::connect(proxy.http).await;
+    slow.send("GET /slow HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let address = proxy.http;
+    let shutdown = tokio::spawn(proxy.handle.shutdown(Duration::from_secs(10)));
+    assert!(idle.is_closed().await);
+    let answer = slow.response(false).await.unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "done"));
+    assert!(shutdown.await.unwrap(), "everything ended by itself");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn shutdown_cuts_what_does_not_end() {
+    fn answer(_: &support::Received) -> Reply {
+        Reply::Slowly(Duration::from_secs(30), vec![ok("never")])
+    }
+    let backend = backend(answer).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut slow = Client::connect(proxy.http).await;
+    slow.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let started = std::time::Instant::now();
+    assert!(!proxy.handle.shutdown(Duration::from_millis(200)).await);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(slow.is_closed().await);
+}
+
+#[tokio::test]
+async fn slow_heads_are_cut_by_a_total_deadline() {
+    let backend = backend(hello).await;
+    let limits = ServerLimits { head_timeout: Duration::from_millis(300), ..ServerLimits::default() };
+    let proxy = start_with(ProxyConfig { limits, ..ProxyConfig::default() }, vec![to(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    let started = std::time::Instant::now();
+    let drip = async {
+        for byte in b"GET / HTTP/1.1\r\nHost: shop.test\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".iter().cycle()
+        {
+            if tokio::io::AsyncWriteExt::write_all(&mut client.stream, &[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(600), drip).await;
+    assert_eq!(client.response(false).await.unwrap().status, 408);
+    assert!(started.elapsed() < Duration::from_secs(2));
+    assert_eq!(backend.count(), 0);
+}
+
+#[tokio::test]
+async fn a_busy_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let listen = hop3_proxy::ListenConfig { http: Some(address), ..hop3_proxy::ListenConfig::default() };
+    let services = hop3_proxy::Services {
+        certificates: std::sync::Arc::new(hop3_proxy::MemoryCertificates::default()),
+        events: hop3_proxy::EventSender::disabled(),
+    };
+    let error =
+        hop3_proxy::Proxy::start(ProxyConfig { listen, ..ProxyConfig::default() }, services).unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(error.to_string().contains("in use"), "{error}");
+}
