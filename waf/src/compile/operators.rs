@@ -181,7 +181,7 @@ impl Compiler<'_> {
     fn byte_range(&mut self, text: &str, span: Span) -> Operator {
         let (range, wrong) = ByteRange::parse(text);
         for part in wrong {
-            let message = format!("`{part}` is no range of bytes: it allows nothing");
+            let message = format!("`{part}` is no range of bytes: it counts as 0");
             self.warnings
                 .push(Diagnostic::warning(span, message).hint("write numbers from 0 to 255: `10,13,32-126`"));
         }

@@ -8,7 +8,8 @@ pub(crate) struct ByteRange(ByteSet);
 
 impl ByteRange {
     /// Reads `10, 13, 32-126`. Parts that are no range are returned for a
-    /// warning and allow nothing, so that a slip never opens the rule.
+    /// warning; they count as 0, as ModSecurity reads them, so that a slip
+    /// allows no byte that text is made of.
     pub(crate) fn parse(text: &str) -> (Self, Vec<String>) {
         let mut allowed = ByteSet::EMPTY;
         let mut wrong = Vec::new();
@@ -19,7 +20,10 @@ impl ByteRange {
             };
             match range {
                 Some((first, last)) if first <= last => allowed.insert_range(first, last),
-                _ => wrong.push(part.to_owned()),
+                _ => {
+                    allowed.insert(0);
+                    wrong.push(part.to_owned());
+                }
             }
         }
         (Self(allowed), wrong)

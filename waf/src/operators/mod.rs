@@ -188,15 +188,16 @@ fn global(
         if from > value.len() || filled >= GROUPS || !pattern.captures(value, from, budget, &mut spans)? {
             break;
         }
-        for span in &spans[..pattern.visible_groups().min(GROUPS - filled)] {
-            captures.spans[filled] = *span;
-            filled += 1;
+        let Some((start, end)) = spans[0] else { break };
+        // Patterns such as `[a-z]*` match the empty text everywhere; only the
+        // first match may be empty.
+        if end > start || filled == 0 {
+            for span in &spans[..pattern.visible_groups().min(GROUPS - filled)] {
+                captures.spans[filled] = *span;
+                filled += 1;
+            }
         }
-        from = match spans[0] {
-            Some((start, end)) if end > start => end,
-            Some((_, end)) => end + 1,
-            None => break,
-        };
+        from = if end > start { end } else { end + 1 };
     }
     Ok(filled > 0)
 }

@@ -1,5 +1,5 @@
 //! What the integration tests of the engine share.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,9 +34,9 @@ pub fn crs(engine: &str, setup: &str) -> Option<Document> {
     let root = test_data("crs")?;
     let loader = Files::beneath([&root]);
     let mut parser = Parser::new(&loader);
-    parser.text(&root.join("engine.conf"), engine);
-    parser.file(&root.join("crs-setup.conf.example"));
-    parser.text(&root.join("setup.conf"), setup);
+    parser.text(root.join("engine.conf"), engine);
+    parser.file(root.join("crs-setup.conf.example"));
+    parser.text(root.join("setup.conf"), setup);
     let mut rules: Vec<PathBuf> =
         std::fs::read_dir(root.join("rules")).unwrap().map(|entry| entry.unwrap().path()).collect();
     rules.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
