@@ -59,8 +59,23 @@ pub fn answer(request: &Request) -> Response {
 /// The HTML and text rows of Go's `http.DetectContentType`.
 fn sniff(body: &[u8]) -> &'static str {
     const TAGS: [&str; 17] = [
-        "<!DOCTYPE HTML", "<HTML", "<HEAD", "<SCRIPT", "<IFRAME", "<H1", "<DIV", "<FONT", "<TABLE", "<A", "<STYLE",
-        "<TITLE", "<B", "<BODY", "<BR", "<P", "<!--",
+        "<!DOCTYPE HTML",
+        "<HTML",
+        "<HEAD",
+        "<SCRIPT",
+        "<IFRAME",
+        "<H1",
+        "<DIV",
+        "<FONT",
+        "<TABLE",
+        "<A",
+        "<STYLE",
+        "<TITLE",
+        "<B",
+        "<BODY",
+        "<BR",
+        "<P",
+        "<!--",
     ];
     let text = body.trim_ascii_start();
     let is_html = TAGS.iter().any(|tag| {

@@ -56,7 +56,8 @@ pub fn ruleset(crs: &Path, setup: Setup) -> Result<Ruleset, String> {
     parser.text("engine.conf", ENGINE);
     parser.file(&crs.join("crs-setup.conf.example"));
     parser.text("setup.conf", setup.directives());
-    for pattern in ["plugins/*-config.conf", "plugins/*-before.conf", "rules/*.conf", "plugins/*-after.conf"] {
+    for pattern in ["plugins/*-config.conf", "plugins/*-before.conf", "rules/*.conf", "plugins/*-after.conf"]
+    {
         let pattern = crs.join(pattern).display().to_string();
         for path in loader.glob(&pattern).map_err(|error| error.to_string())? {
             parser.file(&path);
@@ -87,10 +88,11 @@ pub fn run(ruleset: &Arc<Ruleset>, request: &Request) -> Outcome {
     let mut transaction = Transaction::new(Arc::clone(ruleset), start, connection);
     let status = drive(&mut transaction, request);
     transaction.process_logging();
+    let context = transaction.log_context();
     let mut logged = Logged::default();
     for rule in transaction.matches().iter().filter(|rule| rule.logged) {
         logged.ids.push(rule.rule_id);
-        logged.lines.push(rule.log_line());
+        logged.lines.push(rule.log_line(&context));
     }
     Outcome { logged, status }
 }
@@ -111,7 +113,9 @@ fn drive(transaction: &mut Transaction, request: &Request) -> u16 {
     for (name, value) in &response.headers {
         transaction.add_response_header(name, value);
     }
-    if let Verdict::Interrupt(interruption) = transaction.process_response_headers(response.status, b"HTTP/1.1") {
+    if let Verdict::Interrupt(interruption) =
+        transaction.process_response_headers(response.status, b"HTTP/1.1")
+    {
         return interruption.status;
     }
     let _ = transaction.append_response_body(&response.body);

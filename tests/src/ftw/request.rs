@@ -73,7 +73,8 @@ impl Request {
         }
         let multipart = b"multipart/form-data;";
         if request.headers.iter().any(|(name, value)| {
-            name.eq_ignore_ascii_case(b"content-type") && value.windows(multipart.len()).any(|w| w == multipart)
+            name.eq_ignore_ascii_case(b"content-type")
+                && value.windows(multipart.len()).any(|w| w == multipart)
         }) {
             request.body = line_feeds_to_crlf(&request.body);
         }
@@ -88,7 +89,9 @@ impl Request {
         if self.header("content-type").is_none() {
             self.headers.push((b"Content-Type".to_vec(), FORM.to_vec()));
         }
-        if self.header("content-type") == Some(FORM) && query_unescape(&self.body).as_ref() == Some(&self.body) {
+        if self.header("content-type") == Some(FORM)
+            && query_unescape(&self.body).as_ref() == Some(&self.body)
+        {
             self.body = escape_pairs(&self.body);
         }
     }
@@ -182,12 +185,11 @@ fn query_unescape(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn escape_pairs(body: &[u8]) -> Vec<u8> {
-    let pairs = body.split(|&byte| byte == b'&').map(|pair| {
-        match pair.iter().position(|&byte| byte == b'=') {
+    let pairs =
+        body.split(|&byte| byte == b'&').map(|pair| match pair.iter().position(|&byte| byte == b'=') {
             Some(at) => [query_escape(&pair[..at]), b"=".to_vec(), query_escape(&pair[at + 1..])].concat(),
             None => query_escape(pair),
-        }
-    });
+        });
     let mut out = pairs.collect::<Vec<_>>().join(&b'&');
     // go-ftw walks tokens while bytes remain, so a final `&` yields no empty token.
     if body.ends_with(b"&") {
@@ -215,7 +217,9 @@ fn dechunk(bytes: &[u8]) -> Vec<u8> {
     let mut rest = bytes;
     loop {
         let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") else { return bytes.to_vec() };
-        let size = std::str::from_utf8(&rest[..end]).ok().and_then(|text| usize::from_str_radix(text.trim(), 16).ok());
+        let size = std::str::from_utf8(&rest[..end])
+            .ok()
+            .and_then(|text| usize::from_str_radix(text.trim(), 16).ok());
         let Some(size) = size else { return bytes.to_vec() };
         rest = &rest[end + 2..];
         if size == 0 {
