@@ -46,6 +46,23 @@ impl Cgroups {
             _ => Ok(Cgroup { path }),
         }
     }
+
+    /// Where a group of this name lies, whether it exists or not.
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.base.join(name)
+    }
+
+    /// Removes the empty groups whose names start so: left behind by a server that was killed.
+    pub fn sweep(&self, prefix: &str) {
+        let Ok(entries) = fs::read_dir(&self.base) else { return };
+        for entry in entries.flatten() {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+                // The kernel refuses when a process is inside, which is what we want.
+                let _refused = fs::remove_dir(entry.path());
+            }
+        }
+    }
 }
 
 impl Cgroup {

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use crate::app_user::AppUser;
 use crate::build::log::BuildLog;
 use crate::environment::Environment;
 use crate::instance::Exit;
-use crate::process_tree::{Membership, ProcessIdentity, members, signal_all};
+use crate::process_tree::{MARKER_VARIABLE, Membership, ProcessIdentity, members, signal_all};
 
 /// Longest line that is kept in one piece; longer ones are cut into several.
 const MAX_LINE: u64 = 16 * 1024;
@@ -61,7 +62,7 @@ pub enum JobError {
 
 impl Job<'_> {
     /// Runs the command to its end; output and errors go to the log in the order they come. Whatever it left
-    /// running in its session is killed.
+    /// running is killed.
     ///
     /// # Errors
     /// When it cannot start, fails, or takes too long.
@@ -69,12 +70,14 @@ impl Job<'_> {
         let program = self.argv.first().cloned().unwrap_or_default();
         let failed = |source| JobError::Start { program: program.clone(), source };
         let (reader, writer) = io::pipe().map_err(failed)?;
+        let marker = marker();
         let mut command = self.command(&program);
+        command.env(MARKER_VARIABLE, &marker);
         command.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
         let mut child = command.spawn().map_err(failed)?;
         // The command holds the pipe's writing end; without it the reader never sees the end.
         drop(command);
-        let leader = ProcessIdentity::of(child.id().cast_signed());
+        let leader = ProcessIdentity::of_child(child.id().cast_signed());
         let lines = read_lines(reader);
         let mut end = None;
         let result = loop {
@@ -91,8 +94,7 @@ impl Job<'_> {
                 _ => {}
             }
         };
-        let members = members(&Membership { session: leader.as_ref(), ..Membership::default() });
-        signal_all(&members, Signal::KILL);
+        end_leftovers(&leader, &marker);
         let status = child.wait().map_err(failed)?;
         lines.try_iter().for_each(|line| log.line(&line));
         match result {
@@ -112,6 +114,27 @@ impl Job<'_> {
         own_session(&mut command);
         command
     }
+}
+
+/// Kills what the command started and did not wait for, until nothing of it is left.
+fn end_leftovers(leader: &ProcessIdentity, marker: &str) {
+    for _round in 0..100 {
+        let left =
+            members(&Membership { session: Some(leader), marker: Some(marker), ..Membership::default() });
+        if left.is_empty() {
+            return;
+        }
+        signal_all(&left, Signal::KILL);
+        thread::sleep(Duration::from_millis(10));
+    }
+    tracing::warn!(pid = leader.pid, "a command left processes that cannot be ended");
+}
+
+/// New with every run, within this process and across it.
+fn marker() -> String {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let own = ProcessIdentity::of_child(rustix::process::getpid().as_raw_nonzero().get());
+    format!("hop3-job/{}-{}/{}", own.pid, own.start_ticks, RUNS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Makes the command start in a session of its own: no terminal, and one name for all its processes.

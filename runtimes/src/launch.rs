@@ -90,7 +90,6 @@ impl LaunchSpec {
         }
         if let Some(port) = port {
             environment.set("PORT", port.to_string());
-            environment.set("BIND_ADDRESS", "127.0.0.1");
         }
         if let Some(marker) = marker {
             environment.set(crate::process_tree::MARKER_VARIABLE, marker);

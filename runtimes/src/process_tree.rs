@@ -63,6 +63,13 @@ impl ProcessIdentity {
         Some(Self { pid, start_ticks: entry.start_ticks, boot_id: boot_id() })
     }
 
+    /// The identity of a child that was not waited for yet: its pid cannot be reused, even if it has ended.
+    #[must_use]
+    pub fn of_child(pid: i32) -> Self {
+        let start_ticks = ProcessEntry::read(pid).map_or(0, |entry| entry.start_ticks);
+        Self { pid, start_ticks, boot_id: boot_id() }
+    }
+
     /// Whether this very process still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -5,6 +5,8 @@
 
 pub mod event;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -163,7 +165,7 @@ impl Supervisor {
     /// Ends an instance with everything it started; the slot is empty afterwards.
     ///
     /// # Errors
-    /// When the slot is empty, or processes survive (the slot then stays, and may be stopped again).
+    /// When the slot is empty, or processes survive.
     pub async fn stop(&self, id: &InstanceId) -> Result<(), SupervisorError> {
         let mut state = {
             let slots = self.slots();

@@ -11,13 +11,16 @@ pub const TAIL_LINES: usize = 40;
 /// Longest build log on disk; what comes after is dropped with a note.
 pub const MAX_FILE_SIZE: u64 = 64 << 20;
 
+/// Receives each line as it comes.
+type Watcher = Box<dyn FnMut(&str) + Send>;
+
 /// A build log. Writing never fails: a full disk must not fail a build that would succeed.
 #[derive(Default)]
 pub struct BuildLog {
     tail: VecDeque<String>,
     file: Option<BufWriter<File>>,
     written: u64,
-    watcher: Option<Box<dyn FnMut(&str) + Send>>,
+    watcher: Option<Watcher>,
 }
 
 impl BuildLog {

@@ -3,7 +3,7 @@
 //! Output goes straight into the instance's log file. Nothing ties the process to the server: when the server
 //! dies, the app goes on, and the next server adopts it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -26,7 +26,7 @@ use crate::launch::LaunchSpec;
 use crate::logs;
 use crate::manifest::{HealthCheck, ProcessCommand};
 use crate::ports;
-use crate::process_tree::ProcessIdentity;
+use crate::process_tree::{self, ProcessIdentity};
 
 /// The runtime `process`.
 #[derive(Clone, Debug)]
@@ -77,6 +77,33 @@ impl ProcessRuntime {
         job.run(log)
     }
 
+    /// Ends every process of this owner whose marker is not in `known`: what a crashed server started without having
+    /// persisted it. Returns the markers that were found.
+    ///
+    /// # Errors
+    /// When some survive.
+    pub async fn end_strays(
+        &self,
+        owner: &str,
+        known: &[String],
+        patience: Duration,
+    ) -> Result<Vec<String>, RuntimeError> {
+        let prefix = format!("{owner}/");
+        let marked = tokio::task::spawn_blocking(move || process_tree::marked(&prefix)).await;
+        let marked = marked.unwrap_or_default().into_iter().map(|(marker, _)| marker);
+        let strays: BTreeSet<String> = marked.filter(|marker| !known.contains(marker)).collect();
+        for marker in &strays {
+            let Some(mut record) = stray_record(marker) else { continue };
+            record.cgroup = self.cgroups.as_ref().map(|groups| groups.path_of(&group_name(marker)));
+            tracing::warn!(%marker, "ending processes that an earlier server left without a record");
+            termination::terminate(&record, patience).await?;
+        }
+        if let Some(groups) = &self.cgroups {
+            groups.sweep(&group_name(&format!("{owner}/")));
+        }
+        Ok(strays.into_iter().collect())
+    }
+
     fn argv(&self, spec: &LaunchSpec, port: Option<u16>) -> Result<Vec<String>, RuntimeError> {
         let process = || spec.id.process.to_string();
         match (&spec.command, port) {
@@ -125,7 +152,7 @@ impl ProcessRuntime {
             .spawn()
             .map_err(|source| RuntimeError::Spawn { program, source })?;
         // A child that is dead already still has its line in /proc until it is waited for, as a zombie.
-        let leader = child.id().map(|pid| identity(pid.cast_signed()));
+        let leader = child.id().map(|pid| ProcessIdentity::of_child(pid.cast_signed()));
         let record = InstanceRecord {
             id: spec.id.clone(),
             marker,
@@ -138,8 +165,7 @@ impl ProcessRuntime {
     }
 
     fn group(&self, marker: &str) -> Option<(Cgroup, File)> {
-        let name = marker.replace('/', "_");
-        let group = self.cgroups.as_ref()?.create(&name);
+        let group = self.cgroups.as_ref()?.create(&group_name(marker));
         match group.and_then(|group| group.entrance().map(|entrance| (group, entrance))) {
             Ok(pair) => Some(pair),
             Err(error) => {
@@ -223,11 +249,6 @@ fn marker(spec: &LaunchSpec) -> String {
     format!("{}/{}/{:016x}", spec.owner, spec.id, u64::from_le_bytes(random))
 }
 
-fn identity(pid: i32) -> ProcessIdentity {
-    let start_ticks = crate::process_tree::ProcessEntry::read(pid).map_or(0, |entry| entry.start_ticks);
-    ProcessIdentity { pid, start_ticks, boot_id: crate::process_tree::boot_id() }
-}
-
 /// Makes the command enter a control group before it executes anything.
 fn enter(command: &mut Command, entrance: &File) -> std::io::Result<()> {
     let entrance = entrance.try_clone()?;
@@ -243,31 +264,9 @@ fn enter(command: &mut Command, entrance: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ends every process of this owner whose marker is not in `known`: what a crashed server started without having
-/// persisted it. Returns the markers that were found.
-///
-/// # Errors
-/// When some survive.
-pub async fn end_strays(
-    owner: &str,
-    known: &[String],
-    patience: Duration,
-) -> Result<Vec<String>, RuntimeError> {
-    let prefix = format!("{owner}/");
-    let marked =
-        tokio::task::spawn_blocking(move || crate::process_tree::marked(&prefix)).await.unwrap_or_default();
-    let mut strays: BTreeMap<String, ()> = BTreeMap::new();
-    for (marker, _) in marked {
-        if !known.contains(&marker) {
-            strays.insert(marker, ());
-        }
-    }
-    for marker in strays.keys() {
-        let Some(record) = stray_record(marker) else { continue };
-        tracing::warn!(%marker, "ending processes that an earlier server left without a record");
-        termination::terminate(&record, patience).await?;
-    }
-    Ok(strays.into_keys().collect())
+/// A marker as the name of a control group.
+fn group_name(marker: &str) -> String {
+    marker.replace('/', "_")
 }
 
 fn stray_record(marker: &str) -> Option<InstanceRecord> {

@@ -14,6 +14,9 @@ use crate::process_tree::{Membership, ProcessEntry, members, signal_all};
 /// How long SIGKILL is repeated before survivors are reported.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the leader is given to end its own children.
+const LEADER_ALONE: Duration = Duration::from_secs(5);
+
 /// All living processes of an instance.
 pub(super) fn of(record: &InstanceRecord) -> Vec<ProcessEntry> {
     let cgroup = record.cgroup.as_deref().and_then(Cgroup::reopen);
@@ -24,16 +27,29 @@ pub(super) fn of(record: &InstanceRecord) -> Vec<ProcessEntry> {
     })
 }
 
-/// Ends them.
+/// Ends them. The leader is told first: servers with workers (uWSGI, gunicorn, shells that forward signals) end
+/// in order when only their master is told, and may start workers anew when all are told at once. The others are
+/// told when the leader is gone, or does not get them to end.
 pub(super) async fn terminate(record: &InstanceRecord, patience: Duration) -> Result<Stopped, RuntimeError> {
+    let begin = Instant::now();
+    let deadline = begin + patience;
+    let alone_until = begin + LEADER_ALONE.min(patience / 2);
+    let leader_pid = record.leader.as_ref().filter(|leader| leader.is_alive()).map(|leader| leader.pid);
     let mut left = scan(record).await;
-    signal_all(&left, Signal::TERM);
-    // A stopped process does not act on SIGTERM until it is continued.
-    signal_all(&left, Signal::CONT);
-    let deadline = Instant::now() + patience;
+    let mut told_all = false;
+    tell(left.iter().filter(|entry| Some(entry.pid) == leader_pid));
     let mut pause = Duration::from_millis(5);
-    while !left.is_empty() && Instant::now() < deadline {
-        sleep(pause.min(deadline - Instant::now())).await;
+    while !left.is_empty() {
+        let led = left.iter().any(|entry| Some(entry.pid) == leader_pid);
+        if !told_all && (!led || Instant::now() >= alone_until) {
+            tell(left.iter().filter(|entry| Some(entry.pid) != leader_pid));
+            told_all = true;
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            break;
+        }
+        sleep(pause.min(deadline - now)).await;
         pause = (pause * 2).min(Duration::from_millis(100));
         left = scan(record).await;
     }
@@ -43,6 +59,13 @@ pub(super) async fn terminate(record: &InstanceRecord, patience: Duration) -> Re
         group.remove();
     }
     Ok(Stopped { killed })
+}
+
+fn tell<'a>(entries: impl Iterator<Item = &'a ProcessEntry>) {
+    let entries: Vec<ProcessEntry> = entries.cloned().collect();
+    signal_all(&entries, Signal::TERM);
+    // A stopped process does not act on SIGTERM until it is continued.
+    signal_all(&entries, Signal::CONT);
 }
 
 async fn kill(record: &InstanceRecord, mut left: Vec<ProcessEntry>) -> Result<(), RuntimeError> {

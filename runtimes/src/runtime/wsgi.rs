@@ -1,6 +1,6 @@
 //! `wsgi: module:callable`: which server runs it, and with which arguments.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::RuntimeError;
 use crate::artifact::ArtifactKind;
@@ -26,8 +26,8 @@ pub(super) fn argv(
     let in_venv =
         |name: &str| venv.map(|venv| venv.join("bin").join(name)).filter(|program| program.is_file());
     let bind = format!("127.0.0.1:{port}");
-    if let Some(gunicorn) = in_venv("gunicorn") {
-        return Ok(gunicorn_argv(&gunicorn, &bind, target));
+    if let (Some(_), Some(python)) = (in_venv("gunicorn"), in_venv("python")) {
+        return Ok(gunicorn_argv(&python, &bind, target));
     }
     if let Some(uwsgi) = in_venv("uwsgi") {
         return Ok(uwsgi_argv(&uwsgi, &bind, target, venv, false));
@@ -38,16 +38,16 @@ pub(super) fn argv(
     }
 }
 
-fn gunicorn_argv(gunicorn: &Path, bind: &str, target: &WsgiTarget) -> Vec<String> {
-    let mut argv = vec![gunicorn.display().to_string()];
-    argv.extend(
-        ["--bind", bind, "--workers", "2", "--access-logfile", "-", target.as_str()].map(str::to_owned),
-    );
+/// As a module: a script's first line must not be longer than the kernel allows, a release's path may be.
+fn gunicorn_argv(python: &Path, bind: &str, target: &WsgiTarget) -> Vec<String> {
+    let mut argv = vec![python.display().to_string()];
+    argv.extend(["-m", "gunicorn", "--bind", bind, "--workers", "2"].map(str::to_owned));
+    argv.extend(["--access-logfile", "-", target.as_str()].map(str::to_owned));
     argv
 }
 
 fn uwsgi_argv(
-    uwsgi: &PathBuf,
+    uwsgi: &Path,
     bind: &str,
     target: &WsgiTarget,
     venv: Option<&Path>,
