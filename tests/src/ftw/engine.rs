@@ -54,7 +54,7 @@ pub fn ruleset(crs: &Path, setup: Setup) -> Result<Ruleset, String> {
     let loader = Files::beneath([crs]);
     let mut parser = Parser::new(&loader);
     parser.text("engine.conf", ENGINE);
-    parser.file(&crs.join("crs-setup.conf.example"));
+    parser.file(crs.join("crs-setup.conf.example"));
     parser.text("setup.conf", setup.directives());
     for pattern in ["plugins/*-config.conf", "plugins/*-before.conf", "rules/*.conf", "plugins/*-after.conf"]
     {
