@@ -98,18 +98,29 @@ pub(crate) enum Selector {
 }
 
 impl Selector {
-    /// Whether a name is selected.
+    /// Whether a name is selected. A pattern whose budget runs out selects it:
+    /// what is not known to be unwanted is looked at.
     pub(crate) fn selects(&self, name: &[u8]) -> bool {
+        self.decides(name, true)
+    }
+
+    /// Whether a name is left out. A pattern whose budget runs out leaves nothing out.
+    pub(crate) fn excludes(&self, name: &[u8]) -> bool {
+        self.decides(name, false)
+    }
+
+    fn decides(&self, name: &[u8], without_answer: bool) -> bool {
         match self {
             Selector::All | Selector::XmlText | Selector::XmlAttributes => true,
             Selector::Name(wanted) => wanted.eq_ignore_ascii_case(name),
             Selector::Slot(_) => false,
-            // Patterns of selectors come from the rules; a budget that runs out
-            // on a name selects it, so that exclusions are what must prove themselves.
-            Selector::Pattern(pattern) => pattern.is_match(name, 100_000).unwrap_or(false),
+            Selector::Pattern(pattern) => pattern.is_match(name, SELECTOR_BUDGET).unwrap_or(without_answer),
         }
     }
 }
+
+/// Budget of a selector's pattern on one name.
+const SELECTOR_BUDGET: u64 = 100_000;
 
 /// Something done for each matching value.
 #[derive(Debug)]

@@ -41,9 +41,8 @@ pub struct Transaction {
     state: State,
     start: TransactionStart,
     connection: Connection,
-    headers_evaluated: bool,
-    body_evaluated: bool,
-    logged: bool,
+    /// The last phase that ran.
+    reached: Option<Phase>,
 }
 
 impl Transaction {
@@ -58,17 +57,7 @@ impl Transaction {
         state.set(Variable::RemotePort, client.port().to_string().as_bytes());
         state.set(Variable::ServerAddr, server.ip().to_canonical().to_string().as_bytes());
         state.set(Variable::ServerPort, server.port().to_string().as_bytes());
-        state.set_flag(Variable::ReqbodyError, false);
-        state.set_flag(Variable::ReqbodyProcessorError, false);
-        Self {
-            ruleset,
-            state,
-            start,
-            connection,
-            headers_evaluated: false,
-            body_evaluated: false,
-            logged: false,
-        }
+        Self { ruleset, state, start, connection, reached: None }
     }
 
     /// Uses a store for persistent collections; without one they live as long as the transaction.
@@ -101,10 +90,7 @@ impl Transaction {
 
     /// Phase 1.
     pub fn process_request_headers(&mut self) -> Verdict {
-        if std::mem::replace(&mut self.headers_evaluated, true) {
-            return self.state.verdict();
-        }
-        self.state.run_phase(&self.ruleset, Phase::RequestHeaders)
+        self.run_once(Phase::RequestHeaders)
     }
 
     /// Whether the body has to be handed in; final after phase 1.
@@ -137,11 +123,13 @@ impl Transaction {
 
     /// Parses the body and runs phase 2. Always to be called, body or not.
     pub fn process_request_body(&mut self) -> Verdict {
-        if std::mem::replace(&mut self.body_evaluated, true) || self.state.engine == EngineMode::Off {
-            return self.state.verdict();
+        if self.reached.is_none() {
+            let _ = self.process_request_headers();
         }
-        self.state.read_request_body(&self.ruleset);
-        self.state.run_phase(&self.ruleset, Phase::RequestBody)
+        if self.reached < Some(Phase::RequestBody) && self.state.engine != EngineMode::Off {
+            self.state.read_request_body(&self.ruleset);
+        }
+        self.run_once(Phase::RequestBody)
     }
 
     /// A response header as the back end sent it.
@@ -152,7 +140,7 @@ impl Transaction {
     /// Phase 3.
     pub fn process_response_headers(&mut self, status: u16, protocol: &[u8]) -> Verdict {
         self.state.set_response_line(status, protocol);
-        self.state.run_phase(&self.ruleset, Phase::ResponseHeaders)
+        self.run_once(Phase::ResponseHeaders)
     }
 
     /// Whether the response body has to be handed in: access is on and its type is listed.
@@ -185,23 +173,34 @@ impl Transaction {
 
     /// Phase 4. Always to be called, body or not.
     pub fn process_response_body(&mut self) -> Verdict {
-        self.state.read_response_body(&self.ruleset);
-        self.state.run_phase(&self.ruleset, Phase::ResponseBody)
+        if self.reached < Some(Phase::ResponseBody) {
+            self.state.read_response_body(&self.ruleset);
+        }
+        self.run_once(Phase::ResponseBody)
     }
 
     /// Phase 5, once; then persistent collections are written back.
     pub fn process_logging(&mut self) {
-        if std::mem::replace(&mut self.logged, true) {
+        if self.reached == Some(Phase::Logging) {
             return;
         }
         // Phase 5 cannot interrupt.
-        let _ = self.state.run_phase(&self.ruleset, Phase::Logging);
+        let _ = self.run_once(Phase::Logging);
         if let Some(store) = self.state.store.clone() {
             let timeout = self.ruleset.settings.collection_timeout;
             for record in &mut self.state.records {
                 record.save(&*store, self.start.unix_time, timeout);
             }
         }
+    }
+
+    /// Runs a phase unless it, or a later one, ran before.
+    fn run_once(&mut self, phase: Phase) -> Verdict {
+        if self.reached >= Some(phase) {
+            return self.state.verdict();
+        }
+        self.reached = Some(phase);
+        self.state.run_phase(&self.ruleset, phase)
     }
 
     /// Everything that matched, in order; see [`RuleMatch::logged`].

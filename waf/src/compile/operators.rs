@@ -12,28 +12,18 @@ use crate::regex::{Flags, Pattern};
 use crate::ruleset::Fallback;
 use crate::template::Template;
 
-/// Why an operator is not there, and what to use instead.
+/// Why an operator is not there, and what to use instead. The parser refuses
+/// some by itself; what it lets pass is the engine's to refuse.
 fn refusal(name: OperatorName) -> Option<&'static str> {
-    Some(match name {
+    match name {
         OperatorName::GeoLookup => {
-            "the engine has no geographic database yet; match addresses with @ipMatchFromFile"
-        }
-        OperatorName::FuzzyHash => {
-            "it needs the ssdeep library, and its hashes are easily avoided; use @pmFromFile or @rx"
-        }
-        OperatorName::GsbLookup => {
-            "Google ended the service it asks; use @pmFromFile with a list of addresses"
-        }
-        OperatorName::InspectFile => {
-            "the engine runs no programs; inspect FILES_TMP_CONTENT with other operators"
+            Some("the engine has no geographic database yet; match addresses with @ipMatchFromFile")
         }
         OperatorName::ValidateDtd | OperatorName::ValidateSchema => {
-            "there is no sound library for it; well-formedness is always checked (REQBODY_ERROR)"
+            Some("there is no sound library for it; well-formedness is always checked (REQBODY_ERROR)")
         }
-        OperatorName::ValidateHash => "response rewriting is not supported",
-        OperatorName::Rsub => "bodies are inspected, never changed",
-        _ => return None,
-    })
+        other => hop3_seclang::refused::operator(other),
+    }
 }
 
 impl Compiler<'_> {

@@ -12,15 +12,20 @@ impl Compiler<'_> {
     /// Applies one directive to the rules read so far.
     pub(super) fn update(&mut self, span: Span, directive: &DirectiveKind) {
         match directive {
-            DirectiveKind::RuleRemoveById(ids) => self.remove(|draft| ids_contain(ids, draft.id)),
+            DirectiveKind::RuleRemoveById(ids) => {
+                let found = self.remove(|draft| ids_contain(ids, draft.id));
+                self.warn_unless(found, span, "no rule with this id stands before");
+            }
             DirectiveKind::RuleRemoveByTag(tags) => {
                 for pattern in self.compile_all(tags) {
-                    self.remove(|draft| draft.has_tag(|tag| finds(&pattern, tag)));
+                    let found = self.remove(|draft| draft.has_tag(|tag| finds(&pattern, tag)));
+                    self.warn_unless(found, span, "no rule with this tag stands before");
                 }
             }
             DirectiveKind::RuleRemoveByMsg(messages) => {
                 for pattern in self.compile_all(messages) {
-                    self.remove(|draft| draft.has_message(|message| finds(&pattern, message)));
+                    let found = self.remove(|draft| draft.has_message(|message| finds(&pattern, message)));
+                    self.warn_unless(found, span, "no rule with this message stands before");
                 }
             }
             DirectiveKind::RuleUpdateTargetById { ids, targets, replaced } => {
@@ -52,8 +57,14 @@ impl Compiler<'_> {
         }
     }
 
-    fn remove(&mut self, wanted: impl Fn(&Draft) -> bool) {
-        self.drafts.iter_mut().filter(|draft| wanted(draft)).for_each(|draft| draft.removed = true);
+    /// Returns whether there was a rule.
+    fn remove(&mut self, wanted: impl Fn(&Draft) -> bool) -> bool {
+        let mut found = false;
+        for draft in self.drafts.iter_mut().filter(|draft| wanted(draft)) {
+            draft.removed = true;
+            found = true;
+        }
+        found
     }
 
     /// Changes the targets of the rules' first links, and where an exclusion

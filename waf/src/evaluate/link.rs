@@ -82,7 +82,7 @@ impl State {
         if let (Some(template), None) = (template, literal) {
             self.expand(ruleset, rule, template, &mut argument);
         }
-        let wanted = link.capture && !condition.negated;
+        let wanted = link.capture && !condition.negated && condition.operator.captures();
         if wanted {
             self.captures.clear();
         }

@@ -107,6 +107,19 @@ impl Operator {
         }
     }
 
+    /// Whether a match leaves something for `TX:0` to `TX:9`.
+    pub(crate) fn captures(&self) -> bool {
+        matches!(
+            self,
+            Operator::Rx(_)
+                | Operator::RxGlobal(_)
+                | Operator::Phrases(_)
+                | Operator::CheckDigits(..)
+                | Operator::DetectSqli
+                | Operator::DetectXss
+        )
+    }
+
     /// Tests a value. `argument` is the expansion of [`Operator::argument`];
     /// `captures` is filled on a match when it is given.
     pub(crate) fn test(

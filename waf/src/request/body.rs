@@ -28,7 +28,6 @@ impl State {
             Variable::ReqbodyErrorMsg,
             failure.map_or(String::new(), |failure| failure.message).as_bytes(),
         );
-        self.set_multipart_defaults();
     }
 
     fn process_body(&mut self, ruleset: &Ruleset, body: &[u8]) -> Option<Failure> {
@@ -171,13 +170,6 @@ impl State {
         let unmatched = (parsed.unmatched_boundary as u8).to_string();
         self.set(V::MultipartUnmatchedBoundary, unmatched.as_bytes());
         self.set(V::FilesCombinedSize, parsed.files_combined_size().to_string().as_bytes());
-    }
-
-    /// The variables of a body that is no multipart: everything is in order.
-    fn set_multipart_defaults(&mut self) {
-        if self.scalars.get(Variable::MultipartStrictError).is_none() {
-            self.set_multipart_flags(&multipart::Multipart::default());
-        }
     }
 }
 

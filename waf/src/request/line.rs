@@ -8,7 +8,8 @@ use crate::ruleset::Ruleset;
 use crate::state::State;
 
 impl State {
-    /// Takes the request line apart. Nothing is decoded or repaired.
+    /// Takes the request line apart. Only the path is decoded, in
+    /// REQUEST_FILENAME, REQUEST_BASENAME and PATH_INFO: as a server maps it.
     pub(crate) fn set_request_line(
         &mut self,
         ruleset: &Ruleset,
@@ -29,9 +30,10 @@ impl State {
         self.set(Variable::RequestProtocol, protocol);
         self.set(Variable::RequestUriRaw, target);
         self.set(Variable::RequestUri, &uri);
-        self.set(Variable::RequestFilename, path);
-        self.set(Variable::PathInfo, path);
-        self.set(Variable::RequestBasename, base_name(path));
+        let path = percent_decoded(path);
+        self.set(Variable::RequestFilename, &path);
+        self.set(Variable::PathInfo, &path);
+        self.set(Variable::RequestBasename, base_name(&path));
         self.set(Variable::QueryString, query);
         self.collections.args_get.clear();
         self.read_query(ruleset, query);
@@ -66,6 +68,26 @@ fn without_authority(target: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Replaces each `%HH` by its byte; any other `%` stays (RFC 3986, section 2.1).
+fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |index: usize| after.get(index).and_then(|digit| (*digit as char).to_digit(16));
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
 /// What follows the last slash, forward or backward.
 fn base_name(path: &[u8]) -> &[u8] {
     path.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(path, |at| &path[at + 1..])
@@ -90,6 +112,7 @@ mod tests {
         ] {
             assert_eq!(without_authority(target.as_bytes()), uri.as_bytes(), "{target}");
         }
+        assert_eq!(percent_decoded(b"/a%20b+%2F%zz%4"), b"/a b+/%zz%4");
         assert_eq!(base_name(b"/a/b.php"), b"b.php");
         assert_eq!(base_name(b"/a\\c"), b"c");
         assert_eq!(base_name(b"/a/"), b"");

@@ -210,6 +210,24 @@ impl State {
                 sizes.sum::<usize>().to_string()
             }
             V::RequestBodyLength => self.request_body.len().to_string(),
+            V::ReqbodyProcessor | V::ReqbodyErrorMsg | V::ReqbodyProcessorErrorMsg => String::new(),
+            V::ReqbodyError | V::ReqbodyProcessorError => "0".to_owned(),
+            // Without a multipart body everything about it is in order.
+            V::FilesCombinedSize
+            | V::MultipartBoundaryQuoted
+            | V::MultipartBoundaryWhitespace
+            | V::MultipartCrlfLfLines
+            | V::MultipartDataAfter
+            | V::MultipartDataBefore
+            | V::MultipartFileLimitExceeded
+            | V::MultipartHeaderFolding
+            | V::MultipartInvalidHeaderFolding
+            | V::MultipartInvalidPart
+            | V::MultipartInvalidQuoting
+            | V::MultipartLfLine
+            | V::MultipartMissingSemicolon
+            | V::MultipartStrictError
+            | V::MultipartUnmatchedBoundary => "0".to_owned(),
             V::ModsecBuild => "030000000".to_owned(),
             _ => time::value(variable, self.unix_time + self.elapsed)?,
         };
@@ -240,7 +258,7 @@ impl State {
             let name = found.name.map_or(&[][..], |name| self.texts.bytes(name));
             let excluded = |selector: &Selector| match selector {
                 Selector::Slot(slot) => self.tx.spelling(&ruleset.tx_names, *slot).eq_ignore_ascii_case(name),
-                selector => selector.selects(name),
+                selector => selector.excludes(name),
             };
             let removed = target.exclusions.iter().any(excluded)
                 || self
