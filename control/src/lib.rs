@@ -1,4 +1,26 @@
 //! The control plane: store, planner, API, command line.
 //!
 //! Joins `proxy`, `runtimes`, `rules` and `waf`; stays out of the request path.
+//!
+//! - [`model`]: apps, releases, configuration, audit records as plain values
+//! - [`store`]: what survives, in one file, one writer, audited
+//! - [`control`]: what the operations do; deployments as a state machine
+//! - [`firewall`]: from `[waf]` to compiled rules, and what they reported
+//! - [`source`]: packing and unpacking source trees
+//! - [`api`]: HTTP over the Unix socket, and its client
+//! - [`settings`], [`data`]: the server's configuration and its directory
+//! - [`server`]: `hop3 serve`
+//! - [`cli`]: the command line
 #![forbid(unsafe_code)]
+
+pub mod api;
+pub mod cli;
+pub mod control;
+pub mod data;
+pub mod failure;
+pub mod firewall;
+pub mod model;
+pub mod server;
+pub mod settings;
+pub mod source;
+pub mod store;

@@ -1,2 +1,13 @@
-//! The `hop3` executable.
-fn main() {}
+//! The `hop3` executable: chooses allocator and TLS provider, then hands over to the library.
+
+use std::process::ExitCode;
+
+/// glibc keeps what a burst took; mimalloc gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // First of all, or two providers meet; an error means that one is installed already.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    ExitCode::from(hop3::cli::run(std::env::args_os()))
+}

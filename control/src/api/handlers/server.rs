@@ -1,0 +1,24 @@
+//! `/v1/status`, `/v1/audit`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+
+use super::{Answer, answer, blocking};
+use crate::control::Control;
+
+/// `GET /v1/status`.
+pub async fn status(State(control): State<Arc<Control>>) -> Answer {
+    answer(&blocking(|| control.status())?)
+}
+
+/// `GET /v1/audit`.
+pub async fn audit(
+    State(control): State<Arc<Control>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answer {
+    let lines = query.get("lines").and_then(|lines| lines.parse().ok()).unwrap_or(20);
+    let verify = query.get("verify").is_some_and(|value| value == "true");
+    answer(&blocking(|| control.audit(lines, verify))?)
+}

@@ -1,0 +1,234 @@
+//! The control plane at work: what the API's calls do.
+//!
+//! Joins the store, the supervisor, the rules and the proxy. Deployments are decided in [`phase`] and performed in
+//! `executor`; `routing` turns healthy instances into the proxy's route table. One operation at a time touches an app;
+//! apps do not wait for each other.
+
+mod apps;
+mod deploying;
+mod environment;
+mod executor;
+mod fleet;
+mod lifecycle;
+mod logs;
+pub mod phase;
+mod ping;
+mod recovery;
+mod reload;
+mod report;
+mod routing;
+mod rules;
+mod waf;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+pub use fleet::Fleet;
+use hop3_proxy::ProxyHandle;
+pub use report::Reporter;
+use tokio::sync::{OwnedMutexGuard, watch};
+
+use crate::api::wire::{Addresses, AuditLog, ServerStatus};
+use crate::data::DataDir;
+use crate::failure::{Failure, Kind, did_you_mean};
+use crate::firewall::{Rulesets, Shield, Watch};
+use crate::model::{App, AppName, Desired, Release, Timestamp};
+use crate::settings::Settings;
+use crate::store::Store;
+
+/// How long an operation waits for another one on the same app.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The whole control plane of one data directory.
+#[derive(Debug)]
+pub struct Control {
+    data: DataDir,
+    store: Arc<Store>,
+    settings: ArcSwap<Settings>,
+    rulesets: Rulesets,
+    watch: Watch,
+    fleet: Fleet,
+    /// `None` once the proxy was told to stop.
+    proxy: Mutex<Option<ProxyHandle>>,
+    listen: Addresses,
+    started: Timestamp,
+    stopping: watch::Receiver<bool>,
+    locks: Mutex<HashMap<AppName, Arc<tokio::sync::Mutex<()>>>>,
+    deployed: Mutex<BTreeMap<AppName, Serving>>,
+    /// By the name of the static route.
+    routes: Mutex<Vec<RouteShield>>,
+    /// Persistent collections of the rules, by app or static route.
+    collections: Mutex<HashMap<String, Arc<hop3_waf::MemoryStore>>>,
+    /// Held while a table is made and published, so that an older one never replaces a newer one.
+    publishing: Mutex<()>,
+}
+
+/// What [`Control`] is made of.
+pub struct Parts {
+    /// The data directory; its lock is held elsewhere.
+    pub data: DataDir,
+    /// The store.
+    pub store: Arc<Store>,
+    /// The server's configuration.
+    pub settings: Settings,
+    /// Rules.
+    pub rulesets: Rulesets,
+    /// Instances.
+    pub fleet: Fleet,
+    /// The running proxy.
+    pub proxy: ProxyHandle,
+    /// The addresses it has opened.
+    pub listen: Addresses,
+    /// Turns true when the server stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// What is served of an app: its current release and the firewall in front of it.
+#[derive(Debug, Clone)]
+struct Serving {
+    release: Arc<Release>,
+    desired: Desired,
+    /// `Err` when no rules could be loaded at all: then the app answers 503, never unprotected.
+    shield: Result<Shield, Failure>,
+}
+
+/// The firewall of a static route.
+#[derive(Debug, Clone)]
+struct RouteShield {
+    name: String,
+    shield: Result<Shield, Failure>,
+}
+
+/// A packed source that has arrived.
+#[derive(Debug)]
+pub struct Upload {
+    /// The archive, an unnamed file, at its beginning.
+    pub archive: File,
+    /// Its SHA-256 in hexadecimal.
+    pub digest: String,
+}
+
+impl Control {
+    /// Joins the parts; nothing is started or published yet.
+    pub fn new(parts: Parts) -> Control {
+        Control {
+            data: parts.data,
+            store: parts.store,
+            settings: ArcSwap::from_pointee(parts.settings),
+            rulesets: parts.rulesets,
+            watch: Watch::default(),
+            fleet: parts.fleet,
+            proxy: Mutex::new(Some(parts.proxy)),
+            listen: parts.listen,
+            started: Timestamp::now(),
+            stopping: parts.stopping,
+            locks: Mutex::default(),
+            deployed: Mutex::default(),
+            routes: Mutex::default(),
+            collections: Mutex::default(),
+            publishing: Mutex::default(),
+        }
+    }
+
+    /// What the server is doing.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn status(&self) -> Result<ServerStatus, Failure> {
+        let apps = self.apps()?;
+        let running = apps.iter().filter(|app| app.status == crate::api::wire::AppStatus::Running).count();
+        Ok(ServerStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.started,
+            data: self.data.path().display().to_string(),
+            listen: self.listen.clone(),
+            apps: apps.len(),
+            running,
+            routes: self.settings.load().routes.len(),
+        })
+    }
+
+    /// The newest audit records, and whether the chain holds.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn audit(&self, lines: usize, verify: bool) -> Result<AuditLog, Failure> {
+        let audit = self.store.read()?.audit(lines.min(10_000), verify)?;
+        Ok(AuditLog {
+            records: audit.records,
+            length: audit.length,
+            verified: verify,
+            broken_at: audit.broken_at,
+        })
+    }
+
+    /// Where events of the firewall are counted.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The instances.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The proxy, to be shut down; from then on nothing is published.
+    pub fn release_proxy(&self) -> Option<ProxyHandle> {
+        locked(&self.proxy).take()
+    }
+
+    /// What `/readyz` answers.
+    pub fn set_ready(&self, ready: bool) {
+        if let Some(proxy) = locked(&self.proxy).as_ref() {
+            proxy.set_ready(ready);
+        }
+    }
+
+    /// An unnamed file on the data directory's disk, for an upload.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn spool(&self) -> Result<File, Failure> {
+        tempfile::tempfile_in(self.data.run())
+            .map_err(|error| Failure::internal("the upload cannot be kept").because(&error))
+    }
+
+    /// An app that must exist; the nearest name is offered.
+    fn existing(&self, name: &AppName) -> Result<App, Failure> {
+        let snapshot = self.store.read()?;
+        if let Some(app) = snapshot.app(name)? {
+            return Ok(app);
+        }
+        let apps = snapshot.apps()?;
+        let nearest = did_you_mean(name.as_str(), apps.iter().map(|app| app.name.as_str()));
+        Err(Failure::not_found(format!("there is no app '{name}'"))
+            .maybe_hint(nearest.or_else(|| Some("`hop3 app:list` shows all apps".into()))))
+    }
+
+    /// Waits until no other operation touches the app.
+    async fn lock(&self, app: &AppName, report: &Reporter) -> Result<OwnedMutexGuard<()>, Failure> {
+        let lock = locked(&self.locks).entry(app.clone()).or_default().clone();
+        if let Ok(guard) = lock.clone().try_lock_owned() {
+            return Ok(guard);
+        }
+        report.line(format!("-> Waiting for another operation on '{app}' to finish"));
+        tokio::time::timeout(PATIENCE, lock.lock_owned()).await.map_err(|_| {
+            Failure::new(Kind::Conflict, format!("another operation on '{app}' is under way"))
+                .hint(format!("try again later; `hop3 app:status {app}` shows how it is"))
+        })
+    }
+}
+
+/// The content of a mutex. None of ours is left half changed by a panic.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,44 @@
+//! SIGHUP: a new `hop3-server.toml` takes the place of the old one, or the old one stays.
+
+use std::sync::Arc;
+
+use super::{Control, locked};
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+impl Control {
+    /// Puts `settings` into force. Says what takes effect only with a restart, and whose rules stayed old.
+    ///
+    /// # Errors
+    /// Its routes clash with each other or with apps; everything stays as it was.
+    pub fn reload(&self, settings: Settings) -> Result<Vec<String>, Failure> {
+        let before = self.settings.load_full();
+        let mut notes = Vec::new();
+        for (name, changed) in [
+            ("[server.listen]", before.listen != settings.listen),
+            ("[server] threads", before.threads != settings.threads),
+            (
+                "[server.log]",
+                (before.log_level, before.log_format) != (settings.log_level, settings.log_format),
+            ),
+        ] {
+            if changed {
+                notes.push(format!("{name} takes effect with the next start"));
+            }
+        }
+        // The table is made once to find clashes, before anything is replaced.
+        let shields = locked(&self.routes).clone();
+        notes.extend(self.reload_route_rules(&settings));
+        if let Err(failure) = self.table(&settings) {
+            *locked(&self.routes) = shields;
+            return Err(failure);
+        }
+        let waf_changed = before.waf != settings.waf;
+        self.settings.store(Arc::new(settings));
+        if waf_changed {
+            notes.extend(self.reload_rules());
+        }
+        self.publish();
+        Ok(notes)
+    }
+}

@@ -1,0 +1,220 @@
+//! From what is deployed to the proxy's route table.
+
+use std::sync::Arc;
+
+use hop3_proxy::{
+    Backend, HostPattern, Protection, ProtectionMode, Route, RouteLimits, RouteTable, StaticFiles,
+};
+use hop3_runtimes::instance::Endpoint;
+use hop3_runtimes::manifest::Manifest;
+use hop3_runtimes::manifest::waf::WafMode;
+use hop3_waf::MemoryStore;
+
+use super::ping::reachable;
+use super::{Control, Serving, locked};
+use crate::failure::Failure;
+use crate::firewall::Shield;
+use crate::model::{AppName, Desired};
+use crate::settings::{Settings, StaticRoute, Target};
+
+/// Most records of persistent collections (one per client address, session, …) kept for an app.
+const RECORDS: usize = 20_000;
+
+impl Control {
+    /// Makes the route table of this moment and hands it to the proxy. What cannot be routed is reported, and the
+    /// table in force stays.
+    pub(super) fn publish(&self) {
+        let _one_at_a_time = locked(&self.publishing);
+        match self.table(&self.settings.load()) {
+            Ok(table) => {
+                if let Some(proxy) = locked(&self.proxy).as_ref() {
+                    proxy.publish(table);
+                }
+            }
+            Err(failure) => {
+                tracing::error!(
+                    message = failure.message,
+                    "the routes cannot be published; the old ones stay"
+                );
+            }
+        }
+    }
+
+    /// The route table under `settings`.
+    ///
+    /// # Errors
+    /// Two routes claim the same host and path.
+    pub(super) fn table(&self, settings: &Settings) -> Result<RouteTable, Failure> {
+        let mut routes: Vec<Route> = Vec::new();
+        let shields = locked(&self.routes).clone();
+        for route in &settings.routes {
+            let shield =
+                shields.iter().find(|shield| shield.name == route.name()).map(|shield| &shield.shield);
+            routes.push(static_route(route, shield, self.collections(&route.name())));
+        }
+        for (app, serving) in locked(&self.deployed).iter() {
+            if let Some(route) = self.app_route(app, serving, settings) {
+                routes.push(route);
+            }
+        }
+        RouteTable::new(routes).map_err(|error| Failure::conflict(error.to_string()))
+    }
+
+    /// Whether the hosts of a manifest are free for `app`.
+    ///
+    /// # Errors
+    /// A host is none, or belongs to another app or static route.
+    pub(super) fn check_hosts(&self, app: &AppName, manifest: &Manifest) -> Result<(), Failure> {
+        for host in &manifest.domains {
+            host.parse::<HostPattern>().map_err(|error| Failure::usage(format!("[domains]: {error}")))?;
+        }
+        let wanted = self.host_names(app, manifest);
+        for (other, serving) in locked(&self.deployed).iter().filter(|(other, _)| *other != app) {
+            let theirs = self.host_names(other, &serving.release.manifest);
+            if let Some(host) = wanted.iter().find(|host| theirs.contains(host)) {
+                return Err(Failure::conflict(format!("host `{host}` belongs to app '{other}'"))
+                    .hint("remove it from [domains] of one of the two"));
+            }
+        }
+        for route in &self.settings.load().routes {
+            let theirs: Vec<String> = route.hosts.iter().map(HostPattern::to_string).collect();
+            let clash = wanted.iter().find(|host| theirs.contains(host));
+            if let Some(host) = clash.filter(|_| route.path_prefix == "/") {
+                return Err(Failure::conflict(format!(
+                    "host `{host}` belongs to a [[route]] of hop3-server.toml"
+                ))
+                .hint("remove it there, or from [domains] of the app"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The hosts an app is served under: its own domains, else its name below the server's domain.
+    pub(super) fn host_names(&self, app: &AppName, manifest: &Manifest) -> Vec<String> {
+        if manifest.domains.is_empty() {
+            vec![format!("{app}.{}", self.settings.load().domain)]
+        } else {
+            manifest.domains.iter().map(|host| host.to_ascii_lowercase()).collect()
+        }
+    }
+
+    /// Where the world reaches an app: HTTPS when it is open, with the port unless it is the usual one.
+    pub(super) fn public_url(&self, app: &AppName, manifest: &Manifest) -> Option<String> {
+        let host = self.host_names(app, manifest).into_iter().next()?;
+        let host = host.trim_start_matches("*.");
+        match (self.listen.https, self.listen.http) {
+            (Some(https), _) if https.port() == 443 => Some(format!("https://{host}")),
+            (Some(https), _) => Some(format!("https://{host}:{}", https.port())),
+            (None, Some(http)) if http.port() == 80 => Some(format!("http://{host}")),
+            (None, Some(http)) => Some(format!("http://{host}:{}", http.port())),
+            (None, None) => None,
+        }
+    }
+
+    /// Where this machine reaches an app through the proxy, without a certificate to trust.
+    pub(super) fn local_url(&self, app: &AppName, manifest: &Manifest) -> Option<String> {
+        let host = self.host_names(app, manifest).into_iter().next()?;
+        let host = host.trim_start_matches("*.");
+        match self.listen.http.map(reachable) {
+            Some(http) => Some(format!("http://{host}:{}", http.port())),
+            None => self.public_url(app, manifest),
+        }
+    }
+
+    /// Where the persistent collections of an app's rules live; they outlive reloads, not restarts.
+    fn collections(&self, name: &str) -> Arc<MemoryStore> {
+        let mut all = locked(&self.collections);
+        all.entry(name.to_owned()).or_insert_with(|| Arc::new(MemoryStore::new(RECORDS))).clone()
+    }
+
+    fn app_route(&self, app: &AppName, serving: &Serving, settings: &Settings) -> Option<Route> {
+        let manifest = &serving.release.manifest;
+        let default = format!("{app}.{}", settings.domain);
+        let names = if manifest.domains.is_empty() { vec![default] } else { manifest.domains.clone() };
+        let hosts: Vec<HostPattern> = names.iter().filter_map(|host| host.parse().ok()).collect();
+        let collections = self.collections(app.as_str());
+        let protection = serving.shield.as_ref().map(|shield| protection(shield, collections));
+        let backend = match (&protection, serving.desired) {
+            (Err(_), _) => unavailable("the firewall of the app could not be loaded"),
+            (_, Desired::Stopped) => unavailable("the app is stopped"),
+            _ => self.backend(app, serving)?,
+        };
+        let mut limits = RouteLimits::default();
+        let proxy = &manifest.proxy;
+        if let Some(size) = proxy.max_body_size {
+            limits.max_body = size.0;
+        }
+        if let Some(connect) = proxy.timeouts.connect {
+            limits.connect_timeout = connect.0;
+        }
+        if let Some(read) = proxy.timeouts.read {
+            (limits.read_timeout, limits.response_timeout) = (read.0, read.0);
+        }
+        if let Some(idle) = proxy.timeouts.idle {
+            limits.tunnel_timeout = idle.0;
+        }
+        let mut route = Route::new(app.as_str(), hosts, backend);
+        route.waf = protection.ok().flatten();
+        route.limits = limits;
+        Some(route)
+    }
+
+    /// What answers an app's requests now; `None` when it has no `web` process at all.
+    fn backend(&self, app: &AppName, serving: &Serving) -> Option<Backend> {
+        let artifact = serving.release.artifact.as_ref()?;
+        let is_site = matches!(artifact.kind, hop3_runtimes::artifact::ArtifactKind::Static { .. });
+        if !is_site && serving.release.manifest.web().is_none() {
+            return None;
+        }
+        let mut addresses = Vec::new();
+        for endpoint in self.fleet.endpoints(app, serving.release.number) {
+            match endpoint {
+                Endpoint::Http(address) => addresses.push(hop3_proxy::Endpoint::Tcp(address)),
+                Endpoint::Folder(folder) => return Some(Backend::Static(StaticFiles::new(folder))),
+                Endpoint::None => {}
+            }
+        }
+        if addresses.is_empty() {
+            return Some(unavailable("no instance of the app answers"));
+        }
+        Some(Backend::Http(addresses))
+    }
+}
+
+fn static_route(
+    route: &StaticRoute,
+    shield: Option<&Result<Shield, Failure>>,
+    collections: Arc<MemoryStore>,
+) -> Route {
+    let protection = shield.map(|shield| shield.as_ref().map(|shield| protection(shield, collections)));
+    let backend = match (&protection, &route.target) {
+        (None | Some(Err(_)), _) => unavailable("the firewall of the route could not be loaded"),
+        (_, Target::Upstream(endpoint)) => Backend::Http(vec![endpoint.clone()]),
+        (_, Target::Folder(folder)) => {
+            let mut files = StaticFiles::new(folder);
+            files.strip_prefix = route.path_prefix.trim_end_matches('/').to_owned();
+            Backend::Static(files)
+        }
+    };
+    let mut made = Route::new(route.name(), route.hosts.clone(), backend);
+    made.path_prefix = route.path_prefix.clone();
+    made.waf = protection.and_then(Result::ok).flatten();
+    made
+}
+
+/// What the proxy needs of a firewall; `None` when its owner switched it off.
+fn protection(shield: &Shield, collections: Arc<MemoryStore>) -> Option<Arc<Protection>> {
+    let compiled = shield.compiled.as_ref()?;
+    Some(Arc::new(Protection {
+        ruleset: compiled.ruleset.clone(),
+        mode: match shield.mode? {
+            WafMode::Block => ProtectionMode::Block,
+            WafMode::Detect => ProtectionMode::Detect,
+        },
+        collections: Some(collections),
+    }))
+}
+
+fn unavailable(reason: &str) -> Backend {
+    Backend::Unavailable { reason: reason.into() }
+}

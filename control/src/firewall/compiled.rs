@@ -1,0 +1,92 @@
+//! Compiled rulesets, shared by all who chose the same.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use hop3_rules::{RulesError, RulesetName, Selection, Store};
+use hop3_waf::Ruleset;
+
+use crate::failure::{Failure, Kind};
+
+/// A ruleset ready for the proxy.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The rules.
+    pub ruleset: Arc<Ruleset>,
+    /// `base`, `owasp-crs`, or a path.
+    pub name: String,
+    /// The ruleset's version, where it has one.
+    pub version: Option<String>,
+}
+
+/// All compiled rulesets in use. A ruleset is dropped when the last app that uses it is.
+#[derive(Debug)]
+pub struct Rulesets {
+    store: Store,
+    shared: Mutex<HashMap<Selection, Weak<Compiled>>>,
+}
+
+impl Rulesets {
+    /// For the rules installed in `store`; nothing is compiled yet.
+    pub fn new(store: Store) -> Rulesets {
+        Rulesets { store, shared: Mutex::default() }
+    }
+
+    /// The installed rules.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The ruleset of `selection`: compiled now, or the one another app already uses. Blocks for up to a second.
+    ///
+    /// # Errors
+    /// It is not installed, or a rule has an error; nothing changes then.
+    pub fn compiled(&self, selection: &Selection) -> Result<Arc<Compiled>, Failure> {
+        // A file's content can change under the same selection, so those are always read.
+        let shareable = !matches!(selection.ruleset, RulesetName::File(_));
+        // Held while compiling, so that ten apps that start at once compile one ruleset once.
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|_, compiled| compiled.strong_count() > 0);
+        if let Some(compiled) = shared.get(selection).filter(|_| shareable).and_then(Weak::upgrade) {
+            return Ok(compiled);
+        }
+        let assembled = self.store.assemble(selection).map_err(|error| failed(&error))?;
+        let ruleset = Ruleset::compile(&assembled.document)
+            .map_err(|error| rule_error("a rule cannot be compiled", &error.to_string()))?;
+        let compiled = Arc::new(Compiled {
+            ruleset: Arc::new(ruleset),
+            name: assembled.name,
+            version: assembled.version,
+        });
+        if shareable {
+            shared.insert(selection.clone(), Arc::downgrade(&compiled));
+        }
+        Ok(compiled)
+    }
+}
+
+/// A failure of the rules' library, with its hint.
+pub fn failed(error: &RulesError) -> Failure {
+    let failure = match error {
+        RulesError::Syntax(diagnostics) => {
+            return rule_error("the rules have errors", &diagnostics.to_string());
+        }
+        RulesError::NotInstalled | RulesError::UnknownVersion { .. } => Failure::not_found(error.to_string()),
+        RulesError::Conflict(_) | RulesError::Changed { .. } | RulesError::Digest { .. } => {
+            Failure::conflict(error.to_string())
+        }
+        RulesError::NotARuleset { .. } | RulesError::Archive { .. } => Failure::usage(error.to_string()),
+        RulesError::Download { .. } | RulesError::NothingFound { .. } => {
+            Failure::new(Kind::Unavailable, error.to_string())
+        }
+        _ => Failure::internal("the rules could not be used").because(error),
+    };
+    failure.maybe_hint(error.hint())
+}
+
+/// Errors in rules: the first line is the message, the excerpts are the detail.
+fn rule_error(summary: &str, text: &str) -> Failure {
+    let mut lines = text.lines().map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+    let message = lines.next().unwrap_or_else(|| summary.to_owned());
+    Failure::usage(message).detail(lines.take(60))
+}

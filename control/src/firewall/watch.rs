@@ -1,0 +1,76 @@
+//! What the firewall reports: counted, masked, kept.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use hop3_proxy::{AppliedAction, AuditRecord};
+
+use super::mask;
+use crate::model::{FirewallEvent, RuleHit, Timestamp};
+
+/// Longest request target that is kept, in bytes.
+const TARGET_LIMIT: usize = 1024;
+/// Longest matched data that is kept, in bytes.
+const DATA_LIMIT: usize = 400;
+/// Most rules kept of one transaction.
+const RULES_LIMIT: usize = 40;
+
+/// Transactions since the server started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Refused.
+    pub blocked: u64,
+    /// Matched and let through.
+    pub detected: u64,
+}
+
+/// Counts by app or route.
+#[derive(Debug, Default)]
+pub struct Watch(Mutex<HashMap<String, Counts>>);
+
+impl Watch {
+    /// Counts a record and turns it into the event that is kept; `None` when nobody wants to read of it.
+    pub fn observe(&self, record: &AuditRecord) -> Option<FirewallEvent> {
+        let event = event(record);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counts.entry(event.app.clone()).or_default();
+        if event.blocked {
+            counts.blocked += 1;
+        } else if !event.rules.is_empty() {
+            counts.detected += 1;
+        }
+        (event.blocked || !event.rules.is_empty()).then_some(event)
+    }
+
+    /// What was counted for an app or route.
+    pub fn counts(&self, app: &str) -> Counts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(app).copied().unwrap_or_default()
+    }
+
+    /// Forgets an app.
+    pub fn forget(&self, app: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
+    }
+}
+
+fn event(record: &AuditRecord) -> FirewallEvent {
+    let blocked =
+        matches!(record.action, AppliedAction::Denied | AppliedAction::Redirected | AppliedAction::Dropped);
+    let hit = |found: &hop3_waf::RuleMatch| RuleHit {
+        id: found.rule_id,
+        message: found.message.clone(),
+        data: mask::data(&found.data, found.matched.iter().map(|value| value.variable.as_str()), DATA_LIMIT),
+        severity: found.severity.map(|severity| format!("{severity:?}").to_uppercase()),
+    };
+    FirewallEvent {
+        time: Timestamp::from(record.time),
+        transaction: record.id.clone(),
+        app: record.app.to_string(),
+        client: record.client.to_string(),
+        method: record.method.clone(),
+        uri: mask::target(&record.target, TARGET_LIMIT),
+        status: record.status,
+        blocked,
+        rules: record.matches.iter().take(RULES_LIMIT).map(hit).collect(),
+    }
+}

@@ -1,0 +1,110 @@
+//! Files that must load, and files that must not, each with the place its error names.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Settings, Diagnostic> {
+    Settings::parse(Path::new("/etc/hop3/hop3-server.toml"), text)
+}
+
+#[test]
+fn the_empty_file_means_the_defaults() {
+    let settings = parse("").unwrap();
+    assert_eq!(settings.domain.as_str(), "localhost");
+    assert!(settings.routes.is_empty());
+    assert!(settings.threads >= 1);
+    let unprivileged = ListenOptions::default().resolve(false);
+    assert_eq!(unprivileged.http, Some("0.0.0.0:8080".parse().unwrap()));
+    assert_eq!(unprivileged.https, Some("0.0.0.0:8443".parse().unwrap()));
+    assert_eq!(unprivileged.admin, Some("127.0.0.1:9180".parse().unwrap()));
+}
+
+#[test]
+fn a_full_file_loads() {
+    let settings = parse(
+        r#"
+[server]
+threads = 2
+domain = "apps.example.org"
+[server.listen]
+http = "[::1]:0"
+https = "127.0.0.1:8443"
+admin = false
+[server.log]
+level = "debug"
+format = "json"
+[server.waf]
+paranoia-level = 2
+[[route]]
+hosts = ["shop.example.org", "*.shop.example.org"]
+upstream = "http://127.0.0.1:18080"
+[route.waf]
+mode = "detect"
+[[route]]
+hosts = ["shop.example.org"]
+path-prefix = "/files"
+static = "public"
+"#,
+    )
+    .unwrap();
+    assert_eq!(settings.threads, 2);
+    assert_eq!(settings.listen.http, Some("[::1]:0".parse().unwrap()));
+    assert_eq!(settings.listen.admin, None);
+    let first = &settings.routes[0];
+    assert_eq!(first.target, Target::Upstream("127.0.0.1:18080".parse().unwrap()));
+    assert!(first.waf.paranoia_level.is_some(), "the server's default reaches the route");
+    assert_eq!(settings.routes[1].target, Target::Folder("/etc/hop3/public".into()));
+}
+
+#[test]
+fn faults_are_named_with_their_place() {
+    let route = "[[route]]\nhosts = [\"a.b\"]\n";
+    let cases = [
+        ("[server]\nthread = 2", "2:1", "unknown key `thread`"),
+        ("[sever]\n", "1:2", "unknown key `sever`"),
+        ("[server]\nthreads = 0", "2:11", "between 1 and 1024"),
+        ("[server.listen]\nhttp = 70000", "2:8", "70000 is not a port"),
+        ("[server.listen]\nhttp = \"localhost\"", "2:8", "`localhost` is not an address"),
+        ("[server.listen]\nhttp = true", "2:8", "true"),
+        ("[server.log]\nlevel = \"loud\"", "2:9", "unknown value `loud`"),
+        ("[server]\ndomain = \"a b\"", "2:10", "`a b` is not a host name"),
+        ("[[route]]\nupstream = \"http://a\"", "1:1", "needs `hosts`"),
+        (route, "1:1", "needs `upstream` or `static`"),
+        (&format!("{route}upstream = \"ftp://a\""), "3:12", "`ftp://a` is no endpoint"),
+        (&format!("{route}upstream = \"http://a\"\nstatic = \"x\""), "1:1", "not both"),
+        (&format!("{route}static = \"x\"\npath-prefix = \"x\""), "1:1", "must begin with `/`"),
+        (&format!("{route}static = \"x\"\n{route}static = \"y\""), "4:1", "already routed"),
+        (
+            &format!("{route}static = \"x\"\n[route.waf]\nparanoia-levl = 1"),
+            "5:1",
+            "unknown key `paranoia-levl`",
+        ),
+        (
+            &format!("{route}static = \"x\"\n[route.waf]\nparanoia-level = 3\ndetection-paranoia-level = 1"),
+            "1:1",
+            "lower than",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (text, place, message) in cases {
+        match parse(text) {
+            Ok(_) => wrong.push(format!("accepted: {text:?}")),
+            Err(fault) => {
+                let shown = fault.to_string();
+                if !shown.starts_with(&format!("hop3-server.toml:{place}: ")) || !shown.contains(message) {
+                    wrong.push(format!("{text:?} gave {shown}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn the_nearest_key_is_offered() {
+    let failure = diagnosed(&parse("[server]\nthread = 2").unwrap_err());
+    assert_eq!(
+        failure.to_string(),
+        "error: hop3-server.toml:2:1: unknown key `thread`\n    2 | thread = 2\n      | ^^^^^^\n\
+         hint: did you mean `threads`?"
+    );
+}
