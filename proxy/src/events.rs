@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use hop3_waf::LogContext;
 use tokio::sync::mpsc;
 
 use crate::firewall::{AppliedAction, RuleMatch};
@@ -78,8 +79,19 @@ pub struct AuditRecord {
     pub status: u16,
     /// What was done about it.
     pub action: AppliedAction,
+    /// Why, in one line; none when nothing was interrupted.
+    pub reason: Option<String>,
+    /// What log lines say about the transaction.
+    pub context: LogContext,
     /// The rules that matched and are to be logged, in order.
     pub matches: Vec<RuleMatch>,
+}
+
+impl AuditRecord {
+    /// One line per match in the form of ModSecurity's error log.
+    pub fn log_lines(&self) -> impl Iterator<Item = String> {
+        self.matches.iter().map(|found| found.log_line(&self.context))
+    }
 }
 
 /// The queue's sending end.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use hop3_waf::BodyStatus;
 
 use crate::conn::ConnectionInfo;
 use crate::context::Context;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::error_page::error_page;
 use crate::events::{AccessRecord, Event, loggable};
-use crate::firewall::engine::BodyStatus;
 use crate::firewall::{Decision, Firewall, TransactionContext};
 use crate::forwarding::{client_address, is_secure};
 use crate::http1::body::FramingError;
@@ -362,7 +362,6 @@ async fn read_for_inspection(firewall: &mut Firewall, body: &mut RequestBody<'_>
             match firewall.request_body_piece(&piece) {
                 BodyStatus::Accepted => {}
                 BodyStatus::LimitReached { reject: true } => {
-                    firewall.refused();
                     return Err(Stop::answer(413, "request body larger than the firewall inspects"));
                 }
                 BodyStatus::LimitReached { reject: false } => feeding = false,

@@ -1,15 +1,14 @@
 //! The firewall in the path of one request: feeds the engine, takes its verdicts, keeps large inspections off the
 //! serving threads, and makes sure that the logging phase runs whatever becomes of the request.
 
-pub mod engine;
-
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use engine::RuleMatch;
-use engine::{
-    BodyStatus, Connection, Disruption, Inspection, Interruption, Ruleset, TransactionStart, Verdict,
+pub use hop3_waf::RuleMatch;
+use hop3_waf::{
+    BodyStatus, CollectionStore, Connection, Disruption, Interruption, LogContext, Ruleset, Transaction,
+    TransactionStart, Verdict,
 };
 
 use crate::events::{AuditRecord, Event, EventSender, loggable};
@@ -21,14 +20,36 @@ use crate::request::Request;
 const INLINE_BODY: usize = 64 * 1024;
 
 /// The firewall of a route.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Protection {
     /// The compiled rules.
-    pub ruleset: Arc<dyn Ruleset>,
-    /// What verdicts do.
+    pub ruleset: Arc<Ruleset>,
+    /// What verdicts do. A ruleset with `SecRuleEngine DetectionOnly` never interrupts, whatever stands here.
     pub mode: ProtectionMode,
-    /// Whether responses are inspected too; back ends are then asked for uncompressed ones.
-    pub inspects_responses: bool,
+    /// Where persistent collections (`initcol`) live; without it they end with each transaction.
+    pub collections: Option<Arc<dyn CollectionStore>>,
+}
+
+impl Protection {
+    /// A firewall that blocks, without persistent collections.
+    pub const fn new(ruleset: Arc<Ruleset>) -> Self {
+        Self { ruleset, mode: ProtectionMode::Block, collections: None }
+    }
+
+    /// Whether responses are inspected, so that back ends are asked for uncompressed ones.
+    pub fn inspects_responses(&self) -> bool {
+        self.ruleset.settings().response_body_access
+    }
+}
+
+impl std::fmt::Debug for Protection {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rules = self.ruleset.rule_count();
+        out.debug_struct("Protection")
+            .field("mode", &self.mode)
+            .field("rules", &rules)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What verdicts do.
@@ -97,7 +118,7 @@ pub struct TransactionContext {
 
 /// One transaction.
 pub struct Firewall {
-    inspection: Option<Box<dyn Inspection>>,
+    inspection: Option<Box<Transaction>>,
     mode: ProtectionMode,
     metrics: Arc<AppMetrics>,
     events: EventSender,
@@ -124,7 +145,11 @@ impl Firewall {
             entropy: context.entropy,
         };
         let client = SocketAddr::new(context.client, context.client_port);
-        let mut inspection = protection.ruleset.begin(start, Connection { client, server: context.server });
+        let connection = Connection { client, server: context.server };
+        let mut inspection = Transaction::new(protection.ruleset.clone(), start, connection);
+        if let Some(collections) = &protection.collections {
+            inspection = inspection.with_store(collections.clone());
+        }
         inspection.set_request_line(&request.method, &request.target, request.version.as_str().as_bytes());
         for field in request.headers.iter() {
             inspection.add_request_header(&field.name, &field.value);
@@ -139,10 +164,12 @@ impl Firewall {
             target: loggable(&request.target),
             status: 0,
             action: AppliedAction::Passed,
+            reason: None,
+            context: LogContext::default(),
             matches: Vec::new(),
         };
         Self {
-            inspection: Some(inspection),
+            inspection: Some(Box::new(inspection)),
             mode: protection.mode,
             metrics,
             events,
@@ -208,18 +235,13 @@ impl Firewall {
         self.run_sized(4, self.response_body, |inspection| inspection.process_response_body()).await
     }
 
-    /// Notes that the request was refused for a reason of the firewall's other than a rule (a body limit).
-    pub fn refused(&mut self) {
-        self.record.action = AppliedAction::Denied;
-    }
-
     /// Phase 5, with the status that was sent; then the audit record.
     pub fn finish(mut self, status: u16) {
         self.record.status = status;
         self.log();
     }
 
-    fn run(&mut self, phase: usize, work: impl FnOnce(&mut Box<dyn Inspection>) -> Verdict) -> Decision {
+    fn run(&mut self, phase: usize, work: impl FnOnce(&mut Transaction) -> Verdict) -> Decision {
         let Some(inspection) = self.inspection.as_mut() else { return Decision::Deny(500) };
         let started = Instant::now();
         let verdict = work(inspection);
@@ -231,7 +253,7 @@ impl Firewall {
         &mut self,
         phase: usize,
         size: usize,
-        work: impl FnOnce(&mut Box<dyn Inspection>) -> Verdict + Send + 'static,
+        work: impl FnOnce(&mut Transaction) -> Verdict + Send + 'static,
     ) -> Decision {
         if size <= INLINE_BODY {
             return self.run(phase, work);
@@ -263,22 +285,26 @@ impl Firewall {
     }
 
     fn decide(&mut self, verdict: Verdict) -> Decision {
-        let Verdict::Interrupt(Interruption { action, status, .. }) = verdict else { return Decision::Pass };
+        let Verdict::Interrupt(Interruption { action, status, url, log, .. }) = verdict else {
+            return Decision::Pass;
+        };
+        self.record.reason = Some(log);
         if self.mode == ProtectionMode::Detect {
             self.record.action = AppliedAction::Detected;
             return Decision::Pass;
         }
         let error_status = if (400..600).contains(&status) { status } else { 403 };
-        let (applied, decision) = match action {
-            Disruption::Deny => (AppliedAction::Denied, Decision::Deny(error_status)),
-            Disruption::Drop => (AppliedAction::Dropped, Decision::Drop),
-            Disruption::Redirect(to) => {
+        let (applied, decision) = match (action, url) {
+            (Disruption::Drop, _) => (AppliedAction::Dropped, Decision::Drop),
+            (Disruption::Redirect, Some(to)) => {
                 let status = if matches!(status, 301 | 302 | 303 | 307 | 308) { status } else { 302 };
                 match crate::http1::field::check_value(to.as_bytes()) {
                     Ok(()) => (AppliedAction::Redirected, Decision::Redirect(status, to)),
                     Err(_) => (AppliedAction::Denied, Decision::Deny(403)),
                 }
             }
+            // `proxy` would send the request to a place of the rule's choice; it is refused instead.
+            _ => (AppliedAction::Denied, Decision::Deny(error_status)),
         };
         self.record.action = applied;
         decision
@@ -291,7 +317,9 @@ impl Firewall {
         }
         if let Some(inspection) = self.inspection.as_mut() {
             let started = Instant::now();
+            inspection.set_elapsed(self.record.time.elapsed().unwrap_or_default());
             inspection.process_logging();
+            self.record.context = inspection.log_context();
             let elapsed = started.elapsed();
             let logged = inspection.matches().iter().filter(|found| found.logged || found.audit);
             self.record.matches.extend(logged.cloned());

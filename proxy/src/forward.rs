@@ -8,10 +8,10 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use hop3_waf::BodyStatus;
 
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::exchange::{Exchange, Stop, body_stop, proceed};
-use crate::firewall::engine::BodyStatus;
 use crate::forwarding::{is_secure, request_headers, strip_response};
 use crate::http1::body::BodyDecoder;
 use crate::http1::framing::BodyLength;
@@ -140,7 +140,7 @@ impl Exchange<'_> {
         protocol: Protocol,
     ) -> ForwardedRequest {
         let trusted = &self.context.config.trusted_proxies;
-        let identity_only = live.route.waf.as_ref().is_some_and(|protection| protection.inspects_responses);
+        let identity_only = live.route.waf.as_ref().is_some_and(|protection| protection.inspects_responses());
         let headers = request_headers(self.request, self.connection, trusted, &self.id, identity_only);
         ForwardedRequest {
             method: self.request.method.clone(),
@@ -183,7 +183,6 @@ impl Exchange<'_> {
                         BodyStatus::Accepted => {}
                         BodyStatus::LimitReached { reject: false } => break,
                         BodyStatus::LimitReached { reject: true } => {
-                            firewall.refused();
                             return Err(Stop::answer(502, "response larger than the firewall inspects"));
                         }
                     }

@@ -42,7 +42,7 @@ pub use certificates::{
 };
 pub use config::{ListenConfig, Network, NetworkError, ProxyConfig, ServerLimits};
 pub use events::{AccessRecord, AuditRecord, Event, EventSender};
-pub use firewall::{AppliedAction, Protection, ProtectionMode, RuleMatch, engine};
+pub use firewall::{AppliedAction, Protection, ProtectionMode, RuleMatch};
 pub use metrics::UNROUTED;
 pub use route::{HostPattern, HostPatternError, Route, RouteError, RouteLimits, RouteTable};
 pub use server::{Addresses, Proxy, ProxyHandle, Services, StartError};

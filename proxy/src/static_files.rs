@@ -135,7 +135,7 @@ impl StaticFiles {
     }
 
     /// Opens beneath the root; the kernel refuses every way out of it.
-    fn open(&self, relative: &str) -> io::Result<(File, Metadata)> {
+    fn open(&self, relative: &str) -> io::Result<(File, Box<Metadata>)> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let directory =
             rustix::fs::open(&self.root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
@@ -158,7 +158,7 @@ impl StaticFiles {
             Err(error) => return Err(error.into()),
         };
         let metadata = file.metadata()?;
-        Ok((file, metadata))
+        Ok((file, Box::new(metadata)))
     }
 
     fn file_answer(
@@ -205,7 +205,7 @@ impl StaticFiles {
 }
 
 enum Found {
-    File { file: File, metadata: Metadata, name: String },
+    File { file: File, metadata: Box<Metadata>, name: String },
     Directory,
 }
 

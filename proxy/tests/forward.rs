@@ -1,6 +1,6 @@
 //! Requests through the proxy to HTTP back ends, over plain HTTP/1.1.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

@@ -4,6 +4,7 @@
     dead_code,
     missing_docs,
     clippy::unwrap_used,
+    clippy::expect_used,
     reason = "shared by several test programs, each of which uses a part"
 )]
 

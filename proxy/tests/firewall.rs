@@ -1,0 +1,227 @@
+//! The firewall in the path, with small rulesets of our own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::sync::Arc;
+
+use hop3_proxy::{AppliedAction, AuditRecord, Event, Protection, ProtectionMode, Route};
+use hop3_seclang::loader::MemoryLoader;
+use hop3_waf::Ruleset;
+use support::{Client, Reply, TestProxy, backend, curl, ok, response, start, to};
+
+const RULES: &str = r#"
+SecRuleEngine On
+SecRequestBodyAccess On
+SecResponseBodyAccess On
+SecResponseBodyMimeType text/html
+SecRequestBodyLimit 300000
+SecRequestBodyNoFilesLimit 300000
+SecAction "id:10,phase:1,pass,nolog,noauditlog,ctl:forceRequestBodyVariable=On"
+SecRule REQUEST_URI "@contains /phase1" "id:1,phase:1,deny,status:403,log,msg:'phase one',tag:'test'"
+SecRule REQUEST_BODY "@contains attack" "id:2,phase:2,deny,status:406,log,msg:'phase two'"
+SecRule ARGS:q "@contains union select" "id:3,phase:2,deny,status:403,log,msg:'sql',t:lowercase"
+SecRule RESPONSE_HEADERS:X-Secret "@unconditionalMatch" "id:4,phase:3,deny,status:502,log,msg:'phase three'"
+SecRule RESPONSE_BODY "@contains stack trace" "id:5,phase:4,deny,status:403,log,msg:'phase four'"
+SecRule REQUEST_URI "@contains /redirect" "id:6,phase:1,redirect:'https://example.org/sorry',status:302,log,msg:'away'"
+SecRule REQUEST_URI "@contains /drop" "id:7,phase:1,drop,log,msg:'drop'"
+SecRule REQUEST_URI "@contains /note" "id:8,phase:2,pass,log,msg:'noted'"
+SecRule REQUEST_LINE "@contains <script" "id:9,phase:1,deny,status:403,log,msg:'raw line'"
+"#;
+
+fn protect(route: Route, rules: &str, mode: ProtectionMode) -> Route {
+    let document = hop3_seclang::parse_str("test.conf", rules, &MemoryLoader::new()).unwrap();
+    let ruleset = Arc::new(Ruleset::compile(&document).unwrap());
+    Route { waf: Some(Arc::new(Protection { mode, ..Protection::new(ruleset) })), ..route }
+}
+
+fn answer(request: &support::Received) -> Reply {
+    let html = "Content-Type: text/html\r\n";
+    Reply::Keep(match request.line().split(' ').nth(1).unwrap() {
+        "/secret" => response("200 OK", "X-Secret: 1\r\n", "secret"),
+        "/leak" => response("200 OK", html, "a stack trace"),
+        "/large" => response("200 OK", html, vec![b'x'; 2_000_000]),
+        "/plain" => response("200 OK", "Content-Type: text/plain\r\n", "a stack trace"),
+        "/encoding" => response("200 OK", html, request.header("accept-encoding").unwrap_or("none")),
+        "/events" => response("200 OK", "Content-Type: text/event-stream\r\n", "data: stack trace\n\n"),
+        _ => response("200 OK", html, format!("{} bytes", request.body.len())),
+    })
+}
+
+/// The audit record of the next request that has one.
+async fn audit(proxy: &mut TestProxy) -> AuditRecord {
+    loop {
+        match proxy.events.recv().await.unwrap() {
+            Event::Audit(record) => return *record,
+            Event::Access(_) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_phase_can_refuse() {
+    let backend = backend(answer).await;
+    let mut proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
+    let mut client = Client::connect(proxy.http).await;
+    let cases = [
+        ("GET", "/phase1", "", 403, 1, false),
+        ("GET", "/?q=1%20UNION%20SELECT%202", "", 403, 3, false),
+        ("POST", "/", "an attack", 406, 2, false),
+        ("GET", "/secret", "", 502, 4, true),
+        ("GET", "/leak", "", 403, 5, true),
+        ("GET", "/?<script>", "", 403, 9, false),
+    ];
+    for (method, target, body, status, rule, reaches) in cases {
+        let before = backend.count();
+        let answer = client.request(method, target, "Content-Type: text/plain\r\n", body.as_bytes()).await;
+        assert_eq!(answer.status, status, "{target}");
+        assert_eq!(backend.count() - before, usize::from(reaches), "{target}");
+        let record = audit(&mut proxy).await;
+        assert_eq!((record.action, record.status), (AppliedAction::Denied, status), "{target}");
+        assert!(record.matches.iter().any(|found| found.rule_id == rule), "{target}: {record:?}");
+        assert!(answer.text().contains(&record.id), "{target}");
+        for hidden in ["phase", "stack", "secret", "rule", "sql"] {
+            assert!(!answer.text().contains(hidden), "{target} shows `{hidden}`: {}", answer.text());
+        }
+        assert!(record.log_lines().all(|line| line.contains(&record.id)));
+    }
+    // The connection survived all refusals.
+    assert_eq!(client.get("/").await.text(), "0 bytes");
+    let metrics = proxy.handle.metrics();
+    assert!(metrics.contains("hop3_waf_verdicts_total{app=\"shop\",action=\"deny\"} 6"), "{metrics}");
+    assert!(metrics.contains("hop3_waf_verdicts_total{app=\"shop\",action=\"pass\"} 1"), "{metrics}");
+    assert!(metrics.contains("hop3_waf_rule_matches_total{app=\"shop\",rule_id=\"3\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("hop3_waf_inspection_duration_seconds_count{app=\"shop\",phase=\"5\"} 7"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn redirects_drops_and_notes() {
+    let backend = backend(answer).await;
+    let mut proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
+    let mut client = Client::connect(proxy.http).await;
+    let away = client.get("/redirect").await;
+    assert_eq!((away.status, away.header("location")), (302, Some("https://example.org/sorry")));
+    assert_eq!(audit(&mut proxy).await.action, AppliedAction::Redirected);
+    assert_eq!(client.get("/note").await.status, 200);
+    let record = audit(&mut proxy).await;
+    assert_eq!((record.action, record.matches.len()), (AppliedAction::Passed, 1));
+    client.send("GET /drop HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    assert!(client.response(false).await.is_none());
+    let record = audit(&mut proxy).await;
+    assert_eq!((record.action, record.status), (AppliedAction::Dropped, 499));
+    let json = Client::connect(proxy.http)
+        .await
+        .request("GET", "/phase1", "Accept: application/json\r\n", b"")
+        .await;
+    assert_eq!(json.header("content-type"), Some("application/json"));
+    assert!(json.text().contains(&audit(&mut proxy).await.id));
+}
+
+#[tokio::test]
+async fn detection_logs_and_lets_pass() {
+    let backend = backend(answer).await;
+    let mut proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Detect)]);
+    assert_eq!(support::get(proxy.http, "/phase1").await.status, 200);
+    let record = audit(&mut proxy).await;
+    assert_eq!((record.action, record.status), (AppliedAction::Detected, 200));
+    assert_eq!(backend.count(), 1);
+}
+
+#[tokio::test]
+async fn request_bodies_are_held_and_bounded() {
+    let backend = backend(answer).await;
+    let proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
+    let text = "Content-Type: text/plain\r\n";
+    // Off the serving thread, behind padding, in chunks.
+    let padded = [vec![b'x'; 200_000], b"attack".to_vec()].concat();
+    let answer = Client::connect(proxy.http).await.request("POST", "/", text, &padded).await;
+    assert_eq!((answer.status, backend.count()), (406, 0));
+    let mut client = Client::connect(proxy.http).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\natt\r\n3\r\nack\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(client.response(false).await.unwrap().status, 406);
+    // Beyond what is inspected: refused, not passed.
+    let huge = [vec![b'x'; 400_000], b"attack".to_vec()].concat();
+    let answer = Client::connect(proxy.http).await.request("POST", "/", text, &huge).await;
+    assert_eq!((answer.status, backend.count()), (413, 0));
+    // A harmless body arrives whole and with a known length.
+    let mut client = Client::connect(proxy.http).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(client.response(false).await.unwrap().text(), "3 bytes");
+    assert_eq!(backend.last().header("content-length"), Some("3"));
+    assert_eq!(backend.last().header("transfer-encoding"), None);
+    let answer = client.request("POST", "/", text, &vec![b'x'; 250_000]).await;
+    assert_eq!(answer.text(), "250000 bytes");
+    // The client is told to go on only after phase 1.
+    client
+        .send("POST /phase1 HTTP/1.1\r\nHost: shop.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        .await;
+    assert_eq!(client.response(false).await.unwrap().status, 403);
+}
+
+#[tokio::test]
+async fn responses_are_held_only_where_they_are_inspected() {
+    let backend = backend(answer).await;
+    let proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
+    let mut client = Client::connect(proxy.http).await;
+    assert_eq!(client.get("/plain").await.status, 200);
+    assert_eq!(client.get("/events").await.text(), "data: stack trace\n\n");
+    assert_eq!(client.get("/large").await.body.len(), 2_000_000);
+    let answer = client.request("GET", "/encoding", "Accept-Encoding: gzip, br\r\n", b"").await;
+    assert_eq!(answer.text(), "identity");
+    assert_eq!(client.request("HEAD", "/leak", "", b"").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_takes_the_same_path() {
+    let backend = backend(answer).await;
+    let proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
+    let at = format!("shop.test:{}:127.0.0.1", proxy.https.port());
+    let url = |target: &str| format!("https://shop.test:{}{target}", proxy.https.port());
+    let base = ["-k", "--http2", "--resolve", &at, "-o", "/dev/null", "-w", "%{http_code}"];
+    for (arguments, target, code) in [
+        (&[][..], "/", "200"),
+        (&[], "/phase1", "403"),
+        (&["-d", "an attack"], "/", "406"),
+        (&[], "/leak", "403"),
+        (&[], "/large", "200"),
+        (&["-d", "fine"], "/", "200"),
+    ] {
+        let url = url(target);
+        let all: Vec<&str> = base.iter().chain(arguments).copied().chain([url.as_str()]).collect();
+        assert_eq!(curl(&all).await, code, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn an_aborted_request_is_logged_too() {
+    let backend = backend(answer).await;
+    let rules = format!("{RULES}SecAction \"id:20,phase:5,pass,log,msg:'logging phase'\"\n");
+    let mut proxy = start(vec![protect(to(&backend), &rules, ProtectionMode::Block)]);
+    let mut client = Client::connect(proxy.http).await;
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 100\r\n\r\npart").await;
+    drop(client);
+    let record = audit(&mut proxy).await;
+    assert_eq!(record.status, 499);
+    assert!(record.matches.iter().any(|found| found.rule_id == 20), "{record:?}");
+    assert_eq!(backend.count(), 0);
+}
+
+#[tokio::test]
+async fn a_new_ruleset_is_in_force_with_the_next_request() {
+    let backend = backend(|_| Reply::Keep(ok("fine"))).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    assert_eq!(client.get("/phase1").await.status, 200);
+    let table =
+        hop3_proxy::RouteTable::new(vec![protect(to(&backend), RULES, ProtectionMode::Block)]).unwrap();
+    proxy.handle.publish(table);
+    assert_eq!(client.get("/phase1").await.status, 403);
+}
