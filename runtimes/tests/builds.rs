@@ -196,7 +196,10 @@ async fn what_cannot_be_built_is_said_before_anything_is_run() {
         for (name, text) in files {
             write(folder.path(), &format!("source/{name}"), text);
         }
-        let error = build(folder.path()).await.unwrap_err().to_string();
+        // Nothing may be run, so nothing needs to be found.
+        let host = HostEnvironment { path: "/nonexistent".into(), ..HostEnvironment::default() };
+        let request = BuildRequest { host, ..request(folder.path()) };
+        let error = build_app(request, BuildLog::in_memory()).await.unwrap_err().to_string();
         assert!(error.starts_with(message), "{error}");
     }
 }

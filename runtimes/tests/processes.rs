@@ -206,6 +206,7 @@ async fn wsgi_runs_under_uwsgi_or_says_what_is_missing() {
     let mut spec = spec(folder.path(), &owner, "web", "x");
     spec.command = ProcessCommand::Wsgi("site_app:app".to_owned().try_into().unwrap());
     spec.health_check.contains = Some("wsgi /".into());
+    spec.stop_timeout = Duration::from_secs(20);
     if runtime(false)
         .start(&spec)
         .await
@@ -222,7 +223,10 @@ async fn wsgi_runs_under_uwsgi_or_says_what_is_missing() {
     }
     let start = Instant::now();
     supervisor.stop(&spec.id).await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(4), "uWSGI ends on SIGTERM");
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "uWSGI ends on SIGTERM, also while a worker still loads"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,8 @@ fn uwsgi_argv(
     ];
     argv.extend(flags.map(str::to_owned));
     argv.extend(["--processes", "2", "--threads", "2", "--http-socket", bind].map(str::to_owned));
+    // A worker that is told to end while it still loads the app overlooks it; the master would wait a minute.
+    argv.extend(["--worker-reload-mercy", "2"].map(str::to_owned));
     if let Some(venv) = venv {
         argv.extend(["--virtualenv".to_owned(), venv.display().to_string()]);
     }
