@@ -176,6 +176,15 @@ impl<'c> ResponseSink<'c> {
         }
     }
 
+    /// Waits until the client resets its HTTP/2 stream. Never ends on HTTP/1, where a client that closed its side may
+    /// still want the answer; there the next write finds out.
+    pub async fn given_up(&mut self) {
+        match &mut self.stream {
+            SinkStream::Http1(_) => std::future::pending().await,
+            SinkStream::Http2(sink) => sink.reset().await,
+        }
+    }
+
     /// Gives the answer up: the connection will be closed, or the stream reset, without a proper end.
     pub fn abort(&mut self) {
         match &mut self.stream {

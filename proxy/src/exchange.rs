@@ -15,7 +15,6 @@ use crate::conn::ConnectionInfo;
 use crate::context::Context;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::error_page::error_page;
-use crate::events::{AccessRecord, Event, loggable};
 use crate::firewall::{Decision, Firewall, TransactionContext};
 use crate::forwarding::{client_address, is_secure};
 use crate::http1::body::FramingError;
@@ -23,7 +22,7 @@ use crate::http1::framing::{BodyLength, Refusal};
 use crate::http1::response::ResponseHead;
 use crate::http1::source::BodyError;
 use crate::http1::target::{forwardable, normalized_path};
-use crate::metrics::UNROUTED;
+use crate::record::Outcome;
 use crate::request::Request;
 use crate::spool::Spool;
 use crate::table::{LiveBackend, LiveRoute, LiveTable};
@@ -72,12 +71,17 @@ pub(crate) struct Exchange<'x> {
     pub(crate) client: IpAddr,
     pub(crate) firewall: Option<Firewall>,
     pub(crate) upstream_time: Option<Duration>,
-    note: Option<String>,
-    time: SystemTime,
-    started: Instant,
+    /// The route, once known.
+    pub(crate) live: Option<Arc<LiveRoute>>,
+    /// Why the proxy itself answered or gave up.
+    pub(crate) note: Option<String>,
+    pub(crate) time: SystemTime,
+    pub(crate) started: Instant,
+    /// What was sent; as long as nothing is written here the exchange counts as given up.
+    pub(crate) outcome: Outcome,
 }
 
-/// Serves a request and records it.
+/// Serves a request. It is recorded when the exchange is dropped, also when that happens half-way.
 pub async fn serve(
     context: &Context,
     connection: &ConnectionInfo,
@@ -94,62 +98,22 @@ pub async fn serve(
         client: client_address(connection.client.ip(), &request.headers, &context.config.trusted_proxies),
         firewall: None,
         upstream_time: None,
+        live: None,
         note: None,
         time,
         started: Instant::now(),
+        outcome: Outcome::default(),
     };
     let table = context.table.load_full();
-    let live = table.find(&request.host, &normalized_path(&request.path_and_query));
-    let result = match live {
-        Some(live) => exchange.run(&table, live, body, sink).await,
+    exchange.live = table.find(&request.host, &normalized_path(&request.path_and_query)).cloned();
+    let result = match exchange.live.clone() {
+        Some(live) => exchange.run(&table, &live, body, sink).await,
         None => Err(Stop::answer(404, "no route for this host and path")),
     };
     if let Err(stop) = result {
         exchange.stop(stop, body, sink).await;
     }
-    exchange.record(live, body, sink);
-}
-
-/// Answers a request whose head or framing is malformed, counts and logs it. `line` is the start of what came.
-pub async fn refuse(
-    context: &Context,
-    connection: &ConnectionInfo,
-    refusal: Refusal,
-    line: &[u8],
-    sink: &mut ResponseSink<'_>,
-) {
-    let time = SystemTime::now();
-    let id = context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-    context.metrics.count_rejected(refusal.reason());
-    sink.close_after();
-    let (head, page) = error_page(refusal.status(), &id, None);
-    let sent = send_page(sink, &head, page).await;
-    let unrouted: Arc<str> = UNROUTED.into();
-    context.metrics.app(&unrouted).count_request(b"other", refusal.status(), Duration::ZERO);
-    if context.events.is_enabled() {
-        let record = AccessRecord {
-            id,
-            time,
-            app: unrouted,
-            client: connection.client.ip().to_canonical(),
-            method: String::new(),
-            host: "".into(),
-            target: loggable(&line[..line.len().min(200)]),
-            protocol: "",
-            status: refusal.status(),
-            received: 0,
-            sent: sink.sent,
-            duration: Duration::ZERO,
-            upstream: None,
-            user_agent: None,
-            referer: None,
-            note: Some(match sent {
-                Ok(()) => refusal.to_string(),
-                Err(error) => format!("{refusal}; client: {error}"),
-            }),
-        };
-        context.events.send(Event::Access(Box::new(record)), &context.metrics);
-    }
+    exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
 }
 
 impl Exchange<'_> {
@@ -302,50 +266,6 @@ impl Exchange<'_> {
             sink.abort();
         }
     }
-
-    /// Phase 5, counters, access log.
-    fn record(mut self, live: Option<&Arc<LiveRoute>>, body: &RequestBody<'_>, sink: &ResponseSink<'_>) {
-        let status = sink.status.unwrap_or(499);
-        if let Some(firewall) = self.firewall.take() {
-            firewall.finish(status);
-        }
-        let duration = self.started.elapsed();
-        let unrouted: Arc<str>;
-        let (app, metrics) = match live {
-            Some(live) => (&live.route.app, live.metrics.clone()),
-            None => {
-                unrouted = UNROUTED.into();
-                (&unrouted, self.context.metrics.app(&unrouted))
-            }
-        };
-        metrics.count_request(&self.request.method, status, duration);
-        if let Some(upstream) = self.upstream_time {
-            metrics.upstream.observe(upstream);
-        }
-        if !self.context.events.is_enabled() {
-            return;
-        }
-        let text = |name: &str| self.request.headers.get(name).map(|value| loggable(value));
-        let record = AccessRecord {
-            id: self.id,
-            time: self.time,
-            app: app.clone(),
-            client: self.client,
-            method: loggable(&self.request.method),
-            host: self.request.host.clone(),
-            target: loggable(&self.request.target),
-            protocol: self.request.version.as_str(),
-            status,
-            received: body.received,
-            sent: sink.sent,
-            duration,
-            upstream: self.upstream_time,
-            user_agent: text("user-agent"),
-            referer: text("referer"),
-            note: self.note,
-        };
-        self.context.events.send(Event::Access(Box::new(record)), &self.context.metrics);
-    }
 }
 
 /// Turns a decision into going on or stopping.
@@ -387,7 +307,11 @@ pub(crate) fn body_stop(error: BodyError) -> Stop {
     }
 }
 
-async fn send_page(sink: &mut ResponseSink<'_>, head: &ResponseHead, page: Bytes) -> io::Result<()> {
+pub(crate) async fn send_page(
+    sink: &mut ResponseSink<'_>,
+    head: &ResponseHead,
+    page: Bytes,
+) -> io::Result<()> {
     sink.send_head(head, ResponseLength::Known(page.len() as u64))?;
     sink.send_data(page).await?;
     sink.finish().await

@@ -82,8 +82,12 @@ impl Exchange<'_> {
         };
         let limits = &live.route.limits;
         let started = Instant::now();
-        let answer = attempt(balancer, protocol, &forwarded, payload, self.request.is_safe(), limits).await;
-        let answer = answer.map_err(attempt_stop)?;
+        let attempted = attempt(balancer, protocol, &forwarded, payload, self.request.is_safe(), limits);
+        let answer = tokio::select! {
+            biased;
+            answer = attempted => answer.map_err(attempt_stop)?,
+            () = sink.given_up() => return Err(given_up()),
+        };
         self.relay(answer, started, sink).await
     }
 
@@ -204,7 +208,11 @@ impl Exchange<'_> {
                 Poll::Pending => {
                     // Nothing more for now: what was gathered must not wait.
                     sink.flush().await.map_err(gone)?;
-                    next.await
+                    tokio::select! {
+                        biased;
+                        piece = next => piece,
+                        () = sink.given_up() => return Err(given_up()),
+                    }
                 }
             };
             match piece.map_err(upstream_stop)? {
@@ -244,6 +252,10 @@ async fn tunnel(
         }
         Err(error) => Err(Stop::Abort(format!("upgraded connection: {error}"))),
     }
+}
+
+fn given_up() -> Stop {
+    Stop::Abort("client: the stream was reset".to_owned())
 }
 
 /// Reads a body that its protocol cannot stream.

@@ -26,6 +26,7 @@ mod http1;
 mod http2;
 mod listener;
 mod metrics;
+mod record;
 mod request;
 mod route;
 mod server;

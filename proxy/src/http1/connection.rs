@@ -10,12 +10,13 @@ use crate::conn::{Conn, ConnReader, ConnWriter, ConnectionInfo};
 use crate::context::Context;
 use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
 use crate::drain::Drain;
-use crate::exchange::{refuse, serve};
+use crate::exchange::serve;
 use crate::http1::body::BodyDecoder;
 use crate::http1::framing::Refusal;
 use crate::http1::request::parse_request;
 use crate::http1::sink::Http1Sink;
 use crate::http1::source::{HeadError, Source};
+use crate::record::refuse;
 use crate::request::Request;
 
 /// Most bytes of an unread request body that are read over to keep a connection.

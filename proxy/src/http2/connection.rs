@@ -20,9 +20,10 @@ use crate::conn::{Conn, ConnectionInfo};
 use crate::context::Context;
 use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
 use crate::drain::Drain;
-use crate::exchange::{refuse, serve};
+use crate::exchange::serve;
 use crate::http2::request::convert;
 use crate::http2::sink::Http2Sink;
+use crate::record::refuse;
 
 /// Requests that are malformed before the connection is given up.
 const MAX_REFUSED: usize = 32;

@@ -74,6 +74,15 @@ impl Http2Sink {
         Ok(())
     }
 
+    /// Waits until the client gives the stream up.
+    pub async fn reset(&mut self) {
+        // An error means that the connection is gone, and the stream with it.
+        let _ = match self.stream.as_mut() {
+            Some(stream) => std::future::poll_fn(|context| stream.poll_reset(context)).await,
+            None => std::future::poll_fn(|context| self.respond.poll_reset(context)).await,
+        };
+    }
+
     /// Resets the stream, so that the client knows that the answer is incomplete.
     pub fn abort(&mut self) {
         if !self.ended {
