@@ -69,8 +69,10 @@ pub(crate) struct Condition {
     pub(crate) transformations: Box<[Transformation]>,
     pub(crate) operator: Operator,
     pub(crate) negated: bool,
-    /// Name and argument as written, for messages.
-    pub(crate) operator_text: Box<str>,
+    /// Name of the operator, for messages.
+    pub(crate) shown_name: Box<str>,
+    /// Argument of the operator, for messages.
+    pub(crate) shown_argument: Template,
 }
 
 /// What a link reads.

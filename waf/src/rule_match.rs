@@ -49,8 +49,10 @@ pub struct RuleMatch {
     pub disruptive: bool,
     /// The status of the interruption.
     pub status: Option<u16>,
-    /// The operator with its argument, shortened.
+    /// The operator that completed the match, as ModSecurity v3 spells it in its log; empty for `SecAction`.
     pub operator: String,
+    /// Its argument, expanded and shortened.
+    pub parameter: String,
     /// What matched, in order; at most 32 values of at most 512 bytes.
     pub matched: Vec<MatchedValue>,
 }
@@ -92,9 +94,9 @@ impl RuleMatch {
             (false, _) => line.push_str("Warning. "),
         }
         if let Some(matched) = self.matched.last() {
-            line.push_str("Matched \"");
-            push_escaped(&mut line, &self.operator, DATA_SHOWN);
-            line.push_str("\" against variable `");
+            let _ = write!(line, "Matched \"Operator `{}' with parameter `", self.operator);
+            push_escaped(&mut line, &self.parameter, DATA_SHOWN);
+            line.push_str("' against variable `");
             push_escaped(&mut line, &matched.variable, DATA_SHOWN);
             line.push_str("' (Value: `");
             push_escaped(&mut line, &String::from_utf8_lossy(&matched.value), 100);
@@ -167,7 +169,8 @@ mod tests {
             audit: true,
             disruptive: true,
             status: Some(403),
-            operator: "detectSQLi".into(),
+            operator: "DetectSQLi".into(),
+            parameter: String::new(),
             matched: vec![],
         };
         let context =

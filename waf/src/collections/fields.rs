@@ -26,6 +26,8 @@ pub(crate) struct Collections {
     pub(crate) files: Fields,
     /// Sizes by field name.
     pub(crate) files_sizes: Fields,
+    /// Empty names by field name: uploads are never written to disk.
+    pub(crate) files_tmp_names: Fields,
     /// Contents by field name.
     pub(crate) files_content: Fields,
     /// Header lines by the name of their part.

@@ -61,7 +61,8 @@ impl Compiler<'_> {
                 transformations: transformations(&draft.defaults, &link.actions),
                 operator: self.operator(draft.id, operator)?,
                 negated: operator.negated,
-                operator_text: operator_text(operator),
+                shown_name: shown_name(operator),
+                shown_argument: Template::compile(&operator.argument, &mut self.names),
             })
         });
         let mut actions = Vec::new();
@@ -149,8 +150,8 @@ impl Compiler<'_> {
 
     /// Disruptive action and status; `block` and saying nothing mean the default action's.
     fn decide(&mut self, rule: &mut Rule, draft: &Draft) {
-        let default =
-            draft.defaults.iter().rev().map(|action| &action.node).find(|action| action.is_disruptive());
+        let decides = |action: &&Said| action.is_disruptive() && **action != Said::Block;
+        let default = draft.defaults.iter().rev().map(|action| &action.node).find(decides);
         let said = draft.links.iter().flat_map(|link| &link.actions).map(|action| &action.node);
         let said = said.rev().find(|action| action.is_disruptive());
         let action = match said {
@@ -193,16 +194,14 @@ fn transformations(defaults: &[Located<Said>], own: &[Located<Said>]) -> Box<[Tr
     list.into()
 }
 
-/// Longest operator shown in messages, in bytes.
-const OPERATOR_SHOWN: usize = 120;
-
-fn operator_text(operator: &ast::Operator) -> Box<str> {
-    let negation = if operator.negated { "!" } else { "" };
-    let mut argument = operator.argument.raw_str().into_owned();
-    if argument.len() > OPERATOR_SHOWN {
-        let end = (0..=OPERATOR_SHOWN).rev().find(|&at| argument.is_char_boundary(at)).unwrap_or(0);
-        argument.truncate(end);
-        argument.push('…');
-    }
-    format!("{negation}@{} {argument}", operator.name).trim_end().into()
+/// The operator's name as ModSecurity v3 spells it in its log.
+fn shown_name(operator: &ast::Operator) -> Box<str> {
+    let name = match operator.name {
+        ast::OperatorName::StrEq => "StrEq",
+        ast::OperatorName::StrMatch => "StrMatch",
+        other => other.name(),
+    };
+    let mut name = name.to_owned();
+    name[..1].make_ascii_uppercase();
+    name.into()
 }

@@ -1,8 +1,8 @@
 //! Document → ruleset.
 //!
-//! Three passes: settings and drafts of rules in the order of the text
-//! (default actions, removals and updates apply as they come), then patterns
-//! and operators, then what needs to know every rule: `ctl` and jumps.
+//! First settings and drafts of rules in the order of the text, then removals
+//! and updates, which may reach any rule, then jumps, then rule by rule targets,
+//! operators and actions.
 
 mod actions;
 mod control;
@@ -79,6 +79,7 @@ impl<'d> Compiler<'d> {
     /// First pass.
     fn read(&mut self) {
         let mut state = SettingState::default();
+        let mut updates = Vec::new();
         for directive in &self.document.directives {
             match &directive.kind {
                 DirectiveKind::Setting(Setting::ComponentSignature(signature)) => {
@@ -96,9 +97,11 @@ impl<'d> Compiler<'d> {
                 DirectiveKind::DefaultAction(actions) => self.defaults.set(actions),
                 DirectiveKind::Rule(rule) => self.drafts.push(Draft::new(rule, &self.defaults)),
                 DirectiveKind::Inert { .. } => {}
-                other => self.update(directive.span, other),
+                other => updates.push((directive.span, other)),
             }
         }
+        // As in ModSecurity v3, a removal or an update also reaches rules that stand after it.
+        updates.into_iter().for_each(|(span, directive)| self.update(span, directive));
     }
 
     /// Second and third pass.

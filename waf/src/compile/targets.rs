@@ -12,9 +12,6 @@ use crate::rule::{Selector, Target};
 fn refused(variable: Variable) -> Option<&'static str> {
     match variable {
         Variable::Geo => Some("GEO needs @geoLookup, which this engine does not have yet"),
-        Variable::FilesTmpNames => Some(
-            "uploads are never written to disk, so there are no temporary names; use FILES or FILES_TMP_CONTENT",
-        ),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! `SecRuleRemove…` and `SecRuleUpdate…`: directives that change rules before them.
+//! `SecRuleRemove…` and `SecRuleUpdate…`: directives that change rules.
 
 use hop3_seclang::ast::{Action, DirectiveKind, IdRange, Target, Transformation};
 use hop3_seclang::diagnostic::Diagnostic;
@@ -9,46 +9,46 @@ use super::draft::Draft;
 use crate::regex::{Flags, Pattern};
 
 impl Compiler<'_> {
-    /// Applies one directive to the rules read so far.
+    /// Applies one directive to all rules.
     pub(super) fn update(&mut self, span: Span, directive: &DirectiveKind) {
         match directive {
             DirectiveKind::RuleRemoveById(ids) => {
                 let found = self.remove(|draft| ids_contain(ids, draft.id));
-                self.warn_unless(found, span, "no rule with this id stands before");
+                self.warn_unless(found, span, "there is no rule with this id");
             }
             DirectiveKind::RuleRemoveByTag(tags) => {
                 for pattern in self.compile_all(tags) {
                     let found = self.remove(|draft| draft.has_tag(|tag| finds(&pattern, tag)));
-                    self.warn_unless(found, span, "no rule with this tag stands before");
+                    self.warn_unless(found, span, "there is no rule with this tag");
                 }
             }
             DirectiveKind::RuleRemoveByMsg(messages) => {
                 for pattern in self.compile_all(messages) {
                     let found = self.remove(|draft| draft.has_message(|message| finds(&pattern, message)));
-                    self.warn_unless(found, span, "no rule with this message stands before");
+                    self.warn_unless(found, span, "there is no rule with this message");
                 }
             }
             DirectiveKind::RuleUpdateTargetById { ids, targets, replaced } => {
                 let found = self.retarget(|draft| ids_contain(ids, draft.id), targets, replaced);
-                self.warn_unless(found, span, "no rule with this id stands before");
+                self.warn_unless(found, span, "there is no rule with this id");
             }
             DirectiveKind::RuleUpdateTargetByTag { tag, targets, replaced } => {
                 if let Some(pattern) = self.compile_one(tag) {
                     let found =
                         self.retarget(|draft| draft.has_tag(|tag| finds(&pattern, tag)), targets, replaced);
-                    self.warn_unless(found, span, "no rule with this tag stands before");
+                    self.warn_unless(found, span, "there is no rule with this tag");
                 }
             }
             DirectiveKind::RuleUpdateTargetByMsg { msg, targets, replaced } => {
                 if let Some(pattern) = self.compile_one(msg) {
                     let wanted = |draft: &Draft| draft.has_message(|message| finds(&pattern, message));
                     let found = self.retarget(wanted, targets, replaced);
-                    self.warn_unless(found, span, "no rule with this message stands before");
+                    self.warn_unless(found, span, "there is no rule with this message");
                 }
             }
             DirectiveKind::RuleUpdateActionById { id, chain_offset, actions } => {
                 let found = self.react(*id, *chain_offset as usize, actions);
-                self.warn_unless(found, span, "no such rule stands before");
+                self.warn_unless(found, span, "there is no such rule");
             }
             other => {
                 let message = format!("the engine does not know this directive: {other:?}");
@@ -119,8 +119,7 @@ impl Compiler<'_> {
 
     fn warn_unless(&mut self, found: bool, span: Span, message: &str) {
         if !found {
-            self.warnings
-                .push(Diagnostic::warning(span, message).hint("it must come after the rules it changes"));
+            self.warnings.push(Diagnostic::warning(span, message));
         }
     }
 }

@@ -54,7 +54,7 @@ impl State {
             Disruptive::Proxy(url) => (Disruption::Proxy, Some(url)),
         };
         let status = match (action, rule.status) {
-            (Disruption::Redirect, Some(status @ (301 | 302 | 303 | 307 | 308))) => status,
+            (Disruption::Redirect, Some(status @ 300..=399)) => status,
             (Disruption::Redirect, _) => 302,
             (_, Some(status)) => status,
             (_, None) => 403,
@@ -94,6 +94,7 @@ impl State {
             disruptive: interruption.is_some(),
             status: interruption.map(|interruption| interruption.status),
             operator: String::new(),
+            parameter: String::new(),
             matched: Vec::new(),
         };
         if is_told {
@@ -103,16 +104,18 @@ impl State {
                 rule.tags.iter().map(|tag| self.text(ruleset, rule, Some(tag), MESSAGE_LIMIT)).collect();
             found.rev.clone_from(&rule.revision);
             found.ver.clone_from(&rule.version);
-            found.operator = self.operator_text(rule);
+            (found.operator, found.parameter) = self.operator_of(ruleset, rule);
             found.matched = self.matched_values();
         }
         self.matches.push(found);
     }
 
-    /// The operator of the last link that has one.
-    fn operator_text(&self, rule: &Rule) -> String {
+    /// Name and expanded argument of the last operator of the chain.
+    fn operator_of(&self, ruleset: &Ruleset, rule: &Rule) -> (String, String) {
         let condition = rule.links.iter().rev().find_map(|link| link.condition.as_ref());
-        condition.map(|condition| condition.operator_text.to_string()).unwrap_or_default()
+        let Some(condition) = condition else { return Default::default() };
+        let argument = self.text(ruleset, rule, Some(&condition.shown_argument), VALUE_LIMIT);
+        (condition.shown_name.to_string(), argument)
     }
 
     fn matched_values(&self) -> Vec<MatchedValue> {

@@ -138,6 +138,8 @@ impl State {
             self.collections.files_sizes.push(field);
             let field = self.field(&file.name, file.content);
             self.collections.files_content.push(field);
+            let field = self.field(&file.name, b"");
+            self.collections.files_tmp_names.push(field);
         }
         for header in &parsed.part_headers {
             let field = self.field(&header.part, &header.line);

@@ -29,7 +29,10 @@ impl State {
         self.set(Variable::RequestMethod, method);
         self.set(Variable::RequestProtocol, protocol);
         self.set(Variable::RequestUriRaw, target);
-        self.set(Variable::RequestUri, &uri);
+        // A fragment is no part of REQUEST_URI (RFC 3986, section 3.5). Back ends
+        // that were sent one may read it all the same, so path and query keep it.
+        let end = memchr::memchr(b'#', &uri).unwrap_or(uri.len());
+        self.set(Variable::RequestUri, &uri[..end]);
         let path = percent_decoded(path);
         self.set(Variable::RequestFilename, &path);
         self.set(Variable::PathInfo, &path);

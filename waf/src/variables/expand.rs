@@ -6,7 +6,7 @@ use crate::collections::fields::Field;
 use crate::rule::Rule;
 use crate::ruleset::Ruleset;
 use crate::state::State;
-use crate::template::{Piece, Template};
+use crate::template::{MacroKey, Piece, Template};
 
 /// Longest expansion, in bytes; what is longer is cut.
 const EXPANSION_LIMIT: usize = 16 << 20;
@@ -24,7 +24,7 @@ impl State {
                     }
                 }
                 Piece::Variable(variable, key) => {
-                    self.write_variable(ruleset, rule, *variable, key.as_deref(), out)
+                    self.write_variable(ruleset, rule, *variable, key.as_ref(), out)
                 }
             }
             if out.len() - start > EXPANSION_LIMIT {
@@ -46,7 +46,7 @@ impl State {
         ruleset: &Ruleset,
         rule: &Rule,
         variable: Variable,
-        key: Option<&[u8]>,
+        key: Option<&MacroKey>,
         out: &mut Vec<u8>,
     ) {
         use Variable as V;
@@ -65,6 +65,13 @@ impl State {
             V::MultipartPartHeaders => (&c.part_headers, &[]),
             V::Env => (&c.env, &[]),
             V::Xml | V::RequestXml => (&c.xml_text, &c.xml_attributes),
+            V::Tx => {
+                let fits = |slot| key.is_some_and(|key| key.fits(self.tx.spelling(&ruleset.tx_names, slot)));
+                if let Some((_, value)) = self.tx.iter().find(|(slot, _)| fits(*slot)) {
+                    value.write(out);
+                }
+                return;
+            }
             V::MatchedVar => {
                 if let Some(found) = self.matched_var {
                     out.extend_from_slice(self.texts.bytes(found.value));
@@ -81,15 +88,17 @@ impl State {
                 return;
             }
             V::Rule => {
-                let _ = key.and_then(|key| self.write_rule(ruleset, rule, key, out));
+                if let Some(MacroKey::Name(name)) = key {
+                    let _ = self.write_rule(ruleset, rule, name, out);
+                }
                 return;
             }
             V::Ip | V::Session | V::User | V::Global | V::Resource => {
                 let collection = Collection::ALL.iter().find(|collection| collection.variable() == variable);
                 let record = collection.and_then(|collection| self.record(*collection));
-                out.extend_from_slice(
-                    record.zip(key).and_then(|(record, key)| record.get(key)).unwrap_or_default(),
-                );
+                let mut members = record.into_iter().flat_map(|record| record.iter());
+                let member = members.find(|(name, _)| key.is_some_and(|key| key.fits(name)));
+                out.extend_from_slice(member.map(|(_, value)| value).unwrap_or_default());
                 return;
             }
             variable => {
@@ -100,8 +109,7 @@ impl State {
                 return;
             }
         };
-        let named =
-            |field: &&Field| key.is_none_or(|key| self.texts.bytes(field.name).eq_ignore_ascii_case(key));
+        let named = |field: &&Field| key.is_none_or(|key| key.fits(self.texts.bytes(field.name)));
         if let Some(field) = fields.iter().chain(more).find(named) {
             let is_name = matches!(
                 variable,
@@ -151,7 +159,7 @@ impl State {
                 }
                 Piece::Variable(Variable::Rule, _) => {}
                 Piece::Variable(variable, key) => {
-                    self.write_variable(ruleset, rule, *variable, key.as_deref(), out);
+                    self.write_variable(ruleset, rule, *variable, key.as_ref(), out);
                 }
             }
         }

@@ -17,6 +17,10 @@ enum Side {
     Names,
 }
 
+/// The members of RULE.
+const RULE_MEMBERS: [&str; 9] =
+    ["id", "rev", "severity", "logdata", "msg", "ver", "maturity", "accuracy", "phase"];
+
 impl State {
     /// Appends the values of a target, without those that it or a `ctl` leaves out.
     pub(crate) fn select(&mut self, ruleset: &Ruleset, rule: &Rule, target: &Target, out: &mut Vec<Found>) {
@@ -62,6 +66,7 @@ impl State {
             V::Files | V::MultipartFilename => (Side::Values, [&c.files, &[]]),
             V::FilesNames | V::MultipartName => (Side::Values, [&c.files_names, &[]]),
             V::FilesSizes => (Side::Values, [&c.files_sizes, &[]]),
+            V::FilesTmpNames => (Side::Values, [&c.files_tmp_names, &[]]),
             V::FilesTmpContent => (Side::Values, [&c.files_content, &[]]),
             V::MultipartPartHeaders => (Side::Values, [&c.part_headers, &[]]),
             V::Env => (Side::Values, [&c.env, &[]]),
@@ -73,12 +78,13 @@ impl State {
             V::Tx => return self.select_tx(ruleset, target, out),
             V::Ip | V::Session | V::User | V::Global | V::Resource => return self.select_record(target, out),
             V::MatchedVars | V::MatchedVarsNames => return self.select_matched(target, out),
+            V::Rule => return self.select_rule(ruleset, rule, target, out),
             V::MatchedVar => {
                 let value = self.matched_var.map(|found| found.value);
                 return out.extend(value.map(|value| single(V::MatchedVar, value)));
             }
             variable => {
-                let value = self.scalar(ruleset, rule, variable, &target.selector);
+                let value = self.scalar(ruleset, variable);
                 return out.extend(value.map(|value| single(variable, value)));
             }
         };
@@ -155,22 +161,25 @@ impl State {
         }
     }
 
-    /// The value of a variable that has only one, or of one member of RULE.
-    pub(crate) fn scalar(
-        &mut self,
-        ruleset: &Ruleset,
-        rule: &Rule,
-        variable: Variable,
-        selector: &Selector,
-    ) -> Option<TextId> {
+    fn select_rule(&mut self, ruleset: &Ruleset, rule: &Rule, target: &Target, out: &mut Vec<Found>) {
+        let mut text = Vec::new();
+        for member in RULE_MEMBERS.iter().filter(|member| target.selector.selects(member.as_bytes())) {
+            text.clear();
+            if self.write_rule(ruleset, rule, member.as_bytes(), &mut text).is_some() {
+                let value = self.texts.add_passing(&text);
+                let name = Some(self.texts.add_passing(member.as_bytes()));
+                out.push(Found { variable: Variable::Rule, name, count: false, value });
+            }
+        }
+    }
+
+    /// The value of a variable that has only one.
+    fn scalar(&mut self, ruleset: &Ruleset, variable: Variable) -> Option<TextId> {
         if let Some(text) = self.scalars.get(variable) {
             return Some(text);
         }
         let mut bytes = Vec::new();
-        match (variable, selector) {
-            (Variable::Rule, Selector::Name(name)) => self.write_rule(ruleset, rule, name, &mut bytes)?,
-            _ => self.write_computed(ruleset, variable, &mut bytes)?,
-        }
+        self.write_computed(ruleset, variable, &mut bytes)?;
         Some(self.texts.add_passing(&bytes))
     }
 
