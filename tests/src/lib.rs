@@ -6,6 +6,10 @@
 //! integration tests in `tests/`.
 #![forbid(unsafe_code)]
 
+pub mod apps;
+pub mod corpus;
 pub mod data;
 pub mod ftw;
+pub mod modsecurity;
 pub mod report;
+pub mod server;
