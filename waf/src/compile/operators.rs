@@ -16,9 +16,6 @@ use crate::template::Template;
 /// some by itself; what it lets pass is the engine's to refuse.
 fn refusal(name: OperatorName) -> Option<&'static str> {
     match name {
-        OperatorName::GeoLookup => {
-            Some("the engine has no geographic database yet; match addresses with @ipMatchFromFile")
-        }
         OperatorName::ValidateDtd | OperatorName::ValidateSchema => {
             Some("there is no sound library for it; well-formedness is always checked (REQBODY_ERROR)")
         }
@@ -89,17 +86,22 @@ impl Compiler<'_> {
             N::DetectXss => Operator::DetectXss,
             N::UnconditionalMatch => Operator::Always,
             N::NoMatch => Operator::Never,
-            N::Rbl => {
-                let message = "`@rbl` never matches: the engine asks no name server";
-                self.warnings
-                    .push(Diagnostic::warning(span, message).hint("use @ipMatchFromFile with a local list"));
-                Operator::Never
+            N::Rbl => self.never(span, "`@rbl` never matches: the engine asks no name server"),
+            N::GeoLookup => {
+                self.never(span, "`@geoLookup` never matches: the engine has no geographic database")
             }
             other => {
                 self.errors.push(Diagnostic::error(span, format!("`@{other}` is not supported")));
                 return None;
             }
         })
+    }
+
+    /// An operator whose source of knowledge the engine does not have, as v3
+    /// without its file or resolver: the ruleset loads, and says so.
+    fn never(&mut self, span: Span, message: &str) -> Operator {
+        self.warnings.push(Diagnostic::warning(span, message).hint("use @ipMatchFromFile with a local list"));
+        Operator::Never
     }
 
     fn rx(&mut self, rule_id: u64, pattern: &[u8], span: Span) -> Option<std::sync::Arc<Pattern>> {

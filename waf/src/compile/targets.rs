@@ -8,24 +8,11 @@ use super::Compiler;
 use crate::regex::Flags;
 use crate::rule::{Selector, Target};
 
-/// Variables that no engine of this design can fill, with the reason.
-fn refused(variable: Variable) -> Option<&'static str> {
-    match variable {
-        Variable::Geo => Some("GEO needs @geoLookup, which this engine does not have yet"),
-        _ => None,
-    }
-}
-
 impl Compiler<'_> {
     /// The targets of a link; exclusions are attached to the targets they narrow.
     pub(super) fn targets(&mut self, targets: &[Located<ast::Target>]) -> Box<[Target]> {
         let mut compiled: Vec<Target> = Vec::new();
         for target in targets.iter().filter(|target| !target.exclude) {
-            if let Some(reason) = refused(target.variable) {
-                let message = format!("{} is not supported: {reason}", target.variable);
-                self.errors.push(Diagnostic::error(target.span, message));
-                continue;
-            }
             let selector = self.selector(target.variable, target.selector.as_ref(), target.span);
             compiled.push(Target {
                 variable: target.variable,
