@@ -36,7 +36,7 @@ impl Control {
             name: name.clone(),
             status,
             reason,
-            instances: self.fleet.details(name),
+            instances: self.fleet.details(name, app.current),
             release: app.current,
             builder: artifact.map(|artifact| artifact.builder.clone()),
             runtime: artifact.map(|artifact| hop3_runtimes::runtime::name_for(artifact).to_owned()),

@@ -360,10 +360,11 @@ fn derived(from: &Release, app: &App, reason: String) -> Release {
     }
 }
 
-/// Changes in the store's types: `None` removes.
-fn parse_env(
-    variables: impl IntoIterator<Item = (String, Option<String>)>,
-) -> Result<Vec<(ConfigKey, Option<Secret<String>>)>, Failure> {
+/// Variables to set (`Some`) and to remove (`None`).
+type Edits = Vec<(ConfigKey, Option<Secret<String>>)>;
+
+/// Edits in the store's types.
+fn parse_env(variables: impl IntoIterator<Item = (String, Option<String>)>) -> Result<Edits, Failure> {
     let parse = |(key, value): (String, Option<String>)| {
         let key: ConfigKey =
             key.parse().map_err(|error: crate::model::InvalidConfigKey| Failure::usage(error.to_string()))?;
@@ -375,7 +376,7 @@ fn parse_env(
     variables.into_iter().map(parse).collect()
 }
 
-fn merge(variables: &mut Variables, change: Vec<(ConfigKey, Option<Secret<String>>)>) {
+fn merge(variables: &mut Variables, change: Edits) {
     for (key, value) in change {
         match value {
             Some(value) => variables.insert(key, value),

@@ -97,6 +97,8 @@ impl Control {
 
     /// Waits until the old release has finished what it had begun, then stops it.
     async fn drain(self: Arc<Self>, mut work: Work, phase: Phase, guard: OwnedMutexGuard<()>) {
+        // Nobody waits for this any more, and the answer ends when its last reporter is gone.
+        work.report = Reporter::nobody();
         let mut stopping = self.stopping.clone();
         loop {
             let event = tokio::select! {
@@ -168,9 +170,14 @@ impl Control {
         let home = fleet::home(&self.data, &work.app);
         fs::create_dir_all(&home).map_err(|error| failed(&error))?;
         let report = work.report.clone();
-        let log = BuildLog::to_file(&folder.join("build.log"))
-            .map_err(|error| failed(&error))?
-            .watched(move |line| report.output(line));
+        let log = BuildLog::to_file(&folder.join("build.log")).map_err(|error| failed(&error))?.watched(
+            move |line| {
+                // These two are announced below, in the words of the command line.
+                if !line.starts_with("-> Using builder") && !line.starts_with("-> Build successful") {
+                    report.output(line);
+                }
+            },
+        );
         let tree = SourceTree { root: folder.join("source"), manifest: work.release.manifest.clone() };
         let request = BuildRequest {
             app: work.app.clone(),

@@ -220,11 +220,15 @@ impl Fleet {
         (if starting { AppStatus::Starting } else { AppStatus::Running }, None)
     }
 
-    /// What is shown of an app's instances.
-    pub fn details(&self, app: &AppName) -> Vec<InstanceDetails> {
+    /// What is shown of an app's instances; those of other releases than `current` say so.
+    pub fn details(&self, app: &AppName, current: Option<ReleaseNumber>) -> Vec<InstanceDetails> {
+        let retiring = locked(&self.retiring).clone();
         let shown = |(id, state): (InstanceId, SlotState)| InstanceDetails {
-            name: id.log_name(),
-            state: word(state.phase).to_owned(),
+            name: match current {
+                Some(current) if current == id.release => id.log_name(),
+                _ => format!("{} of {}", id.log_name(), id.release),
+            },
+            state: if retiring.contains(&id) { "draining" } else { word(state.phase) }.to_owned(),
             pid: state
                 .record
                 .as_ref()

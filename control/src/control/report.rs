@@ -15,7 +15,7 @@ impl Reporter {
         Reporter(Some(sender))
     }
 
-    /// Reports to nobody.
+    /// Reports to nobody, e.g. when the person has gone.
     pub fn nobody() -> Reporter {
         Reporter(None)
     }

@@ -213,7 +213,8 @@ fn announce(start: &Start, listen: &Addresses) -> Result<(), Failure> {
     let mut text = serde_json::to_vec_pretty(listen).map_err(|error| failed(error.into()))?;
     text.push(b'\n');
     write_atomically(&path, &text).map_err(failed)?;
-    tracing::info!(http = ?listen.http, https = ?listen.https, admin = ?listen.admin, "ready");
+    let text = |address: Option<std::net::SocketAddr>| address.map(|address| address.to_string());
+    tracing::info!(http = text(listen.http), https = text(listen.https), admin = text(listen.admin), "ready");
     if !start.quiet {
         let shown = [
             ("HTTP", "http", listen.http),
