@@ -1,6 +1,8 @@
 //! The Core Rule Set as a whole: it loads, lets ordinary requests pass and
 //! refuses attacks.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 mod support;
 
 use std::sync::Arc;
@@ -83,9 +85,44 @@ fn ordinary_requests_pass_and_attacks_do_not() {
     assert_ne!(request(&ruleset, "/api", Some(("application/json", attack))).0, Verdict::Pass);
 }
 
+/// CRS 3.3 as Debian packages it: its look-behind needs the backtracking engine.
+#[test]
+fn debian_crs_3_blocks() {
+    let rules = std::path::Path::new("/usr/share/modsecurity-crs/rules");
+    let setup = std::path::Path::new("/etc/modsecurity/crs/crs-setup.conf");
+    if !rules.is_dir() || !setup.is_file() {
+        return println!("skipped: Debian's modsecurity-crs is not installed");
+    }
+    let loader = hop3_seclang::loader::Files::beneath(["/usr/share/modsecurity-crs", "/etc/modsecurity"]);
+    let mut parser = hop3_seclang::Parser::new(&loader);
+    parser.text("/etc/modsecurity/engine.conf", ENGINE);
+    parser.file(setup);
+    for path in hop3_seclang::Loader::glob(&loader, "/usr/share/modsecurity-crs/rules/*.conf").unwrap() {
+        parser.file(&path);
+    }
+    let document = parser.finish().unwrap_or_else(|error| panic!("{error}"));
+    let ruleset = Arc::new(Ruleset::compile(&document).unwrap_or_else(|error| panic!("{error}")));
+    println!("rules={} backtracking={:?}", ruleset.rule_count(), ruleset.fallbacks());
+    assert!(ruleset.rule_count() > 400);
+    assert_eq!(request(&ruleset, "/index.html?id=42", None).0, Verdict::Pass);
+    for target in
+        ["/?id=1%20UNION%20SELECT%20password%20FROM%20users--", "/?q=%3Cscript%3Ealert(1)%3C/script%3E"]
+    {
+        assert_ne!(request(&ruleset, target, None).0, Verdict::Pass, "{target} passed");
+    }
+}
+
+/// Resident memory of this process in KiB, on Linux.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+}
+
 #[test]
 fn timing() {
+    let before = resident();
     let Some(ruleset) = load() else { return };
+    let loaded = resident();
     for (label, target, body) in [
         ("short GET", "/index.html?id=42", None),
         (
@@ -102,4 +139,5 @@ fn timing() {
         }
         println!("{label}: {:?} a request", began.elapsed() / ROUNDS);
     }
+    println!("resident: {before:?} KiB, loaded {loaded:?}, after requests {:?}", resident());
 }

@@ -7,7 +7,7 @@
 //! `redirect URL`, `tx NAME VALUE`, `no-tx NAME`, `message ID TEXT`, `data ID TEXT`,
 //! `values ID NAME…` (where the matches stood).
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

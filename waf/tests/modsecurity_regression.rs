@@ -1,7 +1,7 @@
 //! ModSecurity v3's regression cases, as far as status, redirect, loading and
 //! log lines judge them. What only its debug or audit log can judge is skipped.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! ModSecurity's own operator tests (`secrules-language-tests`): the operator
 //! is built from name and parameter, run on the input, and its answer compared.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

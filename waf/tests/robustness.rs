@@ -1,7 +1,7 @@
 //! Whatever bytes arrive, in whatever order: no panic, no loss of the verdict,
 //! and time in proportion to the size.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

@@ -12,6 +12,9 @@ use super::syntax::{Anchor, Node, PatternError, Preference};
 const PROGRAM_LIMIT: usize = 200_000;
 /// Most entries of the backtrack stack.
 const STACK_LIMIT: usize = 1 << 20;
+/// Units added for each byte of the value: a pattern that fails quickly at every
+/// start stays far below, one that explodes is still stopped in linear time.
+const UNITS_PER_BYTE: u64 = 32;
 /// Steps allowed for each unit of the budget: a unit is one return to an
 /// earlier choice, and most steps are not such.
 const STEPS_PER_UNIT: u64 = 20;
@@ -76,13 +79,14 @@ impl Program {
         budget: u64,
         spans: &mut [Option<(usize, usize)>],
     ) -> Result<bool, LimitExceeded> {
+        let budget = budget.saturating_add(UNITS_PER_BYTE * haystack.len() as u64);
         let mut machine = Machine {
             program: self,
             haystack,
             slots: vec![usize::MAX; self.slots],
             stack: Vec::new(),
             returns_left: budget,
-            steps_left: budget.saturating_mul(STEPS_PER_UNIT).saturating_add(haystack.len() as u64 * 2),
+            steps_left: budget.saturating_mul(STEPS_PER_UNIT),
         };
         for start in from..=haystack.len() {
             if let Some(first) = &self.first

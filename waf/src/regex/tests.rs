@@ -1,6 +1,8 @@
 //! Both engines against answers of PCRE2.
 
+use super::syntax::Node;
 use super::{Flags, LimitExceeded, Pattern, PcreConstruct, Spans};
+use super::{GROUPS, automaton, backtrack, parse};
 
 const BUDGET: u64 = 100_000;
 
@@ -91,4 +93,106 @@ fn the_budget_ends_catastrophes() {
     let value = [b"a".repeat(40), b"!".to_vec()].concat();
     assert_eq!(pattern.is_match(&value, BUDGET), Err(LimitExceeded));
     assert_eq!(pattern.is_match(&b"a".repeat(40), BUDGET), Ok(true));
+}
+
+/// A small generator (xorshift64*), so that failures repeat.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+
+    fn pick<'a>(&mut self, list: &[&'a str]) -> &'a str {
+        list[self.below(list.len())]
+    }
+
+    /// A pattern that both engines understand.
+    fn pattern(&mut self, depth: usize) -> String {
+        let mut out = String::new();
+        for _ in 0..=self.below(3) {
+            match self.below(if depth == 0 { 3 } else { 6 }) {
+                0..=2 => {
+                    out.push_str(self.pick(&["a", "b", "c", ".", "[ab]", "[^a]", "\\w", "^", "$", "\\b"]))
+                }
+                3 => out.push_str(&format!("({})", self.pattern(depth - 1))),
+                4 => out.push_str(&format!("(?:{}|{})", self.pattern(depth - 1), self.pattern(depth - 1))),
+                _ => out.push_str(&format!("(?i:{})", self.pattern(depth - 1))),
+            }
+            if !out.ends_with(['^', '$']) && !out.ends_with("\\b") {
+                out.push_str(self.pick(&["", "", "", "*", "+", "?", "*?", "+?", "{2}", "{1,2}"]));
+            }
+        }
+        out
+    }
+}
+
+/// The two engines are two readings of one tree: they must find a match at the
+/// same place. Where it ends may differ after a loop whose body can be empty:
+/// PCRE leaves the loop after an empty turn, automata try other turns first.
+#[test]
+fn both_engines_agree() {
+    let mut random = Random(0x1234_5678);
+    let mut compared = 0;
+    for _ in 0..4000 {
+        let text = random.pattern(2);
+        let Ok(syntax) = parse::parse(text.as_bytes(), Flags::default()) else { continue };
+        let automaton = automaton::compile(&syntax.root).unwrap();
+        let program = backtrack::compile(&syntax.root, syntax.groups).unwrap();
+        let exact = !loops_over_nothing(&syntax.root);
+        for _ in 0..5 {
+            let value: Vec<u8> = (0..random.below(7)).map(|_| b"aAbc \n"[random.below(6)]).collect();
+            let expected = automaton.find(&value).map(|found| (found.start(), found.end()));
+            let mut spans = [None; GROUPS];
+            let visible = (syntax.groups as usize + 1).min(GROUPS);
+            // Some of these patterns are catastrophes even on six bytes.
+            let Ok(found) = program.find(&value, 0, BUDGET, &mut spans[..visible]) else { continue };
+            compared += 1;
+            let shown = String::from_utf8_lossy(&value);
+            assert_eq!(found, expected.is_some(), "{text} on {shown:?}");
+            assert_eq!(spans[0].map(|span| span.0), expected.map(|span| span.0), "{text} on {shown:?}");
+            if exact {
+                assert_eq!(spans[0], expected, "{text} on {shown:?}");
+            }
+        }
+    }
+    assert!(compared > 15_000, "only {compared} comparisons");
+}
+
+fn loops_over_nothing(node: &Node) -> bool {
+    match node {
+        Node::Concat(nodes) | Node::Alternate(nodes) => nodes.iter().any(loops_over_nothing),
+        Node::Group(_, node) => loops_over_nothing(node),
+        Node::Repeat { node, .. } => can_be_empty(node) || loops_over_nothing(node),
+        _ => false,
+    }
+}
+
+fn can_be_empty(node: &Node) -> bool {
+    match node {
+        Node::Empty | Node::Anchor(_) => true,
+        Node::Concat(nodes) => nodes.iter().all(can_be_empty),
+        Node::Alternate(nodes) => nodes.iter().any(can_be_empty),
+        Node::Group(_, node) => can_be_empty(node),
+        Node::Repeat { node, min, .. } => *min == 0 || can_be_empty(node),
+        _ => false,
+    }
+}
+
+#[test]
+fn no_pattern_panics() {
+    let mut random = Random(0x9e37_79b9);
+    let pieces = [
+        "(", ")", "[", "]", "{", "}", "*", "+", "?", "|", "\\", "^", "-", ":", "a", "1", ",", "<", "=", "!",
+        "P", "x", "Q", "E", "k", "g", "#", " ", "(?", "(?<", "[:", "\\x{", "é",
+    ];
+    for _ in 0..20_000 {
+        let text: String = (0..random.below(12)).map(|_| random.pick(&pieces)).collect();
+        if let Ok(pattern) = Pattern::new(text.as_bytes(), Flags::default()) {
+            let _ = pattern.is_match(b"a1-x (", 1000);
+        }
+    }
 }
