@@ -3,9 +3,13 @@
 //! Reads immutable values that the control plane publishes and never asks it
 //! anything; knows hosts and back ends, not users or stores.
 //!
-//! The path of a request: [`listener`] → [`tls`] → [`http1::connection`] or
-//! [`http2::connection`] → [`exchange`] (route, firewall) → [`forward`] (files, back
-//! ends, held or streamed responses) → the client, then metrics and [`events`].
+//! The path of a request: `listener` → `tls` → `http1::connection` or
+//! `http2::connection` → `exchange` (route, firewall) → `forward` (files, back ends,
+//! held or streamed responses) → the client, then `record` (metrics, events).
+//!
+//! HTTP/1.1 is read and written by ourselves on both sides (`http1` says why);
+//! HTTP/2 is framed by the `h2` crate with pingora's bounded options.
+#![forbid(unsafe_code)]
 
 mod admin;
 mod backend;

@@ -90,7 +90,8 @@ pub struct Addresses {
 }
 
 impl Proxy {
-    /// Binds all listeners, then serves on the current tokio runtime. Nothing is left behind when it fails.
+    /// Binds all listeners, then serves on the tokio runtime it is called from (it must be called from one). Nothing is
+    /// left behind when it fails.
     pub fn start(config: ProxyConfig, services: Services) -> Result<ProxyHandle, StartError> {
         let certificates = Arc::new(Certificates::new(services.certificates)?);
         let acceptor = tls::acceptor(certificates.clone())?;

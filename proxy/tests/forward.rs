@@ -234,6 +234,25 @@ async fn an_early_answer_to_a_large_upload_arrives() {
 }
 
 #[tokio::test]
+async fn an_interim_answer_does_not_stop_an_upload() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut received = vec![0; 64 * 1024];
+        let mut total = 0;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+        while total < 6_000_000 {
+            total += tokio::io::AsyncReadExt::read(&mut stream, &mut received).await.unwrap();
+        }
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &ok("all of it")).await.unwrap();
+    });
+    let proxy = start(vec![route(Backend::Http(vec![Endpoint::Tcp(address)]))]);
+    let answer = Client::connect(proxy.http).await.request("POST", "/", "", &vec![b'x'; 6_000_000]).await;
+    assert_eq!(answer.text(), "all of it");
+}
+
+#[tokio::test]
 async fn limits_and_failures_have_their_status() {
     fn answer(request: &support::Received) -> Reply {
         match request.line().split(' ').nth(1).unwrap() {

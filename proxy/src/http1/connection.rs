@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::conn::{Conn, ConnReader, ConnWriter, ConnectionInfo};
 use crate::context::Context;
@@ -117,6 +117,7 @@ async fn next_request(
     first: bool,
 ) -> Next {
     let limits = &context.config.limits;
+    let accepted = Instant::now();
     if !source.has_buffered() {
         let patience = if first { limits.head_timeout } else { limits.keep_alive_timeout };
         let more = tokio::select! {
@@ -128,7 +129,8 @@ async fn next_request(
             return Next::End;
         }
     }
-    let head = timeout(limits.head_timeout, source.head(limits.max_head)).await;
+    let deadline = if first { accepted } else { Instant::now() } + limits.head_timeout;
+    let head = timeout_at(deadline, source.head(limits.max_head)).await;
     let start = |source: &mut Source<ConnReader>| {
         let (buffer, _) = source.parts();
         first_line(buffer)

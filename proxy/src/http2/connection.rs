@@ -30,6 +30,9 @@ const MAX_REFUSED: usize = 32;
 /// Requests served on one connection.
 const MAX_REQUESTS: usize = 10_000;
 
+/// Time an idle client has to confirm that no more requests are taken.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Serves a connection to its end.
 pub async fn serve_connection(
     context: Arc<Context>,
@@ -65,7 +68,11 @@ pub async fn serve_connection(
                 closing = true;
                 continue;
             }
-            () = idle(&mut streams, limits.keep_alive_timeout), if !closing => {
+            () = idle(&mut streams, if closing { LAST_WORDS } else { limits.keep_alive_timeout }) => {
+                if closing {
+                    // The client neither closes nor confirms that it saw the end coming.
+                    break;
+                }
                 connection.graceful_shutdown();
                 closing = true;
                 continue;

@@ -1,7 +1,7 @@
 //! Getting an answer from a route's instances: connecting, sending, trying another instance when that is safe.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -267,6 +267,7 @@ async fn wait_for_answer(
     upgrade: bool,
     limits: &RouteLimits,
 ) -> Result<ResponseHead, WaitError> {
+    let mut answer = pin!(read_answer(source, upgrade));
     while let Some(uploading) = upload.as_mut() {
         tokio::select! {
             biased;
@@ -279,17 +280,11 @@ async fn wait_for_answer(
                     Err(UploadError::Upstream) => {}
                 }
             }
-            // Waiting for a byte, not for the head: a wait can be given up without losing anything.
-            ready = source.wait() => {
-                if ready.is_ok_and(|more| more) {
-                    break;
-                }
-                let lost = AnswerError::Nothing(HeadError::Closed);
-                return Err(WaitError::Answer(lost));
-            }
+            // An early answer: the upload goes on beside it.
+            answer = &mut answer => return answer.map_err(WaitError::Answer),
         }
     }
-    let answer = tokio::time::timeout(limits.response_timeout, read_answer(source, upgrade)).await;
+    let answer = tokio::time::timeout(limits.response_timeout, answer).await;
     answer.map_err(|_| WaitError::Timeout)?.map_err(WaitError::Answer)
 }
 
