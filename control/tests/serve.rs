@@ -163,3 +163,53 @@ fn apps_come_back_after_a_restart_and_after_a_kill() {
 fn web_app(text: &str) -> tempfile::TempDir {
     folder(&[("Procfile", "web: python3 -m http.server $PORT --bind 127.0.0.1\n"), ("index.html", text)])
 }
+
+#[test]
+fn a_slow_request_outlives_the_swap_of_its_release() {
+    let server = Server::start();
+    let program = "import os, time, http.server as h\nclass H(h.BaseHTTPRequestHandler):\n    def do_GET(self):\n        \
+                   if self.path == '/slow':\n            time.sleep(1.5)\n        \
+                   self.send_response(200)\n        self.end_headers()\n        \
+                   self.wfile.write(os.environ['HOP3_RELEASE'].encode())\n\
+                   h.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), H).serve_forever()\n";
+    let app = folder(&[("Procfile", "web: python3 serve.py\n"), ("serve.py", program)]);
+    let path = app.path().to_str().unwrap();
+    server.ok(&["deploy", "web", path]);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| server.get("web.localhost", "/slow"));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        server.ok(&["deploy", "web", path]);
+        assert_eq!(server.get("web.localhost", "/"), (200, "v2".to_owned()));
+        assert_eq!(slow.join().unwrap(), (200, "v1".to_owned()));
+    });
+    server.eventually(|| (!server.ok(&["app:status", "web"]).contains("draining")).then_some(()));
+}
+
+#[test]
+fn static_routes_are_reloaded_and_keep_their_own_firewalls() {
+    let server = Server::start();
+    let site = folder(&[("index.html", "shop")]);
+    let file = server.data().join("hop3-server.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let routes = format!(
+        "{before}\n[[route]]\nhosts = ['shop.test']\nstatic = '{0}'\n[route.waf]\nmode = 'detect'\n\
+         [[route]]\nhosts = ['shop.test']\npath-prefix = '/files'\nstatic = '{0}'\n",
+        site.path().display()
+    );
+    fs::write(&file, &routes).unwrap();
+    server.signal("HUP");
+    server.eventually(|| (server.get("shop.test", "/").0 == 200).then_some(()));
+    assert_eq!(server.get("shop.test", "/files/").1, "shop");
+    let attack = "?id=1%20UNION%20SELECT%20password%20FROM%20users--";
+    assert_eq!(server.get("shop.test", &format!("/{attack}")).0, 200, "this one only detects");
+    assert_eq!(server.get("shop.test", &format!("/files/{attack}")).0, 403, "this one blocks");
+    fs::write(&file, format!("{routes}\n[sever]\n")).unwrap();
+    server.signal("HUP");
+    server.eventually(|| server.log().contains("the old configuration stays in force").then_some(()));
+    assert_eq!(server.get("shop.test", "/").0, 200);
+    let logs = server.eventually(|| {
+        let logs = server.ok(&["waf", "logs", "--route", "shop.test/files"]);
+        logs.contains("BLOCKED").then_some(logs)
+    });
+    assert!(logs.contains("/files/"), "{logs}");
+}

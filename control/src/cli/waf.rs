@@ -27,8 +27,8 @@ pub enum WafCommand {
 pub struct Logs {
     #[command(flatten)]
     app: AppArgument,
-    /// A static route instead of an app, by its first host
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["name", "app"])]
+    /// A static route instead of an app: its first host, with its path prefix if it has one
+    #[arg(long, value_name = "HOST[/PATH]", conflicts_with_all = ["name", "app"])]
     route: Option<String>,
     /// The newest N transactions
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
@@ -91,7 +91,7 @@ async fn status(app: &AppArgument, context: &Context) -> Result<(), Failure> {
 impl Logs {
     async fn run(self, context: &Context) -> Result<(), Failure> {
         let subject = match self.route {
-            Some(host) => format!("routes/{host}"),
+            Some(route) => format!("routes/{}", route.replace('/', "%2F")),
             None => self.app.resolve()?.to_string(),
         };
         let events: FirewallEvents =
@@ -115,6 +115,9 @@ fn entry(event: &FirewallEvent) -> String {
         event.client,
         event.transaction
     );
+    if let Some(reason) = &event.reason {
+        text.push_str(&format!("\n            {}", printable(reason)));
+    }
     for rule in &event.rules {
         let severity = rule.severity.as_deref().map(|severity| format!(" ({severity})")).unwrap_or_default();
         text.push_str(&format!("\n    {:>6}  {}{severity}", rule.id, printable(&rule.message)));
@@ -141,6 +144,7 @@ mod tests {
             uri: "/?id=\x1b]0;".into(),
             status: 403,
             blocked: true,
+            reason: None,
             rules: vec![RuleHit {
                 id: 942_100,
                 message: "SQL Injection".into(),

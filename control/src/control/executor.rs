@@ -26,8 +26,8 @@ use crate::firewall::Shield;
 use crate::model::{Actor, AppName, Desired, Entry, Release, ReleaseNumber, ReleaseState, Timestamp};
 use crate::store::{Durable, StoreError};
 
-/// Between looks whether draining is over.
-const TICK: Duration = Duration::from_millis(100);
+/// Between looks whether somebody waits for an app that is draining; longer than it takes to see that it is quiet.
+const TICK: Duration = Duration::from_millis(300);
 /// Releases whose files are kept besides the current one.
 const KEPT_RELEASES: usize = 4;
 
@@ -103,11 +103,12 @@ impl Control {
         loop {
             let event = tokio::select! {
                 () = tokio::time::sleep(TICK) => Event::Tick,
+                () = self.fleet.drained(&work.old, work.terms.drain) => Event::Drained,
                 _ = stopping.wait_for(|stopping| *stopping) => Event::Cancelled,
             };
             // Somebody waits for the app: the old release has to go now.
-            let wanted = OwnedMutexGuard::mutex(&guard);
-            let event = if Arc::strong_count(wanted) > 2 { Event::Cancelled } else { event };
+            let waited_for = Arc::strong_count(OwnedMutexGuard::mutex(&guard)) > 2;
+            let event = if waited_for && event == Event::Tick { Event::Cancelled } else { event };
             let (next, effects) = phase::step(&work.terms, phase, event, Timestamp::now());
             for effect in effects {
                 if let Err(failure) = self.perform(effect, &mut work).await {

@@ -15,10 +15,13 @@ use hop3_runtimes::runtime::{ProcessRuntime, StaticRuntime};
 use hop3_runtimes::supervisor::event::{Phase, SlotState, StartFailure};
 use hop3_runtimes::supervisor::{Options, Supervisor, SupervisorError};
 
-use super::locked;
+use super::{connections, locked};
 use crate::api::wire::{AppStatus, InstanceDetails};
 use crate::data::DataDir;
 use crate::model::{AppName, Release, ReleaseNumber};
+
+/// Between looks whether requests are in flight.
+const DRAIN_TICK: Duration = Duration::from_millis(100);
 
 /// Supervised instances.
 #[derive(Debug)]
@@ -159,6 +162,25 @@ impl Fleet {
     /// Takes instances out of `endpoints` for good; they are about to be stopped.
     pub fn retire(&self, ids: &[InstanceId]) {
         locked(&self.retiring).extend(ids.iter().cloned());
+    }
+
+    /// Requests that instances are still answering, if the kernel tells.
+    pub fn in_flight(&self, ids: &[InstanceId]) -> Option<usize> {
+        let address = |id| self.supervisor.state(id)?.record?.endpoint.address();
+        connections::open_to(&ids.iter().filter_map(address).collect())
+    }
+
+    /// Waits until instances have no request in flight, at most `limit`. They must be retired and unpublished.
+    pub async fn drained(&self, ids: &[InstanceId], limit: Duration) {
+        let mut quiet = 0;
+        let waiting = async {
+            // A request may have chosen its instance and not have connected yet, so one look is not enough.
+            while quiet < 2 {
+                tokio::time::sleep(DRAIN_TICK).await;
+                quiet = if self.in_flight(ids) == Some(0) { quiet + 1 } else { 0 };
+            }
+        };
+        let _over = tokio::time::timeout(limit, waiting).await;
     }
 
     /// Waits until every one of `ids` is healthy; the longest time it took.

@@ -5,6 +5,7 @@
 //! apps do not wait for each other.
 
 mod apps;
+mod connections;
 mod deploying;
 mod environment;
 mod executor;

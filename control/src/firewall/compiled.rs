@@ -86,7 +86,17 @@ pub fn failed(error: &RulesError) -> Failure {
 
 /// Errors in rules: the first line is the message, the excerpts are the detail.
 fn rule_error(summary: &str, text: &str) -> Failure {
-    let mut lines = text.lines().map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+    let mut lines: Vec<String> =
+        text.lines().map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned()).collect();
+    // A single hint belongs where all hints stand; several stay beside the errors they belong to.
+    let hints: Vec<usize> = (0..lines.len()).filter(|&line| lines[line].starts_with("hint: ")).collect();
+    let hint = match hints.as_slice() {
+        [only] => Some(lines.remove(*only).trim_start_matches("hint: ").to_owned()),
+        _ => None,
+    };
+    let mut lines = lines.into_iter();
     let message = lines.next().unwrap_or_else(|| summary.to_owned());
-    Failure::usage(message).detail(lines.take(60))
+    Failure::usage(message)
+        .detail(lines.take(60).map(|line| line.strip_prefix("   ").unwrap_or(&line).to_owned()))
+        .maybe_hint(hint)
 }

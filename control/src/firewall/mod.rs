@@ -130,8 +130,9 @@ fn ruleset(
                     .hint("run `hop3 rules install owasp-crs`"));
             }
         },
+        // The path of a static route is the operator's own; that of an app must lie in the app's folder.
         Some(RulesetChoice::Path(path)) => RulesetName::File(match folder {
-            Some(folder) => folder.join(path),
+            Some(folder) => tuning::inside(folder, path)?,
             None => path.clone(),
         }),
         None => match current()? {

@@ -4,7 +4,7 @@
 //! changes the rules for this transaction only (ModSecurity manual, `ctl`).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hop3_rules::Snippet;
 use hop3_runtimes::manifest::waf::{OwnRules, RuleSelector, RulesPosition, Tuning};
@@ -127,17 +127,26 @@ fn own_rules(own: &OwnRules, index: usize, folder: Option<&Path>) -> Result<Snip
     let refuse =
         |cause: String| Failure::usage(format!("cannot read the rules `{}`", file.display())).cause(cause);
     let folder = folder.ok_or_else(|| refuse("files of rules belong to an app's folder".into()))?;
-    let root = folder.canonicalize().map_err(|error| refuse(error.to_string()))?;
-    let path = root.join(file).canonicalize().map_err(|error| refuse(error.to_string()))?;
-    if !path.starts_with(&root) {
-        return Err(refuse("it lies outside the app's folder".into()));
-    }
+    let path = inside(folder, file)?;
     let size = fs::metadata(&path).map_err(|error| refuse(error.to_string()))?.len();
     if size > LARGEST_FILE {
         return Err(refuse(format!("it is larger than {} KiB", LARGEST_FILE >> 10)));
     }
     let text = fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
     Ok(Snippet { name: file.display().to_string(), text })
+}
+
+/// The file `name` of the app in `folder`, if it lies there, links resolved: an error in a rule file shows its lines,
+/// so no other file may ever be read as one.
+///
+/// # Errors
+/// It does not exist, or lies elsewhere.
+pub fn inside(folder: &Path, name: &Path) -> Result<PathBuf, Failure> {
+    let refuse =
+        |cause: String| Failure::usage(format!("cannot read the rules `{}`", name.display())).cause(cause);
+    let root = folder.canonicalize().map_err(|error| refuse(error.to_string()))?;
+    let path = root.join(name).canonicalize().map_err(|error| refuse(error.to_string()))?;
+    if path.starts_with(&root) { Ok(path) } else { Err(refuse("it lies outside the app's folder".into())) }
 }
 
 #[cfg(test)]
@@ -197,7 +206,7 @@ mod tests {
         let own = |file: &str| OwnRules { file: Some(file.into()), ..OwnRules::default() };
         let read = snippets(&[], &[own("own.conf")], Some(&folder)).unwrap();
         assert_eq!(read.before[0].name, "own.conf");
-        for outside in ["../secret.conf", "link.conf", "absent.conf"] {
+        for outside in ["../secret.conf", "link.conf", "absent.conf", "/etc/passwd"] {
             assert!(snippets(&[], &[own(outside)], Some(&folder)).is_err(), "{outside}");
         }
     }

@@ -71,6 +71,7 @@ fn event(record: &AuditRecord) -> FirewallEvent {
         uri: mask::target(&record.target, TARGET_LIMIT),
         status: record.status,
         blocked,
+        reason: record.reason.clone().filter(|_| record.matches.is_empty()),
         rules: record.matches.iter().take(RULES_LIMIT).map(hit).collect(),
     }
 }

@@ -24,6 +24,9 @@ pub struct FirewallEvent {
     pub status: u16,
     /// Whether the request or its response was refused.
     pub blocked: bool,
+    /// Why it was refused, when no rule says so (a limit of the engine).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The rules that matched, in order.
     pub rules: Vec<RuleHit>,
 }

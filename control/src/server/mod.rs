@@ -59,6 +59,8 @@ pub fn run(start: Start) -> Result<(), Failure> {
     let settings = load(&start)?;
     log::begin(&settings, start.verbose, start.quiet);
     let _lock = start.data.claim()?;
+    // A server that crashed left its addresses behind.
+    let _absent = fs::remove_file(start.data.addresses());
     let store = Arc::new(Store::open(&start.data.store(), Cipher::open(&start.data.key())?)?);
     restrict(&start.data.store(), 0o600)?;
     let rules = hop3_rules::Store::open(start.data.rules()).map_err(|error| failed(&error))?;
@@ -99,8 +101,9 @@ async fn serve(
     let pump = tokio::spawn(events::keep(received, control.clone(), log_access));
     let mut signals = Signals::listen()?;
     control.recover().await?;
-    let api = tokio::spawn(answer(socket, control.clone(), stopping));
+    // Before the command line is answered: who reaches us finds our addresses, not an earlier server's.
     announce(start, &listen)?;
+    let api = tokio::spawn(answer(socket, control.clone(), stopping));
     control.set_ready(true);
     while let Wish::Reload = signals.next().await {
         reload(start, &control);

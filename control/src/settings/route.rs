@@ -72,14 +72,17 @@ impl TryFrom<String> for RouteUpstream {
 }
 
 impl StaticRoute {
-    /// The name under which its requests are counted and its firewall events kept: its first host.
+    /// The name under which its requests are counted and its firewall events kept: its first host, with the path
+    /// unless that is `/`. No two routes share it, since no two claim the same host and path.
     pub fn name(&self) -> String {
-        self.hosts.first().map(HostPattern::to_string).unwrap_or_default()
+        let host = self.hosts.first().map(HostPattern::to_string).unwrap_or_default();
+        format!("{host}{}", self.path_prefix.trim_end_matches('/'))
     }
 
     /// The host that both this and `other` would serve under the same path.
     pub fn clashes_with(&self, other: &StaticRoute) -> Option<&HostPattern> {
-        let same_path = self.path_prefix == other.path_prefix;
+        let path = |route: &StaticRoute| route.path_prefix.trim_end_matches('/').to_owned();
+        let same_path = path(self) == path(other);
         self.hosts.iter().find(|host| same_path && other.hosts.contains(host))
     }
 }

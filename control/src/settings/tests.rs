@@ -52,6 +52,8 @@ static = "public"
     let first = &settings.routes[0];
     assert_eq!(first.target, Target::Upstream("127.0.0.1:18080".parse().unwrap()));
     assert!(first.waf.paranoia_level.is_some(), "the server's default reaches the route");
+    assert_eq!(first.name(), "shop.example.org");
+    assert_eq!(settings.routes[1].name(), "shop.example.org/files", "firewalls are told apart by name");
     assert_eq!(settings.routes[1].target, Target::Folder("/etc/hop3/public".into()));
 }
 
@@ -73,6 +75,13 @@ fn faults_are_named_with_their_place() {
         (&format!("{route}upstream = \"http://a\"\nstatic = \"x\""), "1:1", "not both"),
         (&format!("{route}static = \"x\"\npath-prefix = \"x\""), "1:1", "must begin with `/`"),
         (&format!("{route}static = \"x\"\n{route}static = \"y\""), "4:1", "already routed"),
+        (
+            &format!(
+                "{route}static = \"x\"\npath-prefix = \"/p\"\n{route}static = \"y\"\npath-prefix = \"/p/\""
+            ),
+            "5:1",
+            "already routed",
+        ),
         (
             &format!("{route}static = \"x\"\n[route.waf]\nparanoia-levl = 1"),
             "5:1",

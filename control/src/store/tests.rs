@@ -26,6 +26,7 @@ fn event(app: &str, number: u64) -> FirewallEvent {
         uri: "/".into(),
         status: 403,
         blocked: true,
+        reason: None,
         rules: Vec::new(),
     }
 }
