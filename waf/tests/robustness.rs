@@ -111,6 +111,14 @@ fn random_requests_in_random_order() {
 }
 
 #[test]
+fn transactions_move_between_threads() {
+    fn sendable<T: Send>() {}
+    fn shareable<T: Send + Sync>() {}
+    sendable::<hop3_waf::Transaction>();
+    shareable::<hop3_waf::Ruleset>();
+}
+
+#[test]
 fn an_interruption_is_repeated_by_every_later_phase() {
     let ruleset = support::ruleset(
         "SecRuleEngine On\nSecAction \"id:1,phase:1,deny\"\nSecAction \"id:2,phase:3,pass\"\n",

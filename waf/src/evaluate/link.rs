@@ -83,9 +83,6 @@ impl State {
             self.expand(ruleset, rule, template, &mut argument);
         }
         let wanted = link.capture && !condition.negated && condition.operator.captures();
-        if wanted {
-            self.captures.clear();
-        }
         let result = condition.operator.test(
             self.texts.bytes(found.value),
             literal.unwrap_or(&argument),
@@ -93,6 +90,8 @@ impl State {
             wanted.then_some(&mut self.captures),
         );
         self.argument = argument;
+        // Without an answer the captures mean nothing.
+        let captured = wanted && result.is_ok();
         let matched = match result {
             Ok(matched) => matched != condition.negated,
             Err(_) => {
@@ -103,7 +102,7 @@ impl State {
             }
         };
         if matched {
-            self.remember(found, wanted);
+            self.remember(found, captured);
             self.run_actions(ruleset, rule, link);
         }
         matched
@@ -132,7 +131,9 @@ impl State {
         for (index, span) in self.captures.spans.into_iter().enumerate() {
             let group = match (index, &text) {
                 (0, Some(text)) => Some(Value::Text(text.clone())),
-                _ => span.map(|(start, end)| Value::Text(self.texts.bytes(value)[start..end].to_vec())),
+                _ => span.map(|(start, end)| {
+                    Value::Text(self.texts.bytes(value).get(start..end).unwrap_or_default().to_vec())
+                }),
             };
             self.tx.set(Slot(index as u32), group);
         }

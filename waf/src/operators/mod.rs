@@ -82,13 +82,15 @@ pub(crate) struct Captures {
 }
 
 impl Captures {
-    pub(crate) fn clear(&mut self) {
+    /// A part of the value as `TX:0`.
+    fn part(&mut self, start: usize, end: usize) {
         *self = Self::default();
+        self.spans[0] = Some((start, end));
     }
 
-    /// The whole value as `TX:0`.
-    fn part(&mut self, start: usize, end: usize) {
-        self.spans[0] = Some((start, end));
+    /// Another text as `TX:0`.
+    fn text(&mut self, text: Vec<u8>) {
+        *self = Self { text: Some(text), ..Self::default() };
     }
 }
 
@@ -121,7 +123,7 @@ impl Operator {
     }
 
     /// Tests a value. `argument` is the expansion of [`Operator::argument`];
-    /// `captures` is filled on a match when it is given.
+    /// `captures` is filled anew on a match when it is given, and means nothing otherwise.
     pub(crate) fn test(
         &self,
         value: &[u8],
@@ -138,7 +140,7 @@ impl Operator {
             Operator::Phrases(phrases) => match phrases.find(value) {
                 Some(phrase) => {
                     if let Some(captures) = captures {
-                        captures.text = Some(phrase.to_vec());
+                        captures.text(phrase.to_vec());
                     }
                     true
                 }
@@ -167,7 +169,7 @@ impl Operator {
             Operator::DetectSqli => match injection::sqli(value) {
                 Some(fingerprint) => {
                     if let Some(captures) = captures {
-                        captures.text = Some(fingerprint);
+                        captures.text(fingerprint);
                     }
                     true
                 }
@@ -194,6 +196,7 @@ fn global(
     captures: Option<&mut Captures>,
 ) -> Result<bool, LimitExceeded> {
     let Some(captures) = captures else { return pattern.is_match(value, budget) };
+    *captures = Captures::default();
     let mut spans = Spans::default();
     let mut filled = 0;
     let mut from = 0;

@@ -72,7 +72,8 @@ impl Pattern {
         }
     }
 
-    /// Finds the leftmost match at or after `from`, with its groups.
+    /// Finds the leftmost match at or after `from`. The groups are written only
+    /// when there is one: most values match nothing, and should cost nothing.
     pub(crate) fn captures(
         &self,
         value: &[u8],
@@ -80,26 +81,32 @@ impl Pattern {
         budget: u64,
         spans: &mut Spans,
     ) -> Result<bool, LimitExceeded> {
-        *spans = Spans::default();
         match &self.engine {
             Engine::Automaton(regex) => {
                 let input = Input::new(value).range(from..);
                 if self.groups == 0 {
-                    let found = regex.search(&input);
-                    spans[0] = found.map(|found| (found.start(), found.end()));
-                    return Ok(spans[0].is_some());
+                    let Some(found) = regex.search(&input) else { return Ok(false) };
+                    *spans = Spans::default();
+                    spans[0] = Some((found.start(), found.end()));
+                    return Ok(true);
                 }
                 let mut slots = [None::<NonMaxUsize>; 2 * GROUPS];
                 let visible = 2 * self.visible_groups();
-                let found = regex.search_slots(&input, &mut slots[..visible]).is_some();
+                if regex.search_slots(&input, &mut slots[..visible]).is_none() {
+                    return Ok(false);
+                }
                 for (span, slot) in spans.iter_mut().zip(slots.chunks_exact(2)) {
                     *span = slot[0].zip(slot[1]).map(|(start, end)| (start.get(), end.get()));
                 }
-                Ok(found)
+                Ok(true)
             }
             Engine::Backtracking(program, _) => {
-                let visible = self.visible_groups();
-                program.find(value, from, budget, &mut spans[..visible])
+                let mut groups = Spans::default();
+                let found = program.find(value, from, budget, &mut groups[..self.visible_groups()])?;
+                if found {
+                    *spans = groups;
+                }
+                Ok(found)
             }
         }
     }
