@@ -1,10 +1,16 @@
 //! What crosses crates: end-to-end tests and conformance suites.
 //!
 //! The library holds what several suites share: where the foreign test data
-//! lie ([`data`]), the regression format of the Core Rule Set ([`ftw`]), and
-//! the one-line-a-suite report ([`report`]). The suites themselves are the
-//! integration tests in `tests/`.
+//! lie ([`data`]), the formats of the suites ([`ftw`], [`corpus`]), the
+//! one-line-a-suite report ([`report`]), and a real server process with
+//! applications to deploy ([`server`], [`apps`]). The suites themselves are
+//! the integration tests in `tests/`.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a suite ends at the first surprise of its own set-up"
+)]
 
 pub mod apps;
 pub mod corpus;
