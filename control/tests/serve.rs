@@ -111,7 +111,8 @@ fn a_failed_deployment_leaves_the_old_one_serving() {
 #[test]
 fn configuration_is_sealed_applied_and_rolled_back() {
     let server = Server::start();
-    let program = "import os, http.server as h\nclass H(h.BaseHTTPRequestHandler):\n    def do_GET(self):\n        \
+    let program = "import os, http.server as h\nif 'CRASH' in os.environ: raise SystemExit(4)\n\
+                   class H(h.BaseHTTPRequestHandler):\n    def do_GET(self):\n        \
                    self.send_response(200)\n        self.end_headers()\n        \
                    self.wfile.write(os.environ.get('GREETING', 'none').encode())\n\
                    h.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), H).serve_forever()\n";
@@ -125,6 +126,10 @@ fn configuration_is_sealed_applied_and_rolled_back() {
     assert_eq!(server.ok(&["config:get", "web", "GREETING"]), "correct-horse\n");
     let store = fs::read(server.data().join("store.redb")).unwrap();
     assert!(!store.windows(13).any(|window| window == b"correct-horse"), "stored in the clear");
+    let failed = server.command(&["config:set", "web", "CRASH=1"]);
+    assert_eq!(failed.code, 8, "{failed:?}");
+    assert!(!server.ok(&["config:show", "web"]).contains("CRASH"), "what did not work does not stay");
+    assert_eq!(server.get("web.localhost", "/").1, "correct-horse");
     server.ok(&["rollback", "web"]);
     assert_eq!(server.get("web.localhost", "/").1, "none");
     server.ok(&["app", "stop", "web"]);

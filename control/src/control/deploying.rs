@@ -21,14 +21,8 @@ use crate::settings::diagnosed;
 use crate::source::{Limits, unpack};
 
 /// Parts of a manifest that this control plane acts on, in the words of `Manifest::unenforced`.
-const ENFORCED: [&str; 6] = [
-    "[domains]",
-    "[proxy] max-body-size",
-    "[proxy.timeouts]",
-    "[[waf.tuning]]",
-    "[[waf.rules]]",
-    "[env.computed]",
-];
+const ENFORCED: [&str; 5] =
+    ["[domains]", "[proxy] max-body-size", "[[waf.tuning]]", "[[waf.rules]]", "[env.computed]"];
 
 impl Control {
     /// Deploys a packed source: checks, builds, starts, probes, swaps. Makes the app when it does not exist.
@@ -68,6 +62,7 @@ impl Control {
                     number: app.next_release(),
                     created: Timestamp::now(),
                     config_version: 0,
+                    config_before: 0,
                     source: app.next_release(),
                     digest: upload.digest.clone(),
                     manifest: manifest.clone(),
@@ -129,21 +124,9 @@ impl Control {
                 Ok((derived(&current, app, reason), Some(variables)))
             })
         })?;
-        let before = app.config_version;
         let draft = Draft { actor, name, release, previous, shield, builds: false, report };
-        let outcome = self.carry_out(draft, guard).await;
-        if outcome.is_err() {
-            // The values did not work: the next deployment starts from the ones that did.
-            let entry =
-                Entry::new(&Actor::System, "config:revert", name).detail(format!("to version {before}"));
-            self.store.change(&entry, |change| {
-                if let Some(app) = change.app(name)? {
-                    change.put_app(&App { config_version: before, ..app })?;
-                }
-                Ok(())
-            })?;
-        }
-        outcome
+        // When it fails, the configuration that worked holds again: see `discard`.
+        self.carry_out(draft, guard).await
     }
 
     /// Returns to an earlier release by a new one with its source, artifact and configuration.
@@ -237,6 +220,7 @@ impl Control {
         };
         let mut app = existing.unwrap_or_else(|| App::new(name.clone(), Timestamp::now()));
         let (mut release, variables) = draft(&app, &known)?;
+        release.config_before = app.config_version;
         if variables.is_some() {
             app.config_version += 1;
         }
@@ -303,6 +287,9 @@ impl Control {
         let mut enforced = ENFORCED.to_vec();
         if !needs_addon {
             enforced.push("[env] generate, from, key");
+        }
+        if manifest.proxy.timeouts.write.is_none() {
+            enforced.push("[proxy.timeouts]");
         }
         for part in manifest.unenforced(&enforced) {
             report.line(format!("! {part}"));

@@ -344,7 +344,8 @@ impl Control {
             .is_ok_and(|table| table.routes().iter().any(|route| &*route.app == app.as_str()))
     }
 
-    /// Marks a release as failed and removes its artifact; its build log stays.
+    /// Marks a release as failed, returns to the configuration before it, and removes its artifact; its build log
+    /// stays.
     pub(super) fn discard(
         &self,
         app: &AppName,
@@ -358,6 +359,12 @@ impl Control {
                 release.state = ReleaseState::Failed;
                 release.artifact = None;
                 change.put_release(app, &release)?;
+                if let Some(mut app) = change.app(app)?
+                    && app.config_version == release.config_version
+                {
+                    app.config_version = release.config_before;
+                    change.put_app(&app)?;
+                }
             }
             Ok(())
         })?;

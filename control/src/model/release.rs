@@ -18,6 +18,9 @@ pub struct Release {
     pub created: Timestamp,
     /// The configuration it runs with.
     pub config_version: u64,
+    /// The configuration that holds again if its deployment fails.
+    #[serde(default)]
+    pub config_before: u64,
     /// The release whose source and artifact it uses: itself, or an earlier one after a change of
     /// configuration or a rollback.
     pub source: ReleaseNumber,
