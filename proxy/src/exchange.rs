@@ -208,7 +208,7 @@ impl Exchange<'_> {
         let firewall = self.firewall.insert(Firewall::begin(
             protection,
             context,
-            self.request,
+            self.request.into(),
             live.metrics.clone(),
             events,
             metrics,

@@ -12,6 +12,8 @@ use hop3_waf::{
 };
 
 use crate::events::{AuditRecord, Event, EventSender, loggable};
+use crate::headers::Headers;
+use crate::http1::framing::Refusal;
 use crate::http1::response::ResponseHead;
 use crate::metrics::{AppMetrics, Metrics};
 use crate::request::Request;
@@ -116,6 +118,33 @@ pub struct TransactionContext {
     pub entropy: u64,
 }
 
+/// The head of a request as the engine takes it: as sent, well-formed or not.
+#[derive(Clone, Copy, Debug)]
+pub struct InspectedHead<'r> {
+    /// Method.
+    pub method: &'r [u8],
+    /// Request target.
+    pub target: &'r [u8],
+    /// Protocol.
+    pub protocol: &'r [u8],
+    /// Host in lower case, for the record.
+    pub host: &'r Arc<str>,
+    /// Header fields.
+    pub headers: &'r Headers,
+}
+
+impl<'r> From<&'r Request> for InspectedHead<'r> {
+    fn from(request: &'r Request) -> Self {
+        Self {
+            method: &request.method,
+            target: &request.target,
+            protocol: request.version.as_str().as_bytes(),
+            host: &request.host,
+            headers: &request.headers,
+        }
+    }
+}
+
 /// One transaction.
 pub struct Firewall {
     inspection: Option<Box<Transaction>>,
@@ -134,7 +163,7 @@ impl Firewall {
     pub fn begin(
         protection: &Protection,
         context: TransactionContext,
-        request: &Request,
+        head: InspectedHead<'_>,
         metrics: Arc<AppMetrics>,
         events: EventSender,
         all_metrics: Arc<Metrics>,
@@ -150,8 +179,8 @@ impl Firewall {
         if let Some(collections) = &protection.collections {
             inspection = inspection.with_store(collections.clone());
         }
-        inspection.set_request_line(&request.method, &request.target, request.version.as_str().as_bytes());
-        for field in request.headers.iter() {
+        inspection.set_request_line(head.method, head.target, head.protocol);
+        for field in head.headers.iter() {
             inspection.add_request_header(&field.name, &field.value);
         }
         let record = AuditRecord {
@@ -159,9 +188,9 @@ impl Firewall {
             time: context.time,
             app: context.app,
             client: context.client,
-            method: loggable(&request.method),
-            host: request.host.clone(),
-            target: loggable(&request.target),
+            method: loggable(head.method),
+            host: head.host.clone(),
+            target: loggable(head.target),
             status: 0,
             action: AppliedAction::Passed,
             reason: None,
@@ -239,6 +268,20 @@ impl Firewall {
     pub fn finish(mut self, status: u16) {
         self.record.status = status;
         self.log();
+    }
+
+    /// Phases 1, 2 and 5 for the log of a request that is refused whatever the rules say. Phase 2 is left out when a
+    /// body was announced: nobody can tell where it ends.
+    pub fn refused(mut self, refusal: Refusal, announces_body: bool) {
+        let mut decision = self.request_headers();
+        if decision == Decision::Pass && !announces_body {
+            decision = self.run(2, Transaction::process_request_body);
+        }
+        if decision != Decision::Pass {
+            self.record.action = AppliedAction::Denied;
+        }
+        self.record.reason.get_or_insert_with(|| refusal.to_string());
+        self.finish(refusal.status());
     }
 
     fn run(&mut self, phase: usize, work: impl FnOnce(&mut Transaction) -> Verdict) -> Decision {

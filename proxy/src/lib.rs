@@ -5,7 +5,8 @@
 //!
 //! The path of a request: `listener` → `tls` → `http1::connection` or
 //! `http2::connection` → `exchange` (route, firewall) → `forward` (files, back ends,
-//! held or streamed responses) → the client, then `record` (metrics, events).
+//! held or streamed responses) → the client, then `record` (metrics, events). A malformed
+//! request goes to `refusal` instead and never further.
 //!
 //! HTTP/1.1 is read and written by ourselves on both sides (`http1` says why);
 //! HTTP/2 is framed by the `h2` crate with pingora's bounded options.
@@ -31,6 +32,7 @@ mod http2;
 mod listener;
 mod metrics;
 mod record;
+mod refusal;
 mod request;
 mod route;
 mod server;

@@ -1,15 +1,9 @@
 //! What is written down about a request at its end: phase 5, counters, the access record.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use crate::conn::ConnectionInfo;
-use crate::context::Context;
-use crate::downstream::ResponseSink;
-use crate::error_page::error_page;
 use crate::events::{AccessRecord, Event, loggable};
-use crate::exchange::{Exchange, send_page};
-use crate::http1::framing::Refusal;
+use crate::exchange::Exchange;
 use crate::metrics::UNROUTED;
 
 /// Status in logs and metrics of a request that got no answer: the client left, or we had to stop.
@@ -69,47 +63,5 @@ impl Drop for Exchange<'_> {
             note: self.note.take(),
         };
         self.context.events.send(Event::Access(Box::new(record)), &self.context.metrics);
-    }
-}
-
-/// Answers a request whose head or framing is malformed, counts and logs it. `line` is the start of what came.
-pub async fn refuse(
-    context: &Context,
-    connection: &ConnectionInfo,
-    refusal: Refusal,
-    line: &[u8],
-    sink: &mut ResponseSink<'_>,
-) {
-    let time = SystemTime::now();
-    let id = context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-    context.metrics.count_rejected(refusal.reason());
-    sink.close_after();
-    let (head, page) = error_page(refusal.status(), &id, None);
-    let sent = send_page(sink, &head, page).await;
-    let unrouted: Arc<str> = UNROUTED.into();
-    context.metrics.app(&unrouted).count_request(b"other", refusal.status(), Duration::ZERO);
-    if context.events.is_enabled() {
-        let record = AccessRecord {
-            id,
-            time,
-            app: unrouted,
-            client: connection.client.ip().to_canonical(),
-            method: String::new(),
-            host: "".into(),
-            target: loggable(&line[..line.len().min(200)]),
-            protocol: "",
-            status: refusal.status(),
-            received: 0,
-            sent: sink.sent,
-            duration: Duration::ZERO,
-            upstream: None,
-            user_agent: None,
-            referer: None,
-            note: Some(match sent {
-                Ok(()) => refusal.to_string(),
-                Err(error) => format!("{refusal}; client: {error}"),
-            }),
-        };
-        context.events.send(Event::Access(Box::new(record)), &context.metrics);
     }
 }

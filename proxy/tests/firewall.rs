@@ -182,7 +182,7 @@ async fn responses_are_held_only_where_they_are_inspected() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http2_takes_the_same_path() {
     let backend = backend(answer).await;
-    let proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
+    let mut proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
     let at = format!("shop.test:{}:127.0.0.1", proxy.https.port());
     let url = |target: &str| format!("https://shop.test:{}{target}", proxy.https.port());
     let base = ["-k", "--http2", "--resolve", &at, "-o", "/dev/null", "-w", "%{http_code}"];
@@ -193,10 +193,62 @@ async fn http2_takes_the_same_path() {
         (&[], "/leak", "403"),
         (&[], "/large", "200"),
         (&["-d", "fine"], "/", "200"),
+        (&["-X", "TRACE"], "/phase1", "405"),
     ] {
         let url = url(target);
         let all: Vec<&str> = base.iter().chain(arguments).copied().chain([url.as_str()]).collect();
         assert_eq!(curl(&all).await, code, "{target}");
+    }
+    // The rules saw the refused request too.
+    let record = loop {
+        let record = audit(&mut proxy).await;
+        if record.status == 405 {
+            break record;
+        }
+    };
+    assert_eq!((&*record.app, &*record.method, &*record.target), ("shop", "TRACE", "/phase1"));
+    assert!(record.matches.iter().any(|found| found.rule_id == 1), "{record:?}");
+}
+
+#[tokio::test]
+async fn the_rules_see_refused_requests_for_the_log_only() {
+    let backend = backend(answer).await;
+    let mut proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
+    let host = "Host: shop.test\r\n";
+    let cases = [
+        (format!("GET /phase1 HTTP/1.1\r\n{host}A : b\r\n\r\n"), 1, AppliedAction::Denied),
+        (format!("GET /phase1 HTTP/1.1\n{host}\n"), 1, AppliedAction::Denied),
+        (format!("GET /phase1#a HTTP/1.1\r\n{host}\r\n"), 1, AppliedAction::Denied),
+        (format!("GET /?q=1 union select 2 HTTP/1.1\r\n{host}\r\n"), 3, AppliedAction::Denied),
+        (format!("GET /drop HTTP/1.1\r\n{host}{host}\r\n"), 7, AppliedAction::Denied),
+        (format!("GET /note HTTP/1.1\r\n{host}A\r\n\r\n"), 8, AppliedAction::Passed),
+        (
+            format!("POST /phase1 HTTP/1.1\r\n{host}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+            1,
+            AppliedAction::Denied,
+        ),
+    ];
+    for (request, rule, action) in cases {
+        let mut client = Client::connect(proxy.http).await;
+        client.send(&request).await;
+        let answer = client.response(false).await.unwrap();
+        let shown = request.escape_debug();
+        assert_eq!(answer.status, 400, "{shown}");
+        let record = audit(&mut proxy).await;
+        assert_eq!((record.status, record.action, &*record.app), (400, action, "shop"), "{shown}");
+        assert!(record.matches.iter().any(|found| found.rule_id == rule), "{shown}: {record:?}");
+        assert!(record.reason.is_some() && answer.text().contains(&record.id), "{shown}");
+    }
+    assert_eq!(backend.count(), 0);
+    // Phase 2 is not run on a body that nobody can delimit.
+    let mut client = Client::connect(proxy.http).await;
+    client
+        .send(format!("POST /note HTTP/1.1\r\n{host}Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n"))
+        .await;
+    assert_eq!(client.response(false).await.unwrap().status, 400);
+    assert!(client.is_closed().await);
+    while let Ok(event) = proxy.events.try_recv() {
+        assert!(matches!(event, Event::Access(_)), "{event:?}");
     }
 }
 

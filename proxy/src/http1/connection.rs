@@ -13,10 +13,11 @@ use crate::drain::Drain;
 use crate::exchange::serve;
 use crate::http1::body::BodyDecoder;
 use crate::http1::framing::Refusal;
+use crate::http1::refused::RefusedRequest;
 use crate::http1::request::parse_request;
 use crate::http1::sink::Http1Sink;
 use crate::http1::source::{HeadError, Source};
-use crate::record::refuse;
+use crate::refusal::refuse;
 use crate::request::Request;
 
 /// Most bytes of an unread request body that are read over to keep a connection.
@@ -51,12 +52,12 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                 );
                 keep.await && drain_body(&mut source, &mut decoder).await
             }
-            Next::Refused(refusal, start) => {
+            Next::Refused(refused) => {
                 let request = refused_request(connection);
                 let sink =
                     Http1Sink::new(&mut writer, &mut gathered, &request, context.config.limits.write_timeout);
                 let mut sink = ResponseSink::new(SinkStream::Http1(sink));
-                refuse(context, connection, refusal, &start, &mut sink).await;
+                refuse(context, connection, *refused, &mut sink).await;
                 false
             }
             Next::End => return drop(writer.shutdown().await),
@@ -101,8 +102,8 @@ async fn exchange(
 
 enum Next {
     Request(Box<Request>),
-    /// Malformed; with the start of what came.
-    Refused(Refusal, Vec<u8>),
+    /// Malformed.
+    Refused(Box<RefusedRequest>),
     /// Nothing more will come, or nothing that deserves an answer.
     End,
 }
@@ -131,25 +132,20 @@ async fn next_request(
     }
     let deadline = if first { accepted } else { Instant::now() } + limits.head_timeout;
     let head = timeout_at(deadline, source.head(limits.max_head)).await;
-    let start = |source: &mut Source<ConnReader>| {
-        let (buffer, _) = source.parts();
-        first_line(buffer)
-    };
-    match head {
+    let refused = match head {
         Ok(Ok(head)) => match parse_request(head.clone(), connection.scheme, limits.max_fields) {
-            Ok(request) => Next::Request(Box::new(request)),
-            Err(refusal) => Next::Refused(refusal, first_line(&head)),
+            Ok(request) => return Next::Request(Box::new(request)),
+            Err(refusal) => RefusedRequest::whole(refusal, head, limits.max_fields),
         },
-        Ok(Err(HeadError::Closed | HeadError::Io(_))) => Next::End,
-        Ok(Err(HeadError::TooLarge)) => Next::Refused(Refusal::HeadTooLarge, start(source)),
-        Ok(Err(HeadError::Field(error))) => Next::Refused(Refusal::Field(error), start(source)),
-        Err(_) => Next::Refused(Refusal::HeadTimeout, start(source)),
-    }
-}
-
-fn first_line(bytes: &[u8]) -> Vec<u8> {
-    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()).min(200);
-    bytes[..end].trim_ascii_end().to_vec()
+        Ok(Err(HeadError::Closed | HeadError::Io(_))) => return Next::End,
+        Ok(Err(HeadError::Field(error))) => {
+            let came = source.parts().0.split().freeze();
+            RefusedRequest::whole(Refusal::Field(error), came, limits.max_fields)
+        }
+        Ok(Err(HeadError::TooLarge)) => RefusedRequest::part(Refusal::HeadTooLarge, source.parts().0),
+        Err(_) => RefusedRequest::part(Refusal::HeadTimeout, source.parts().0),
+    };
+    Next::Refused(Box::new(refused))
 }
 
 /// Stands for a request that could not be read, so that the answer has something to answer to.

@@ -10,6 +10,7 @@ pub mod body;
 pub mod connection;
 pub mod field;
 pub mod framing;
+pub mod refused;
 pub mod request;
 pub mod response;
 pub mod sink;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::headers::{Headers, is_name};
 use crate::http1::field::{FieldError, is_token_byte, next_line, parse_fields};
 use crate::http1::framing::{Refusal, request_body_length};
-use crate::http1::target::{Scheme, host_of, parse_target};
+use crate::http1::target::{Scheme, host_of, is_authority_form, parse_target};
 use crate::request::{Request, Version};
 
 /// Longest method in bytes.
@@ -23,8 +23,11 @@ pub fn parse_request(mut head: Bytes, scheme: Scheme, max_fields: usize) -> Resu
     }
     let (method, target, version) = parse_request_line(&line)?;
     let headers = parse_fields(head, max_fields).map_err(Refusal::Field)?;
-    if matches!(&method[..], b"TRACE" | b"CONNECT") {
-        return Err(Refusal::MethodNotAllowed);
+    match &method[..] {
+        // CONNECT without a valid port is malformed whoever it asks (RFC 9110 section 9.3.6).
+        b"CONNECT" if !is_authority_form(&target) => return Err(Refusal::Target),
+        b"CONNECT" | b"TRACE" => return Err(Refusal::MethodNotAllowed),
+        _ => {}
     }
     let parsed = parse_target(&target, &method).ok_or(Refusal::Target)?;
     let authority = authority(&headers, version)?;
@@ -80,7 +83,8 @@ fn parse_request_line(line: &Bytes) -> Result<(Bytes, Bytes, Version), Refusal> 
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            // HTTP/0.9 had no version in its request line, so no version 0 is a version.
+            if matches!(major, b'1'..=b'9') && minor.is_ascii_digit() =>
         {
             return Err(Refusal::Version);
         }

@@ -102,6 +102,16 @@ pub fn host_of(authority: &[u8]) -> Option<String> {
     (port_is_legal && !host.is_empty() && host.len() <= 255).then(|| host.to_ascii_lowercase())
 }
 
+/// Whether the target is `host:port` (RFC 9112 section 3.2.3).
+pub fn is_authority_form(target: &[u8]) -> bool {
+    host_of(target).is_some() && target.last().is_some_and(u8::is_ascii_digit) && has_port(target)
+}
+
+fn has_port(authority: &[u8]) -> bool {
+    let after_address = authority.iter().rposition(|byte| *byte == b']').map_or(0, |end| end + 1);
+    authority[after_address..].contains(&b':')
+}
+
 /// The target with every byte escaped that RFC 3986 forbids, so that no back end meets a spelling it may read
 /// differently than we did.
 pub fn forwardable(path_and_query: &[u8]) -> Cow<'_, [u8]> {
@@ -213,6 +223,16 @@ mod tests {
             "a..b", "a,b", "ä",
         ] {
             assert_eq!(host_of(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn authority_forms() {
+        for good in ["a:443", "1.2.3.4:80", "[::1]:443"] {
+            assert!(is_authority_form(good.as_bytes()), "{good}");
+        }
+        for bad in ["a", "a:", "1.2.3.4", "[::1]", "[::1]:", "a:b", "a:99999", "http://a:80", "/", ""] {
+            assert!(!is_authority_form(bad.as_bytes()), "{bad}");
         }
     }
 

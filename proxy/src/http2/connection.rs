@@ -21,9 +21,9 @@ use crate::context::Context;
 use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
 use crate::drain::Drain;
 use crate::exchange::serve;
-use crate::http2::request::convert;
+use crate::http2::request::{convert, refused_request};
 use crate::http2::sink::Http2Sink;
-use crate::record::refuse;
+use crate::refusal::refuse;
 
 /// Requests that are malformed before the connection is given up.
 const MAX_REFUSED: usize = 32;
@@ -140,8 +140,7 @@ async fn serve_stream(
         }
         Err(refusal) => {
             refused.fetch_add(1, Ordering::Relaxed);
-            let line = format!("{} {}", parts.method, parts.uri);
-            refuse(context, info, refusal, line.as_bytes(), &mut sink).await;
+            refuse(context, info, refused_request(refusal, &parts, limits.max_fields), &mut sink).await;
         }
     }
 }

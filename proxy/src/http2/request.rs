@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::headers::{Headers, is_name};
 use crate::http1::framing::{BodyLength, Refusal, content_length};
+use crate::http1::refused::{RefusedHead, RefusedRequest};
 use crate::http1::target::{Scheme, host_of, parse_target};
 use crate::request::{Request, Version};
 
@@ -45,6 +46,26 @@ pub fn convert(
         expects_continue: false,
         websocket: false,
     })
+}
+
+/// The head of a stream that [`convert`] refused; at most `max_fields` fields of it.
+pub fn refused_request(refusal: Refusal, parts: &http::request::Parts, max_fields: usize) -> RefusedRequest {
+    let copy = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let mut headers = Headers::with_capacity(parts.headers.len() + 1);
+    if let (Some(authority), false) = (parts.uri.authority(), parts.headers.contains_key("host")) {
+        headers.push("host", copy(authority.as_str()));
+    }
+    for (name, value) in parts.headers.iter().take(max_fields) {
+        headers.push(copy(name.as_str()), Bytes::copy_from_slice(value.as_bytes()));
+    }
+    let head = RefusedHead {
+        method: copy(parts.method.as_str()),
+        target: copy(parts.uri.path_and_query().map_or("/", |path| path.as_str())),
+        protocol: Bytes::from_static(Version::Http2.as_str().as_bytes()),
+        headers,
+    };
+    let line = format!("{} {}", parts.method, parts.uri);
+    RefusedRequest { head: Some(head), ..RefusedRequest::part(refusal, line.as_bytes()) }
 }
 
 /// `:authority`, or `Host` in its place; both must agree.

@@ -1,0 +1,111 @@
+//! A request that is refused before it is served: the answer, the firewall's log, the access record, the counters.
+//!
+//! The app that its `Host` names sees it like any other request. The rules judge what came of the head, for the
+//! log only: the answer is the refusal's, and nothing reaches a back end.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::conn::ConnectionInfo;
+use crate::context::Context;
+use crate::downstream::ResponseSink;
+use crate::error_page::error_page;
+use crate::events::{AccessRecord, Event, loggable};
+use crate::exchange::send_page;
+use crate::firewall::{Firewall, InspectedHead, TransactionContext};
+use crate::forwarding::client_address;
+use crate::http1::framing::Refusal;
+use crate::http1::refused::{RefusedHead, RefusedRequest};
+use crate::http1::target::{normalized_path, parse_target};
+use crate::metrics::UNROUTED;
+use crate::table::LiveRoute;
+
+/// Answers, counts and logs a request whose head or framing is malformed.
+pub async fn refuse(
+    context: &Context,
+    connection: &ConnectionInfo,
+    request: RefusedRequest,
+    sink: &mut ResponseSink<'_>,
+) {
+    let (time, started) = (SystemTime::now(), Instant::now());
+    let RefusedRequest { refusal, line, head } = request;
+    context.metrics.count_rejected(refusal.reason());
+    let host: Arc<str> = head.as_ref().map(RefusedHead::host).unwrap_or_default().into();
+    let live = head.as_ref().and_then(|head| route(context, &host, head));
+    let head = head.unwrap_or_default();
+    let trusted = &context.config.trusted_proxies;
+    let transaction = TransactionContext {
+        id: context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+        time,
+        app: live.as_ref().map_or_else(|| UNROUTED.into(), |live| live.route.app.clone()),
+        client: client_address(connection.client.ip(), &head.headers, trusted),
+        client_port: connection.client.port(),
+        server: connection.server,
+        entropy: context.entropy(),
+    };
+    if let Some(live) = &live {
+        inspect(context, live, &transaction, &host, &head, refusal);
+    }
+    let TransactionContext { id, app, client, .. } = transaction;
+    sink.close_after();
+    let (answer, page) = error_page(refusal.status(), &id, None);
+    let sent = send_page(sink, &answer, page).await;
+    let metrics = live.map_or_else(|| context.metrics.app(&app), |live| live.metrics.clone());
+    metrics.count_request(&head.method, refusal.status(), started.elapsed());
+    if !context.events.is_enabled() {
+        return;
+    }
+    let text = |name: &str| head.headers.get(name).map(|value| loggable(value));
+    let record = AccessRecord {
+        id,
+        time,
+        app,
+        client,
+        method: String::new(),
+        host,
+        // The line as it came: its parts may mean something else than they seem to.
+        target: loggable(&line),
+        protocol: "",
+        status: refusal.status(),
+        received: 0,
+        sent: sink.sent,
+        duration: started.elapsed(),
+        upstream: None,
+        user_agent: text("user-agent"),
+        referer: text("referer"),
+        note: Some(match sent {
+            Ok(()) => refusal.to_string(),
+            Err(error) => format!("{refusal}; client: {error}"),
+        }),
+    };
+    context.events.send(Event::Access(Box::new(record)), &context.metrics);
+}
+
+/// The route that would have served it.
+fn route(context: &Context, host: &str, head: &RefusedHead) -> Option<Arc<LiveRoute>> {
+    let parsed = parse_target(&head.target, &head.method);
+    let path = parsed.map_or_else(|| head.target.clone(), |target| target.path_and_query);
+    context.table.load().find(host, &normalized_path(&path)).cloned()
+}
+
+/// Lets the rules of the route see the head, and logs what they say.
+fn inspect(
+    context: &Context,
+    live: &LiveRoute,
+    transaction: &TransactionContext,
+    host: &Arc<str>,
+    head: &RefusedHead,
+    refusal: Refusal,
+) {
+    let Some(protection) = &live.route.waf else { return };
+    let inspected = InspectedHead {
+        method: &head.method,
+        target: &head.target,
+        protocol: &head.protocol,
+        host,
+        headers: &head.headers,
+    };
+    let (events, metrics) = (context.events.clone(), context.metrics.clone());
+    Firewall::begin(protection, transaction.clone(), inspected, live.metrics.clone(), events, metrics)
+        .refused(refusal, head.announces_body());
+}
