@@ -24,6 +24,17 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+/// The bytes that a client sends for a stage; a raw request as it stands.
+///
+/// # Errors
+/// A text when `encoded_request` is no base64.
+pub fn wire_bytes(input: &Input) -> Result<Vec<u8>, String> {
+    match &input.encoded_request {
+        Some(encoded) => decode(encoded),
+        None => Ok(Request::complete(input).to_bytes()),
+    }
+}
+
 impl Request {
     /// Builds the request of a stage.
     ///
@@ -108,7 +119,7 @@ impl Request {
     }
 
     /// Takes raw bytes apart: a line up to LF each, fields split at the first colon.
-    fn parse(bytes: &[u8]) -> Self {
+    pub fn parse(bytes: &[u8]) -> Self {
         let mut request = Self::default();
         let mut rest = bytes;
         let mut first = true;
