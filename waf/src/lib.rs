@@ -20,6 +20,7 @@ mod settings;
 mod state;
 mod template;
 mod text;
+pub mod trace;
 mod transaction;
 mod variables;
 mod verdict;

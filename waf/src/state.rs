@@ -29,6 +29,7 @@ pub(crate) struct State {
     pub(crate) records: Vec<OpenRecord>,
     pub(crate) store: Option<Arc<dyn CollectionStore>>,
 
+    pub(crate) trace: Option<Arc<dyn crate::trace::Trace>>,
     pub(crate) engine: EngineMode,
     pub(crate) request_body_access: bool,
     pub(crate) request_body_limit: usize,
@@ -76,6 +77,7 @@ impl State {
             tx: TxVariables::new(ruleset.tx_names.len()),
             records: Vec::new(),
             store: None,
+            trace: None,
             engine: settings.engine,
             request_body_access: settings.request_body_access,
             request_body_limit: settings.request_body_limit,
@@ -106,6 +108,14 @@ impl State {
             captures: Captures::default(),
             candidates: Vec::new(),
             argument: Vec::new(),
+        }
+    }
+
+    /// Tells the observer, if there is one.
+    #[inline]
+    pub(crate) fn trace<'a>(&'a self, event: impl FnOnce(&'a Self) -> crate::trace::Event<'a>) {
+        if let Some(trace) = &self.trace {
+            trace.event(&event(self));
         }
     }
 

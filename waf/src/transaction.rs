@@ -67,6 +67,13 @@ impl Transaction {
         self
     }
 
+    /// Has an observer watch the evaluation.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Arc<dyn crate::trace::Trace>) -> Self {
+        self.state.trace = Some(trace);
+        self
+    }
+
     /// Tells how long the transaction has been going on (`DURATION`, `TIME`).
     pub fn set_elapsed(&mut self, elapsed: Duration) {
         self.state.elapsed = elapsed;

@@ -6,6 +6,7 @@
 //! [`judge`] compares, and [`skip`] says what is not run and why.
 
 pub mod audit_log;
+pub mod body_log;
 pub mod case;
 pub mod debug_log;
 pub mod judge;

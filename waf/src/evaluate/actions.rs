@@ -11,6 +11,7 @@ use crate::rule::{Action, Key, Link, Rule};
 use crate::rule_control::Control;
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::trace::Event;
 
 /// Most records one transaction may open.
 const RECORDS_LIMIT: usize = 16;
@@ -81,7 +82,13 @@ impl State {
             };
             if let Some(slot) = slot {
                 let current = self.tx.get(slot).map_or(0, Value::number);
-                self.tx.set(slot, result(current));
+                let value = result(current);
+                if self.trace.is_some() {
+                    let text = value.as_ref().map(text_of).unwrap_or_default();
+                    let name = self.tx.spelling(&ruleset.tx_names, slot);
+                    self.trace(|_| Event::VariableSet { collection, name, value: &text });
+                }
+                self.tx.set(slot, value);
             }
             return;
         }
@@ -91,7 +98,13 @@ impl State {
         };
         if let Some(record) = self.record_mut(collection) {
             let value = result(record.get(&name).map_or(0, number));
-            record.set(&name, value.map(|value| text_of(&value)));
+            let value = value.map(|value| text_of(&value));
+            record.set(&name, value.clone());
+            self.trace(|_| Event::VariableSet {
+                collection,
+                name: &name,
+                value: value.as_deref().unwrap_or_default(),
+            });
         }
     }
 
@@ -105,6 +118,7 @@ impl State {
             return;
         }
         key.truncate(KEY_LIMIT);
+        self.trace(|_| Event::RecordOpened { collection, key: &key });
         match collection {
             Collection::Session => self.set(Variable::SessionId, &key),
             Collection::User => self.set(Variable::UserId, &key),
@@ -115,6 +129,7 @@ impl State {
     }
 
     fn set_env(&mut self, name: &[u8], value: Option<&[u8]>) {
+        self.trace(|_| Event::EnvironmentSet { name, value: value.unwrap_or_default() });
         let texts = &self.texts;
         self.collections.env.retain(|field| texts.bytes(field.name) != name);
         if let Some(value) = value {

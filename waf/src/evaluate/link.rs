@@ -7,6 +7,7 @@ use crate::rule::{Condition, Link, Rule};
 use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::text::TextId;
+use crate::trace::Event;
 use crate::variables::found::Found;
 
 /// Most matches that one rule may have; further values are not counted.
@@ -17,12 +18,24 @@ impl State {
     pub(super) fn evaluate(&mut self, ruleset: &Ruleset, rule: &Rule) -> Next {
         self.matched_var = None;
         self.matched_vars.clear();
-        for link in &rule.links {
-            if !self.evaluate_link(ruleset, rule, link) {
+        for (position, link) in rule.links.iter().enumerate() {
+            self.trace_link(ruleset, rule, link, position);
+            let matched = self.evaluate_link(ruleset, rule, link);
+            self.trace(|_| Event::LinkEnded { matched });
+            if !matched {
                 return Next::Rule;
             }
         }
         self.complete(ruleset, rule)
+    }
+
+    fn trace_link(&mut self, ruleset: &Ruleset, rule: &Rule, link: &Link, position: usize) {
+        if self.trace.is_some() {
+            let template = link.condition.as_ref().and_then(|condition| condition.operator.argument());
+            let argument =
+                template.map(|template| self.expanded(ruleset, rule, template)).unwrap_or_default();
+            self.trace(|_| Event::Link { rule_id: rule.id, position, argument: &argument });
+        }
     }
 
     fn evaluate_link(&mut self, ruleset: &Ruleset, rule: &Rule, link: &Link) -> bool {
@@ -62,6 +75,7 @@ impl State {
                 matched |= self.test(ruleset, rule, link, condition, Found { value: text, ..found });
             }
             text = next;
+            self.trace(|state| Event::Transformed { transformation, value: state.texts.bytes(text) });
         }
         self.test(ruleset, rule, link, condition, Found { value: text, ..found }) || matched
     }
@@ -75,6 +89,11 @@ impl State {
         condition: &Condition,
         found: Found,
     ) -> bool {
+        if self.trace.is_some() {
+            let mut name = Vec::new();
+            found.write_name(&self.texts, &mut name);
+            self.trace(|state| Event::Tested { variable: &name, value: state.texts.bytes(found.value) });
+        }
         let mut argument = std::mem::take(&mut self.argument);
         argument.clear();
         let template = condition.operator.argument();
@@ -96,6 +115,7 @@ impl State {
             Ok(matched) => matched != condition.negated,
             Err(_) => {
                 // Fail closed: no answer counts as a match, negated or not.
+                self.trace(|_| Event::LimitExceeded);
                 self.limits_exceeded = true;
                 self.set_tx(ruleset.limits_slot, 1);
                 true
@@ -135,6 +155,13 @@ impl State {
                     Value::Text(self.texts.bytes(value).get(start..end).unwrap_or_default().to_vec())
                 }),
             };
+            if self.trace.is_some()
+                && let Some(value) = &group
+            {
+                let mut text = Vec::new();
+                value.write(&mut text);
+                self.trace(|_| Event::Captured { group: index, value: &text });
+            }
             self.tx.set(Slot(index as u32), group);
         }
     }

@@ -6,6 +6,8 @@ mod outcome;
 
 use hop3_seclang::ast::{AllowScope, EngineMode, Phase};
 
+use crate::trace::{Event, Skipped};
+
 use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::verdict::{Disruption, Interruption, Verdict};
@@ -22,6 +24,7 @@ enum Next {
 impl State {
     /// Runs a phase. Phase 5 always runs and never interrupts.
     pub(crate) fn run_phase(&mut self, ruleset: &Ruleset, phase: Phase) -> Verdict {
+        self.trace(|state| Event::Phase { number: phase.number(), runs: state.engine != EngineMode::Off });
         if self.engine == EngineMode::Off || (phase != Phase::Logging && self.is_decided(phase)) {
             return self.verdict();
         }
@@ -30,12 +33,25 @@ impl State {
         while let Some(rule) = rules.get(at) {
             at += 1;
             if self.changes.is_removed(rule.index) {
+                self.trace(|_| Event::Skipped { rule_id: rule.id, why: Skipped::Control });
                 continue;
             }
             match self.evaluate(ruleset, rule) {
                 Next::Rule => {}
-                Next::Jump(target) => at = target.max(at),
-                Next::End => break,
+                Next::Jump(target) => {
+                    for skipped in rules.get(at..target.min(rules.len())).unwrap_or_default() {
+                        self.trace(|_| Event::Skipped { rule_id: skipped.id, why: Skipped::Jump });
+                    }
+                    at = target.max(at);
+                }
+                Next::End => {
+                    if self.allowance.is_some() {
+                        for skipped in &rules[at..] {
+                            self.trace(|_| Event::Skipped { rule_id: skipped.id, why: Skipped::Allow });
+                        }
+                    }
+                    break;
+                }
             }
             if self.engine == EngineMode::Off {
                 break;

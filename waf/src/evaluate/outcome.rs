@@ -107,6 +107,7 @@ impl State {
             (found.operator, found.parameter) = self.operator_of(ruleset, rule);
             found.matched = self.matched_values();
         }
+        self.trace(|_| crate::trace::Event::Matched(&found));
         self.matches.push(found);
     }
 

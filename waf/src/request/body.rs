@@ -5,6 +5,7 @@ use hop3_seclang::ast::{BodyProcessor, Variable, XmlIntoArgs};
 
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::trace::Event;
 
 /// What a processor could not make sense of.
 struct Failure {
@@ -23,6 +24,13 @@ impl State {
             self.set(Variable::ReqbodyProcessorErrorMsg, failure.message.as_bytes());
         }
         let failure = failure.or_else(|| self.limit_failure(ruleset));
+        if !self.request_body_access {
+            self.trace(|_| Event::BodyUnread);
+        }
+        self.trace(|state| Event::Body {
+            processor: state.processor,
+            error: failure.as_ref().map(|failure| failure.message.as_str()),
+        });
         self.set_flag(Variable::ReqbodyError, failure.is_some());
         self.set(
             Variable::ReqbodyErrorMsg,
@@ -83,7 +91,11 @@ impl State {
         let form = form::parse(body, ruleset.settings.argument_separator, limits);
         self.urlencoded_error |= form.invalid_encoding;
         self.too_many_arguments |= form.over_limit;
+        if form.over_limit {
+            self.trace(|_| Event::ArgumentsOverLimit);
+        }
         for argument in &form.arguments {
+            self.trace(|_| Event::Argument { in_body: true, name: &argument.name, value: &argument.value });
             let field = self.field(&argument.name, &argument.value);
             self.collections.args_post.push(field);
         }
@@ -94,6 +106,7 @@ impl State {
             if ruleset.settings.json_array_prefix { json::Naming::ModSecurity3 } else { json::Naming::Plain };
         let json = json::parse(body, &json::Options { limits, naming });
         for argument in json.arguments() {
+            self.trace(|_| Event::Argument { in_body: true, name: &argument.name, value: &argument.value });
             let field = self.field(&argument.name, &argument.value);
             self.collections.args_post.push(field);
         }
@@ -123,8 +136,10 @@ impl State {
         let content_type = self.header(&headers, "content-type").unwrap_or_default().to_vec();
         self.collections.request_headers = headers;
         let parsed = multipart::parse(&content_type, body, limits);
+        self.trace(|_| Event::Multipart(&parsed));
         self.no_files_length = parsed.no_files_length;
         for argument in parsed.fields() {
+            self.trace(|_| Event::Argument { in_body: true, name: &argument.name, value: &argument.value });
             let field = self.field(&argument.name, &argument.value);
             self.collections.args_post.push(field);
         }

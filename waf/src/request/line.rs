@@ -6,6 +6,7 @@ use hop3_seclang::ast::Variable;
 use crate::collections::fields::Field;
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::trace::Event;
 
 impl State {
     /// Takes the request line apart. Only the path is decoded, in
@@ -47,7 +48,11 @@ impl State {
         let form = form::parse(query, ruleset.settings.argument_separator, &limits);
         self.urlencoded_error |= form.invalid_encoding;
         self.too_many_arguments |= form.over_limit;
+        if form.over_limit {
+            self.trace(|_| Event::ArgumentsOverLimit);
+        }
         for argument in &form.arguments {
+            self.trace(|_| Event::Argument { in_body: false, name: &argument.name, value: &argument.value });
             let field: Field = self.field(&argument.name, &argument.value);
             self.collections.args_get.push(field);
         }
