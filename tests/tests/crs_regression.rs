@@ -14,9 +14,9 @@ use hop3_waf::Ruleset;
 /// Cases whose expectation comes from how one server treats the request before its engine sees it.
 const SERVER_EFFECTS: &[(&str, &str)] = &[
     ("920181-1", "the server drops a Content-Length beside chunked; the raw request rightly matches"),
-    ("920430-5", "the server refuses the protocol; the raw request rightly matches"),
+    ("920430-5", "the server reads a request line without version as HTTP/0.9; the raw request has none"),
     ("920640-5", "the server refuses a body without length; the raw request rightly matches"),
-    ("921140-1", "the server refuses obsolete line folding; the raw request rightly matches"),
+    ("921140-1", "the server refuses a bare CR before its engine sees it; the raw request rightly matches"),
 ];
 
 /// The share of judged cases that must pass.

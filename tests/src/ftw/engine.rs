@@ -20,6 +20,10 @@ pub enum Setup {
     Regression,
     /// Blocking at paranoia level 1, as users run it.
     Blocking,
+    /// Blocking at paranoia level 1 with every optional limit on and a
+    /// threshold that a single notice reaches, so that each scoring rule is
+    /// seen to refuse.
+    Sensitive,
 }
 
 impl Setup {
@@ -34,6 +38,14 @@ impl Setup {
                  setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535\"\n"
             }
             Self::Blocking => "SecRuleEngine On\n",
+            Self::Sensitive => {
+                "SecRuleEngine On\n\
+                 SecAction \"id:900005,phase:1,nolog,pass,\
+                 setvar:tx.inbound_anomaly_score_threshold=2,setvar:tx.outbound_anomaly_score_threshold=2,\
+                 setvar:tx.crs_validate_utf8_encoding=1,setvar:tx.arg_name_length=100,\
+                 setvar:tx.arg_length=400,setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,\
+                 setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535\"\n"
+            }
         }
     }
 }
