@@ -8,7 +8,9 @@ use crate::source::{Sources, Span};
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The document loads.
+    /// Good to know; only lints say such things.
+    Info,
+    /// The document loads, but probably does not do what was meant.
     Warning,
     /// The document is refused.
     Error,
@@ -17,7 +19,7 @@ pub enum Severity {
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Error or warning.
+    /// How bad it is.
     pub severity: Severity,
     /// What is wrong, in one line.
     pub message: String,
@@ -44,6 +46,11 @@ impl Diagnostic {
     /// A warning at a place.
     pub fn warning(span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    /// A remark about a place.
+    pub fn info(span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Info, ..Self::error(span, message) }
     }
 
     /// With advice.

@@ -23,6 +23,7 @@ pub mod directives;
 pub mod format;
 mod glob;
 mod lexer;
+pub mod lint;
 pub mod loader;
 pub mod names;
 mod parser;

@@ -13,6 +13,7 @@ pub(crate) fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
     let kind = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Info => "info",
     };
     let mut out = match diagnostic.span {
         Some(span) => format!("{kind}: {}: {}", sources.place(span), clean(&diagnostic.message)),

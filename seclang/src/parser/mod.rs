@@ -120,7 +120,7 @@ impl<'l> Parser<'l> {
     fn report(&mut self, diagnostic: Diagnostic) {
         let (count, most) = match diagnostic.severity {
             Severity::Error => (&mut self.errors, MOST_ERRORS),
-            Severity::Warning => (&mut self.warnings, MOST_WARNINGS),
+            Severity::Warning | Severity::Info => (&mut self.warnings, MOST_WARNINGS),
         };
         if *count >= most {
             return;
