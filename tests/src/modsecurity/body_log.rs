@@ -10,10 +10,7 @@ pub fn multipart(multipart: &Multipart<'_>, line: &mut dyn FnMut(u8, &str)) {
         line(4, &error);
     }
     if multipart.flags.boundary_parameter {
-        line(
-            4,
-            "Multipart: Invalid parameter after boundary in C-T (tolerated).",
-        );
+        line(4, "Multipart: Invalid parameter after boundary in C-T (tolerated).");
     }
     if let Some(Error::Disposition { fault, .. }) = &multipart.error
         && fault.to_string() == "-14"
@@ -21,13 +18,7 @@ pub fn multipart(multipart: &Multipart<'_>, line: &mut dyn FnMut(u8, &str)) {
         line(4, "Multipart: Warning: Duplicate Content-Disposition name");
     }
     for header in &multipart.part_headers {
-        line(
-            9,
-            &format!(
-                "Multipart: Added part header line:{}",
-                String::from_utf8_lossy(&header.line)
-            ),
-        );
+        line(9, &format!("Multipart: Added part header line:{}", String::from_utf8_lossy(&header.line)));
     }
     for part in &multipart.parts {
         let name = String::from_utf8_lossy(&part.name);
@@ -44,16 +35,10 @@ pub fn multipart(multipart: &Multipart<'_>, line: &mut dyn FnMut(u8, &str)) {
                 );
             }
             None => {
+                line(9, &format!("Multipart: Added part to the list: name \"{name}\" {place}"));
                 line(
                     9,
-                    &format!("Multipart: Added part to the list: name \"{name}\" {place}"),
-                );
-                line(
-                    9,
-                    &format!(
-                        "Multipart: Added data to variable: {}",
-                        String::from_utf8_lossy(part.content)
-                    ),
+                    &format!("Multipart: Added data to variable: {}", String::from_utf8_lossy(part.content)),
                 );
             }
         }
@@ -72,16 +57,10 @@ pub fn multipart(multipart: &Multipart<'_>, line: &mut dyn FnMut(u8, &str)) {
         (flags.data_before, "seen data before first boundary."),
         (flags.data_after, "seen data after last boundary."),
         (flags.boundary_quoted, "boundary was quoted."),
-        (
-            flags.boundary_whitespace,
-            "boundary whitespace in C-T header.",
-        ),
+        (flags.boundary_whitespace, "boundary whitespace in C-T header."),
         (flags.header_folding, "header folding used."),
         (flags.crlf_lf_lines(), "mixed line endings used (CRLF/LF)."),
-        (
-            flags.lf_line && !flags.crlf_line,
-            "incorrect line endings used (LF).",
-        ),
+        (flags.lf_line && !flags.crlf_line, "incorrect line endings used (LF)."),
         (flags.missing_semicolon, "missing semicolon in C-T header."),
         (flags.invalid_quoting, "invalid quoting used."),
         (flags.invalid_part, "invalid part parsing."),

@@ -40,9 +40,8 @@ struct State {
 impl State {
     /// `RESOURCE:name` as v3 shows it, with the record's key and the application's id.
     fn full_name(&self, variable: &str, web_app_id: &str) -> String {
-        let record = variable
-            .split_once(':')
-            .and_then(|(name, member)| Some((name, member, self.records.get(name)?)));
+        let record =
+            variable.split_once(':').and_then(|(name, member)| Some((name, member, self.records.get(name)?)));
         match record {
             Some((name, member, key)) => format!("{name}:{key}::{web_app_id}::{member}"),
             None => variable.to_owned(),
@@ -53,43 +52,23 @@ impl State {
 impl DebugLog {
     /// For rules from `document`.
     pub fn new(document: Document, web_app_id: &str) -> Self {
-        let rules = document
-            .rules()
-            .map(|rule| (rule.id, rule.clone()))
-            .collect();
-        Self {
-            rules,
-            document,
-            web_app_id: web_app_id.to_owned(),
-            state: Mutex::default(),
-        }
+        let rules = document.rules().map(|rule| (rule.id, rule.clone())).collect();
+        Self { rules, document, web_app_id: web_app_id.to_owned(), state: Mutex::default() }
     }
 
     /// Writes a line.
     pub fn line(&self, level: u8, message: &str) {
-        write(
-            &mut self.state.lock().unwrap_or_else(PoisonError::into_inner),
-            level,
-            message,
-        );
+        write(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), level, message);
     }
 
     /// The lines so far.
     pub fn text(&self) -> String {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .text
-            .clone()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).text.clone()
     }
 
     /// Lines for rules that directives have removed; `left` are the rules of the compiled set.
     pub fn removed(&self, left: &[u64]) {
-        for rule in self
-            .document
-            .rules()
-            .filter(|rule| !left.contains(&rule.id))
-        {
+        for rule in self.document.rules().filter(|rule| !left.contains(&rule.id)) {
             for directive in &self.document.directives {
                 let how = match &directive.kind {
                     DirectiveKind::RuleRemoveById(_) => "an SecRuleRemove directive.",
@@ -97,10 +76,7 @@ impl DebugLog {
                     DirectiveKind::RuleRemoveByTag(_) => "a SecRuleRemoveByTag directive.",
                     _ => continue,
                 };
-                self.line(
-                    9,
-                    &format!("Skipped rule id '{}'. Removed by {how}", rule.id),
-                );
+                self.line(9, &format!("Skipped rule id '{}'. Removed by {how}", rule.id));
             }
         }
     }
@@ -116,11 +92,7 @@ impl DebugLog {
     fn link(&self, state: &mut State, argument: &[u8]) {
         let id = state.rule_id;
         let Some(condition) = self.condition(state) else {
-            return write(
-                state,
-                4,
-                &format!("(Rule: {id}) Executing unconditional rule..."),
-            );
+            return write(state, 4, &format!("(Rule: {id}) Executing unconditional rule..."));
         };
         let operator = &condition.operator.node;
         let name = operator_name(operator.name);
@@ -130,13 +102,13 @@ impl DebugLog {
             Some(_) => format!("\"{written}\""),
             None => format!("\"{argument}\" Was: \"{written}\""),
         };
-        let targets = condition.targets.iter().map(|target| {
-            String::from_utf8_lossy(self.document.sources.text(target.span)).into_owned()
-        });
+        let targets = condition
+            .targets
+            .iter()
+            .map(|target| String::from_utf8_lossy(self.document.sources.text(target.span)).into_owned());
         let targets = targets.collect::<Vec<_>>().join("|");
-        let message = format!(
-            "(Rule: {id}) Executing operator \"{name}\" with param {parameter} against {targets}."
-        );
+        let message =
+            format!("(Rule: {id}) Executing operator \"{name}\" with param {parameter} against {targets}.");
         write(state, 4, &message);
     }
 
@@ -162,29 +134,16 @@ impl DebugLog {
             write(state, 9, &format!("Rule tag: {tag}"));
         }
         if let Some(severity) = found.severity {
-            write(
-                state,
-                9,
-                &format!("This rule severity is: {}", severity.number()),
-            );
+            write(state, 9, &format!("This rule severity is: {}", severity.number()));
         }
         if !found.message.is_empty() {
             write(state, 9, &format!("Saving msg: {}", found.message));
         }
-        for action in self
-            .rules
-            .get(&found.rule_id)
-            .into_iter()
-            .flat_map(|rule| &rule.actions)
-        {
+        for action in self.rules.get(&found.rule_id).into_iter().flat_map(|rule| &rule.actions) {
             match &action.node {
                 Action::Log | Action::NoLog | Action::AuditLog | Action::NoAuditLog => {
                     let name = self.document.sources.text(action.span);
-                    write(
-                        state,
-                        9,
-                        &format!("Running action: {}", String::from_utf8_lossy(name)),
-                    );
+                    write(state, 9, &format!("Running action: {}", String::from_utf8_lossy(name)));
                 }
                 Action::Pass => write(state, 8, "Running action pass"),
                 Action::Block => write(state, 8, "Marking request as disruptive."),
@@ -200,23 +159,11 @@ impl DebugLog {
     fn skipped(&self, state: &mut State, rule_id: u64, why: Skipped) {
         match why {
             Skipped::Jump => {
-                write(
-                    state,
-                    9,
-                    &format!("Skipped rule id '{rule_id}' due to a `skip' action."),
-                );
-                write(
-                    state,
-                    9,
-                    &format!("Skipped rule id '{rule_id}' due to a SecMarker."),
-                );
+                write(state, 9, &format!("Skipped rule id '{rule_id}' due to a `skip' action."));
+                write(state, 9, &format!("Skipped rule id '{rule_id}' due to a SecMarker."));
             }
             Skipped::Allow => {
-                write(
-                    state,
-                    4,
-                    "Dropping the evaluation of upcoming rules in favor of an `allow' action",
-                );
+                write(state, 4, "Dropping the evaluation of upcoming rules in favor of an `allow' action");
                 let end = "as request trough the utilization of an `allow' action.";
                 write(state, 9, &format!("Skipped rule id '{rule_id}' {end}"));
             }
@@ -224,30 +171,21 @@ impl DebugLog {
                 write(
                     state,
                     9,
-                    &format!(
-                        "Skipped rule id '{rule_id}'. Skipped due to a ruleRemoveByTag action."
-                    ),
+                    &format!("Skipped rule id '{rule_id}'. Skipped due to a ruleRemoveByTag action."),
                 );
             }
             _ => {
-                write(
-                    state,
-                    9,
-                    &format!("Rule id: {rule_id} was skipped due to a ruleRemoveById action..."),
-                );
+                write(state, 9, &format!("Rule id: {rule_id} was skipped due to a ruleRemoveById action..."));
             }
         }
     }
 
     fn controls(&self, wanted: impl Fn(&Ctl) -> bool) -> bool {
-        let actions = self.document.rules().flat_map(|rule| {
-            rule.actions
-                .iter()
-                .chain(rule.links.iter().flat_map(|link| &link.actions))
-        });
-        actions
-            .into_iter()
-            .any(|action| matches!(&action.node, Action::Ctl(ctl) if wanted(ctl)))
+        let actions = self
+            .document
+            .rules()
+            .flat_map(|rule| rule.actions.iter().chain(rule.links.iter().flat_map(|link| &link.actions)));
+        actions.into_iter().any(|action| matches!(&action.node, Action::Ctl(ctl) if wanted(ctl)))
     }
 }
 
@@ -257,51 +195,28 @@ impl Trace for DebugLog {
         let state = &mut *guard;
         match *event {
             Event::Phase { number, runs } => {
-                const NAMES: [&str; 5] = [
-                    "REQUEST_HEADERS",
-                    "REQUEST_BODY",
-                    "RESPONSE_HEADERS",
-                    "RESPONSE_BODY",
-                    "LOGGING",
-                ];
+                const NAMES: [&str; 5] =
+                    ["REQUEST_HEADERS", "REQUEST_BODY", "RESPONSE_HEADERS", "RESPONSE_BODY", "LOGGING"];
                 let name = NAMES[usize::from(number.clamp(1, 5)) - 1];
-                write(
-                    state,
-                    4,
-                    &format!("Starting phase {name}. (SecRules {number})"),
-                );
+                write(state, 4, &format!("Starting phase {name}. (SecRules {number})"));
                 if !runs {
                     write(state, 4, "Rule engine disabled, returning...");
                 }
             }
             Event::Skipped { rule_id, why } => self.skipped(state, rule_id, why),
-            Event::Link {
-                rule_id,
-                position,
-                argument,
-            } => {
+            Event::Link { rule_id, position, argument } => {
                 (state.rule_id, state.position) = (rule_id, position);
                 self.link(state, argument);
             }
-            Event::Transformed {
-                transformation,
-                value,
-            } => {
+            Event::Transformed { transformation, value } => {
                 let name = transformation.name().to_ascii_lowercase();
-                let message = format!(
-                    " T ({}) t:{name}: \"{}\"",
-                    state.step,
-                    limited(&String::from_utf8_lossy(value))
-                );
+                let message =
+                    format!(" T ({}) t:{name}: \"{}\"", state.step, limited(&String::from_utf8_lossy(value)));
                 write(state, 9, &message);
             }
             Event::Tested { variable, value } => {
                 let name = state.full_name(&String::from_utf8_lossy(variable), &self.web_app_id);
-                write(
-                    state,
-                    9,
-                    &format!("Target value: \"{}\" (Variable: {name})", shown(value)),
-                );
+                write(state, 9, &format!("Target value: \"{}\" (Variable: {name})", shown(value)));
             }
             Event::Captured { group, value } => self.captured(state, group, value),
             Event::LimitExceeded => {
@@ -309,27 +224,16 @@ impl Trace for DebugLog {
                     .condition(state)
                     .map(|condition| condition.operator.node.argument.raw_str().into_owned());
                 let pattern = pattern.unwrap_or_default();
-                write(
-                    state,
-                    1,
-                    &format!("rx: regex error 'MATCH_LIMIT' for pattern '{pattern}'"),
-                );
+                write(state, 1, &format!("rx: regex error 'MATCH_LIMIT' for pattern '{pattern}'"));
             }
             Event::LinkEnded { matched } => {
                 write(state, 4, &format!("Rule returned {}.", u8::from(matched)));
             }
             Event::Matched(found) => self.matched(state, found),
             Event::RecordOpened { collection, key } => {
-                state.records.insert(
-                    collection.variable().name(),
-                    String::from_utf8_lossy(key).into_owned(),
-                );
+                state.records.insert(collection.variable().name(), String::from_utf8_lossy(key).into_owned());
             }
-            Event::VariableSet {
-                collection,
-                name,
-                value,
-            } => {
+            Event::VariableSet { collection, name, value } => {
                 let message = format!(
                     "Saving variable: {}:{} with value: {}",
                     collection.variable().name(),
@@ -339,32 +243,16 @@ impl Trace for DebugLog {
                 write(state, 8, &message);
             }
             Event::EnvironmentSet { name, value } => {
-                let (name, value) = (
-                    String::from_utf8_lossy(name),
-                    String::from_utf8_lossy(value),
-                );
-                write(
-                    state,
-                    8,
-                    &format!("Setting environment variable: {name} to {value}"),
-                );
+                let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+                write(state, 8, &format!("Setting environment variable: {name} to {value}"));
             }
-            Event::Argument {
-                in_body,
-                name,
-                value,
-            } => {
+            Event::Argument { in_body, name, value } => {
                 let from = if in_body { "BODY" } else { "GET" };
-                let (name, value) = (
-                    String::from_utf8_lossy(name),
-                    String::from_utf8_lossy(value),
-                );
+                let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
                 write(
                     state,
                     4,
-                    &format!(
-                        "Adding request argument ({from}): name \"{name}\", value \"{value}\""
-                    ),
+                    &format!("Adding request argument ({from}): name \"{name}\", value \"{value}\""),
                 );
             }
             Event::ArgumentsOverLimit => write(state, 4, "Skipping request argument, over limit"),
@@ -374,14 +262,10 @@ impl Trace for DebugLog {
                 "Request body processing is enabled, but disabled to this transaction due to ctl:requestBodyAccess action",
             ),
             Event::Multipart(multipart) => {
-                body_log::multipart(multipart, &mut |level, message| {
-                    write(state, level, message)
-                });
+                body_log::multipart(multipart, &mut |level, message| write(state, level, message));
             }
             Event::Body { processor, error } => {
-                body_log::body(processor, error, &mut |level, message| {
-                    write(state, level, message)
-                });
+                body_log::body(processor, error, &mut |level, message| write(state, level, message));
             }
             _ => {}
         }
@@ -402,12 +286,7 @@ fn operator_name(name: OperatorName) -> String {
         other => {
             let text = other.to_string();
             let mut letters = text.chars();
-            letters
-                .next()
-                .into_iter()
-                .flat_map(char::to_uppercase)
-                .chain(letters)
-                .collect()
+            letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
         }
     }
 }

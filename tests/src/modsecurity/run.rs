@@ -53,28 +53,19 @@ const V3: &str = "SecRxMode Multiline\n\
 
 /// Loads the rules of a case and sends its request. `root` is the folder that holds `data`.
 pub fn run(root: &Path, case: &Case) -> Loaded {
-    let loader = SuiteFiles {
-        root: root.to_owned(),
-        files: Files::beneath([root]),
-    };
+    let loader = SuiteFiles { root: root.to_owned(), files: Files::beneath([root]) };
     let mut parser = Parser::new(&loader).dialect(Dialect::ModSecurity3);
     parser.text("v3.conf", V3);
     parser.text(root.join(&case.file), case.text());
     let document = match parser.finish() {
         Ok(document) => document,
         Err(found) => {
-            return Loaded::Refused {
-                diagnostics: found.list,
-                sources: found.sources,
-            };
+            return Loaded::Refused { diagnostics: found.list, sources: found.sources };
         }
     };
     match Ruleset::compile(&document) {
         Ok(ruleset) => Loaded::Ran(send(&Arc::new(ruleset), document, case)),
-        Err(found) => Loaded::Refused {
-            diagnostics: found.diagnostics,
-            sources: found.sources,
-        },
+        Err(found) => Loaded::Refused { diagnostics: found.diagnostics, sources: found.sources },
     }
 }
 
@@ -92,10 +83,7 @@ fn send(ruleset: &Arc<Ruleset>, document: Document, case: &Case) -> Outcome {
         unix_time: Duration::new(1_700_000_000, 123_456_000),
         entropy: 1,
     };
-    let connection = Connection {
-        client: address(&case.client),
-        server: address(&case.server),
-    };
+    let connection = Connection { client: address(&case.client), server: address(&case.server) };
     let mut exchange = Exchange {
         transaction: Transaction::new(Arc::clone(ruleset), start, connection)
             .with_store(Arc::new(MemoryStore::new(100)))
@@ -105,18 +93,10 @@ fn send(ruleset: &Arc<Ruleset>, document: Document, case: &Case) -> Outcome {
         limits: String::new(),
         debug_log: debug_log.clone(),
     };
-    exchange
-        .transaction
-        .set_elapsed(Duration::from_micros(1500));
+    exchange.transaction.set_elapsed(Duration::from_micros(1500));
     exchange.request(case);
     exchange.response(case);
-    let Exchange {
-        mut transaction,
-        status,
-        url,
-        mut limits,
-        ..
-    } = exchange;
+    let Exchange { mut transaction, status, url, mut limits, .. } = exchange;
     transaction.process_logging();
     let context = transaction.log_context();
     for found in transaction.matches().iter().filter(|found| found.logged) {
@@ -152,23 +132,14 @@ impl Exchange {
             protocol.as_bytes(),
         );
         for (name, value) in &request.headers.0 {
-            self.transaction
-                .add_request_header(name.as_bytes(), value.as_bytes());
+            self.transaction.add_request_header(name.as_bytes(), value.as_bytes());
         }
         let verdict = self.transaction.process_request_headers();
         self.take(verdict);
-        let kind = request
-            .headers
-            .0
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        if let Some(Ok(boundary)) =
-            kind.map(|(_, value)| hop3_bodies::multipart::boundary(value.as_bytes()))
+        let kind = request.headers.0.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if let Some(Ok(boundary)) = kind.map(|(_, value)| hop3_bodies::multipart::boundary(value.as_bytes()))
         {
-            self.debug_log.line(
-                9,
-                &format!("Multipart: Boundary: {}", String::from_utf8_lossy(boundary)),
-            );
+            self.debug_log.line(9, &format!("Multipart: Boundary: {}", String::from_utf8_lossy(boundary)));
         }
         let _ = self.transaction.append_request_body(&request.body.0);
         let verdict = self.transaction.process_request_body();
@@ -178,24 +149,15 @@ impl Exchange {
     fn response(&mut self, case: &Case) {
         let response = &case.response;
         for (name, value) in &response.headers.0 {
-            self.transaction
-                .add_response_header(name.as_bytes(), value.as_bytes());
+            self.transaction.add_response_header(name.as_bytes(), value.as_bytes());
         }
-        let verdict = self
-            .transaction
-            .process_response_headers(self.status, response.protocol.as_bytes());
+        let verdict = self.transaction.process_response_headers(self.status, response.protocol.as_bytes());
         self.take(verdict);
         if !self.transaction.inspects_response_body() {
-            let kind = response
-                .headers
-                .0
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+            let kind = response.headers.0.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
             let kind = kind.map(|(_, value)| value.as_str()).unwrap_or_default();
-            self.debug_log.line(
-                5,
-                &format!("Response Content-Type is {kind}. It is not marked to be inspected."),
-            );
+            self.debug_log
+                .line(5, &format!("Response Content-Type is {kind}. It is not marked to be inspected."));
         }
         let _ = self.transaction.append_response_body(&response.body.0);
         let verdict = self.transaction.process_response_body();
