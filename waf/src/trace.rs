@@ -44,6 +44,11 @@ pub enum Event<'a> {
         /// The operator's argument with its macros expanded; empty for others.
         argument: &'a [u8],
     },
+    /// A value was selected; its transformations and tests follow.
+    Selected {
+        /// The value before all transformations.
+        value: &'a [u8],
+    },
     /// A transformation was applied, whether it changed the value or not.
     Transformed {
         /// The transformation.
@@ -57,6 +62,11 @@ pub enum Event<'a> {
         variable: &'a [u8],
         /// The value after all transformations.
         value: &'a [u8],
+    },
+    /// The operator decided about the value it was given last.
+    Decided {
+        /// Whether that counts as a match: negation and running out of the budget considered.
+        matched: bool,
     },
     /// The operator's match leaves `TX:0` to `TX:9`.
     Captured {

@@ -69,6 +69,7 @@ impl State {
         let context = ruleset.settings.transformation_context();
         let mut text = found.value;
         let mut matched = false;
+        self.trace(|state| Event::Selected { value: state.texts.bytes(text) });
         for &transformation in &condition.transformations {
             let next = self.texts.transform(text, transformation, &context);
             if link.multi_match && next != text {
@@ -121,6 +122,7 @@ impl State {
                 true
             }
         };
+        self.trace(|_| Event::Decided { matched });
         if matched {
             self.remember(found, captured);
             self.run_actions(ruleset, rule, link);
