@@ -16,6 +16,7 @@ pub mod apps;
 pub mod corpus;
 pub mod data;
 pub mod ftw;
+pub mod fuzz_inputs;
 pub mod modsecurity;
 pub mod report;
 pub mod server;
