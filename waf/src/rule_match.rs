@@ -55,6 +55,10 @@ pub struct RuleMatch {
     pub parameter: String,
     /// What matched, in order; at most 32 values of at most 512 bytes.
     pub matched: Vec<MatchedValue>,
+    /// Where it matched, in the notation of ModSecurity v3: `o0,3v23,6t:trim` says that 3 bytes at 0 of the
+    /// value matched, which the 6 bytes at 23 of the request became by that transformation. Line ends of the
+    /// head count as one byte. Empty unless [`Transaction::with_references`](crate::Transaction::with_references).
+    pub reference: String,
 }
 
 /// A value that matched.
@@ -116,6 +120,9 @@ impl RuleMatch {
         field(&mut line, "hostname", &context.hostname);
         field(&mut line, "uri", &context.uri);
         field(&mut line, "unique_id", &context.unique_id);
+        if !self.reference.is_empty() {
+            limited_field(&mut line, "ref", &self.reference, MESSAGE_LIMIT);
+        }
         line
     }
 }
@@ -172,6 +179,7 @@ mod tests {
             operator: "DetectSQLi".into(),
             parameter: String::new(),
             matched: vec![],
+            reference: String::new(),
         };
         let context =
             LogContext { client: "127.0.0.1".into(), unique_id: "u".into(), ..LogContext::default() };

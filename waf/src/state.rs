@@ -30,6 +30,10 @@ pub(crate) struct State {
     pub(crate) store: Option<Arc<dyn CollectionStore>>,
 
     pub(crate) trace: Option<Arc<dyn crate::trace::Trace>>,
+    /// Whether matches tell where in the request they stood.
+    pub(crate) references: bool,
+    /// What matched so far of the rule that is evaluated, and where.
+    pub(crate) reference: String,
     pub(crate) engine: EngineMode,
     pub(crate) request_body_access: bool,
     pub(crate) request_body_limit: usize,
@@ -78,6 +82,8 @@ impl State {
             records: Vec::new(),
             store: None,
             trace: None,
+            references: false,
+            reference: String::new(),
             engine: settings.engine,
             request_body_access: settings.request_body_access,
             request_body_limit: settings.request_body_limit,

@@ -74,6 +74,14 @@ impl Transaction {
         self
     }
 
+    /// Has each match tell where it stood ([`RuleMatch::reference`]). That
+    /// takes reading the request again for every match, so it is off by default.
+    #[must_use]
+    pub fn with_references(mut self) -> Self {
+        self.state.references = true;
+        self
+    }
+
     /// Tells how long the transaction has been going on (`DURATION`, `TIME`).
     pub fn set_elapsed(&mut self, elapsed: Duration) {
         self.state.elapsed = elapsed;

@@ -38,7 +38,17 @@ pub enum MacroName {
 impl Template {
     /// Splits text into literals and macros. A `%{` that is never closed is a literal.
     pub fn parse(raw: impl Into<Vec<u8>>) -> Self {
-        let raw = raw.into();
+        Self::split(raw.into(), |_| 0)
+    }
+
+    /// As [`Template::parse`], but `}%` closes a macro too, unless the percent
+    /// sign begins the next one: so ModSecurity 3's scanner reads `%{tx.0}%`.
+    pub fn parse_strict(raw: impl Into<Vec<u8>>) -> Self {
+        Self::split(raw.into(), |rest| usize::from(rest.starts_with(b"%") && !rest.starts_with(b"%{")))
+    }
+
+    /// `swallowed` says how many bytes after a closing brace belong to the macro.
+    fn split(raw: Vec<u8>, swallowed: impl Fn(&[u8]) -> usize) -> Self {
         let mut parts = Vec::new();
         let mut literal_start = 0;
         let mut at = 0;
@@ -57,7 +67,7 @@ impl Template {
             };
             push_literal(&mut parts, &raw[literal_start..open]);
             parts.push(Part::named(&raw[at..at + name], raw.get(at + name + 1..close)));
-            at = close + 1;
+            at = close + 1 + swallowed(&raw[close + 1..]);
             literal_start = at;
         }
         push_literal(&mut parts, &raw[literal_start..]);
@@ -151,6 +161,8 @@ mod tests {
 
     #[test]
     fn what_is_no_macro_stays() {
+        let closed = Template::parse_strict("%{tx.0}%%{tx.1}%{tx.2}%x%");
+        assert_eq!(closed.parts().len(), 4, "{closed:?}");
         for text in ["100%", "%{", "%{}", "%{a b}", "50%{x", "", "%{ tx.a}"] {
             assert_eq!(Template::parse(text).as_literal(), Some(text.as_bytes()), "{text}");
         }

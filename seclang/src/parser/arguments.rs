@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{MOST_WARNINGS, Parser, did_you_mean};
+use super::{Dialect, MOST_WARNINGS, Parser, did_you_mean};
 use crate::ast::{IdRange, MacroName, Part, Template, Variable};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
@@ -78,7 +78,10 @@ impl Parser<'_> {
 
     /// Text with macros; names that mean nothing are pointed out.
     pub(super) fn template(&mut self, bytes: Vec<u8>, span: Span) -> Template {
-        let template = Template::parse(bytes);
+        let template = match self.dialect {
+            Dialect::ModSecurity3 => Template::parse_strict(bytes),
+            Dialect::Strict => Template::parse(bytes),
+        };
         for part in template.parts() {
             let Part::Macro { name: MacroName::Unknown(name), .. } = part else { continue };
             // Looking for a near name is dear, and more warnings are not kept.

@@ -87,7 +87,8 @@ fn send(ruleset: &Arc<Ruleset>, document: Document, case: &Case) -> Outcome {
     let mut exchange = Exchange {
         transaction: Transaction::new(Arc::clone(ruleset), start, connection)
             .with_store(Arc::new(MemoryStore::new(100)))
-            .with_trace(debug_log.clone()),
+            .with_trace(debug_log.clone())
+            .with_references(),
         status: 200,
         url: None,
         limits: String::new(),

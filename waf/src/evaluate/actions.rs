@@ -35,7 +35,11 @@ impl State {
                     let at =
                         self.unix_time + Duration::from_secs(seconds.clamp(0, i64::from(u32::MAX)) as u64);
                     if let Some(record) = self.record_mut(*collection) {
-                        record.expire(&key, at);
+                        match seconds {
+                            // At once, for the rules that follow too.
+                            ..=0 => record.set(&key, None),
+                            _ => record.expire(&key, at),
+                        }
                     }
                 }
                 Action::InitCol { collection, key } => {

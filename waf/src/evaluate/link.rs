@@ -18,6 +18,7 @@ impl State {
     pub(super) fn evaluate(&mut self, ruleset: &Ruleset, rule: &Rule) -> Next {
         self.matched_var = None;
         self.matched_vars.clear();
+        self.reference.clear();
         for (position, link) in rule.links.iter().enumerate() {
             self.trace_link(ruleset, rule, link, position);
             let matched = self.evaluate_link(ruleset, rule, link);
@@ -70,15 +71,23 @@ impl State {
         let mut text = found.value;
         let mut matched = false;
         self.trace(|state| Event::Selected { value: state.texts.bytes(text) });
-        for &transformation in &condition.transformations {
+        for (index, &transformation) in condition.transformations.iter().enumerate() {
             let next = self.texts.transform(text, transformation, &context);
-            if link.multi_match && next != text {
-                matched |= self.test(ruleset, rule, link, condition, Found { value: text, ..found });
+            if link.multi_match
+                && next != text
+                && self.test(ruleset, rule, link, condition, Found { value: text, ..found })
+            {
+                self.refer(ruleset, condition, found, text, &condition.transformations[..index]);
+                matched = true;
             }
             text = next;
             self.trace(|state| Event::Transformed { transformation, value: state.texts.bytes(text) });
         }
-        self.test(ruleset, rule, link, condition, Found { value: text, ..found }) || matched
+        if self.test(ruleset, rule, link, condition, Found { value: text, ..found }) {
+            self.refer(ruleset, condition, found, text, &condition.transformations);
+            matched = true;
+        }
+        matched
     }
 
     /// Runs the operator on a transformed value, and the actions when it matches.

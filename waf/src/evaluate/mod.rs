@@ -3,6 +3,7 @@
 mod actions;
 mod link;
 mod outcome;
+mod reference;
 
 use hop3_seclang::ast::{AllowScope, EngineMode, Phase};
 

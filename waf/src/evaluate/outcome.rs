@@ -96,6 +96,7 @@ impl State {
             operator: String::new(),
             parameter: String::new(),
             matched: Vec::new(),
+            reference: std::mem::take(&mut self.reference),
         };
         if is_told {
             found.message = self.text(ruleset, rule, rule.message.as_ref(), MESSAGE_LIMIT);

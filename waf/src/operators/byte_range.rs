@@ -33,6 +33,11 @@ impl ByteRange {
     pub(crate) fn is_violated_by(&self, value: &[u8]) -> bool {
         !value.iter().all(|&byte| self.0.contains(byte))
     }
+
+    /// Where the bytes stand that are not allowed.
+    pub(crate) fn violations(&self, value: &[u8]) -> impl Iterator<Item = usize> {
+        value.iter().enumerate().filter(|(_, byte)| !self.0.contains(**byte)).map(|(at, _)| at)
+    }
 }
 
 #[cfg(test)]

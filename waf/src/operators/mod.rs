@@ -22,6 +22,7 @@ pub(crate) use ip_match::Networks;
 pub(crate) use number::{Comparison, number};
 pub(crate) use phrases::{PhraseSet, parse_phrases, phrases_of_file};
 pub(crate) use rest_path::pattern_of_path;
+pub(crate) use text::word_at;
 
 use crate::regex::{GROUPS, LimitExceeded, Pattern, Spans};
 use crate::template::Template;

@@ -9,8 +9,13 @@ pub(super) fn contains(value: &[u8], part: &[u8]) -> bool {
 
 /// `@containsWord`: the word with no ASCII letter on either side.
 pub(super) fn contains_word(value: &[u8], word: &[u8]) -> bool {
+    word_at(value, word).is_some()
+}
+
+/// Where the word begins.
+pub(crate) fn word_at(value: &[u8], word: &[u8]) -> Option<usize> {
     if word.is_empty() {
-        return true;
+        return Some(0);
     }
     let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
     let finder = memmem::Finder::new(word);
@@ -18,12 +23,12 @@ pub(super) fn contains_word(value: &[u8], word: &[u8]) -> bool {
     while let Some(at) = value.get(from..).and_then(|rest| finder.find(rest)).map(|at| from + at) {
         let before = at.checked_sub(1).and_then(|index| value.get(index));
         if !is_letter(before) && !is_letter(value.get(at + word.len())) {
-            return true;
+            return Some(at);
         }
         // Occurrences may overlap.
         from = at + 1;
     }
-    false
+    None
 }
 
 #[cfg(test)]

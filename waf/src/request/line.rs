@@ -61,7 +61,7 @@ impl State {
 
 /// The target without `scheme://authority`. Two slashes at the start are a
 /// path: reading them as an authority would hide `//admin`.
-fn without_authority(target: &[u8]) -> Vec<u8> {
+pub(crate) fn without_authority(target: &[u8]) -> Vec<u8> {
     let scheme =
         target.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
     let is_absolute = scheme > 0 && target[0].is_ascii_alphabetic() && target[scheme..].starts_with(b"://");

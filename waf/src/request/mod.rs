@@ -2,4 +2,4 @@
 
 mod body;
 mod headers;
-mod line;
+pub(crate) mod line;

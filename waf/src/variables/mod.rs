@@ -2,6 +2,7 @@
 
 pub(crate) mod expand;
 pub(crate) mod found;
+pub(crate) mod origin;
 pub(crate) mod scalars;
 pub(crate) mod select;
 mod time;
