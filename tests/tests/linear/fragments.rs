@@ -276,6 +276,46 @@ pub const FRAGMENTS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Beginnings after which patterns look on for an end that never comes.
+pub const STARTS: &[&str] = &[
+    "<a href='",
+    "<a ",
+    "<!--",
+    "' or ",
+    "\"",
+    "1 union ",
+    "select ",
+    "/*",
+    "a'=",
+    "${",
+    "${jndi:",
+    "$a=",
+    "; ",
+    "|",
+    "$(",
+    "{{",
+    "<?php ",
+    "O:1:\"",
+    "http://a",
+    "../",
+    "(",
+    "{",
+    "[",
+    "function(",
+    "() {",
+    "on",
+    "x:",
+    "\\x",
+    "a.",
+    "bytes=",
+];
+
+/// What follows such a beginning, again and again.
+pub const FILLS: &[&str] = &[
+    "a", "1", " ", "a ", "(", ")", "/", "\\", "=", "'", "x=", "\n", ".", ",", "-", "a(", "\"a", "&", "%",
+    ";", "[a]",
+];
+
 /// Each fragment with its class.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     FRAGMENTS.iter().flat_map(|(class, texts)| texts.iter().map(move |text| (*class, *text)))

@@ -33,25 +33,22 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with `unit`, repeated to about `size` bytes as sent, in `place`.
-    pub fn with(place: Place, unit: &[u8], size: usize) -> Self {
+    /// A request with `start` and then `unit`, repeated to about `size` bytes as sent, in `place`.
+    pub fn with(place: Place, start: &[u8], unit: &[u8], size: usize) -> Self {
+        let text = |encode: fn(&[u8]) -> Vec<u8>| [encode(start), fill(&encode(unit), size)].concat();
         match place {
-            Place::Query => Self::get([b"/?q=".to_vec(), fill(&form_encoded(unit), size)].concat()),
+            Place::Query => Self::get([b"/?q=".to_vec(), text(form_encoded)].concat()),
             Place::Header => {
                 let mut request = Self::get(b"/".to_vec());
-                request.headers[1].1 = fill(&line(unit), size);
+                request.headers[1].1 = text(line);
                 request
             }
-            Place::Cookie => {
-                let mut request = Self::get(b"/".to_vec());
-                request.headers.push(("Cookie", [b"c=".to_vec(), fill(&line(unit), size)].concat()));
-                request
-            }
-            Place::Form => Self::form([b"q=".to_vec(), fill(&form_encoded(unit), size)].concat()),
-            Place::FormName => Self::form([fill(&form_encoded(unit), size), b"=1".to_vec()].concat()),
+            Place::Cookie => Self::get(b"/".to_vec()).and("Cookie", [b"c=".to_vec(), text(line)].concat()),
+            Place::Form => Self::form([b"q=".to_vec(), text(form_encoded)].concat()),
+            Place::FormName => Self::form([text(form_encoded), b"=1".to_vec()].concat()),
             Place::Json => {
-                let text = fill(&json_escaped(unit), size);
-                Self::post("application/json", [b"{\"q\":\"".to_vec(), text, b"\"}".to_vec()].concat())
+                let body = [b"{\"q\":\"".to_vec(), text(json_escaped), b"\"}".to_vec()].concat();
+                Self::post("application/json", body)
             }
         }
     }
@@ -91,6 +88,7 @@ impl Request {
 
 /// `unit` again and again, `size` bytes or a little less: no piece of it at the end.
 pub fn fill(unit: &[u8], size: usize) -> Vec<u8> {
+    let unit = if unit.is_empty() { b"." } else { unit };
     unit.repeat(size.checked_div(unit.len()).unwrap_or(0).max(1))
 }
 
@@ -109,12 +107,11 @@ fn form_encoded(unit: &[u8]) -> Vec<u8> {
 
 /// Without what cannot stand in a header line.
 fn line(unit: &[u8]) -> Vec<u8> {
-    let kept: Vec<u8> = unit.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)).collect();
-    if kept.is_empty() { b".".to_vec() } else { kept }
+    unit.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)).collect()
 }
 
 fn json_escaped(unit: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(unit);
     let quoted = serde_json::to_string(&text).unwrap_or_default();
-    quoted[1..quoted.len() - 1].as_bytes().to_vec()
+    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
 }

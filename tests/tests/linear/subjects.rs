@@ -13,6 +13,9 @@ use hop3_waf::Ruleset;
 /// What Debian installs.
 const DEBIAN_CRS: &str = "/usr/share/modsecurity-crs";
 
+/// Where Debian keeps its set-up.
+const DEBIAN_SETUP: &str = "/etc/modsecurity/crs";
+
 /// As the product has it, but never interrupting, so that every rule runs; and
 /// with room for a mebibyte of arguments.
 const ENGINE: &str = "SecRuleEngine DetectionOnly\nSecRequestBodyAccess On\n\
@@ -70,11 +73,11 @@ pub fn all() -> Vec<Subject> {
 }
 
 fn crs(folder: &Path, level: u8) -> Document {
-    let loader = Files::beneath([folder]);
+    let loader = Files::beneath([folder, Path::new(DEBIAN_SETUP)]);
     let mut parser = Parser::new(&loader);
     parser.text("engine.conf", ENGINE);
     let setup = folder.join("crs-setup.conf.example");
-    parser.file(if setup.is_file() { setup } else { PathBuf::from("/etc/modsecurity/crs/crs-setup.conf") });
+    parser.file(if setup.is_file() { setup } else { Path::new(DEBIAN_SETUP).join("crs-setup.conf") });
     let levels = ["tx.blocking_paranoia_level", "tx.detection_paranoia_level", "tx.paranoia_level"];
     let levels: String = levels.iter().map(|name| format!(",setvar:{name}={level}")).collect();
     parser.text("level.conf", format!("SecAction \"id:900005,phase:1,nolog,pass{levels}\"\n"));
