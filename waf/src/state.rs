@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) collections: Collections,
     pub(crate) tx: TxVariables,
     pub(crate) records: Vec<OpenRecord>,
+    /// Values of collections that no rule opened.
+    pub(crate) unkept: Vec<OpenRecord>,
     pub(crate) store: Option<Arc<dyn CollectionStore>>,
 
     pub(crate) trace: Option<Arc<dyn crate::trace::Trace>>,
@@ -80,6 +82,7 @@ impl State {
             collections: Collections::default(),
             tx: TxVariables::new(ruleset.tx_names.len()),
             records: Vec::new(),
+            unkept: Vec::new(),
             store: None,
             trace: None,
             references: false,

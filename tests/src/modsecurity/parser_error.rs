@@ -47,6 +47,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("is not a valid `ID;VARIABLE'", "target is missing|ctl"),
     ("is not a valid `TAG;VARIABLE'", "target is missing|ctl"),
     ("Allow: if specified", "allow"),
+    ("Error with regular expression", "the pattern cannot be compiled"),
 ];
 
 /// Why the errors are not the one that v3 expects; `None` when they are.

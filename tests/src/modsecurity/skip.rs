@@ -21,6 +21,9 @@ pub fn before_loading(case: &Case) -> Option<&'static str> {
     if !case.enabled {
         return Some("the suite itself has disabled it");
     }
+    if case.expected.debug_log.as_deref().is_some_and(|log| log.contains("regex error 'MATCH_LIMIT'")) {
+        return Some("PCRE's limits: this matcher is linear and answers where PCRE gives up");
+    }
     LIBRARIES.iter().find(|(library, _)| *library == case.resource).map(|(_, why)| *why)
 }
 

@@ -6,7 +6,7 @@ use hop3_seclang::source::{Located, Span};
 
 use super::Compiler;
 use crate::operators::{
-    ByteRange, CheckDigits, Comparison, Networks, Operator, parse_phrases, pattern_of_path, phrases_of_file,
+    ByteRange, CheckDigits, Comparison, Networks, Operator, RxTemplate, parse_phrases, pattern_of_path, phrases_of_file,
 };
 use crate::regex::{Flags, Pattern};
 use crate::ruleset::Fallback;
@@ -37,6 +37,9 @@ impl Compiler<'_> {
         let raw = operator.argument.raw();
         let text = || operator.argument.raw_str();
         Some(match operator.name {
+            N::Rx if argument.as_literal().is_none() => {
+                Operator::RxTemplate(Box::new(RxTemplate::new(argument, self.rx_flags())))
+            }
             N::Rx => Operator::Rx(self.rx(rule_id, raw, span)?),
             N::RxGlobal => Operator::RxGlobal(self.rx(rule_id, raw, span)?),
             N::RestPath => Operator::Rx(self.rx(rule_id, pattern_of_path(&text()).as_bytes(), span)?),
@@ -104,9 +107,12 @@ impl Compiler<'_> {
         Operator::Never
     }
 
+    fn rx_flags(&self) -> Flags {
+        Flags { multi_line: self.settings.rx_mode == RxMode::Multiline, ..Flags::default() }
+    }
+
     fn rx(&mut self, rule_id: u64, pattern: &[u8], span: Span) -> Option<std::sync::Arc<Pattern>> {
-        let flags = Flags { multi_line: self.settings.rx_mode == RxMode::Multiline, ..Flags::default() };
-        match self.patterns.pattern(pattern, flags) {
+        match self.patterns.pattern(pattern, self.rx_flags()) {
             Ok(pattern) => {
                 if let Some(construct) = pattern.pcre_only() {
                     self.fallbacks.push(Fallback { rule_id, construct });

@@ -137,7 +137,8 @@ impl State {
 
     fn select_record(&mut self, target: &Target, out: &mut Vec<Found>) {
         let variable = target.variable;
-        let record = self.records.iter().find(|record| record.collection.variable() == variable);
+        let mut records = self.records.iter().chain(&self.unkept);
+        let record = records.find(|record| record.collection.variable() == variable);
         for (name, value) in record.into_iter().flat_map(|record| record.iter()) {
             if target.selector.selects(name) {
                 let value = self.texts.add_passing(value);
@@ -287,7 +288,7 @@ impl State {
         &self,
         collection: Collection,
     ) -> Option<&crate::collections::persistent::OpenRecord> {
-        self.records.iter().find(|record| record.collection == collection)
+        self.records.iter().chain(&self.unkept).find(|record| record.collection == collection)
     }
 }
 
