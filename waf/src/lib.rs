@@ -5,9 +5,13 @@
 //! bytes and time, and takes verdicts and audit records.
 #![forbid(unsafe_code)]
 
+pub mod audit;
+mod coding;
 mod collections;
 mod compile;
 mod evaluate;
+mod geo;
+mod masking;
 mod operators;
 mod regex;
 mod request;
@@ -25,13 +29,12 @@ mod transaction;
 mod variables;
 mod verdict;
 
-pub use collections::persistent::{
-    Collection, CollectionStore, MemoryStore, PersistentRecord, PersistentVariable,
-};
+pub use collections::memory_store::MemoryStore;
+pub use collections::persistent::{Collection, CollectionStore, PersistentRecord, PersistentVariable};
 pub use compile::CompileError;
 pub use regex::{PatternError, PcreConstruct};
 pub use rule_match::{LogContext, MatchedValue, RuleMatch, Severity};
 pub use ruleset::{Fallback, Ruleset};
-pub use settings::{EngineMode, LimitAction, Settings};
+pub use settings::{AuditFormat, AuditLogSettings, AuditType, EngineMode, LimitAction, Settings};
 pub use transaction::{Connection, Transaction, TransactionStart};
 pub use verdict::{BodyStatus, Disruption, Interruption, Verdict};

@@ -17,6 +17,8 @@ pub enum Setting {
     RuleEngine(EngineMode),
     /// `SecRxMode` (ours): the meaning of `@rx`.
     RxMode(RxMode),
+    /// `SecMaskSecrets` (ours): whether secrets are masked in what is told about matches.
+    MaskSecrets(bool),
     /// `SecJsonArrayPrefix` (ours): `On` names JSON array members `array_0` as v3 does, `Off` `0`.
     JsonArrayPrefix(bool),
 
@@ -115,8 +117,8 @@ pub enum Setting {
     /// `SecWebAppId`.
     WebAppId(String),
 
-    /// `SecGeoLookupDb`: the path of a MaxMind file.
-    GeoLookupDb(PathBuf),
+    /// `SecGeoLookupDb`.
+    GeoLookupDb(GeoDatabase),
     /// `SecHttpBlKey`.
     HttpBlKey(String),
     /// `SecRulePerfTime`: microseconds a rule may take before it is reported.
@@ -248,5 +250,20 @@ pub struct UnicodeMap {
 impl std::fmt::Debug for UnicodeMap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "UnicodeMap({}, {})", self.path.display(), self.code_page)
+    }
+}
+
+/// A geographic database, not looked into.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GeoDatabase {
+    /// The path that was read.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub contents: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for GeoDatabase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GeoDatabase({}, {} bytes)", self.path.display(), self.contents.len())
     }
 }

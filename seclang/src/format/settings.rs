@@ -13,6 +13,7 @@ pub(super) fn arguments(setting: &Setting) -> (&'static str, Vec<String>) {
     match setting {
         S::RuleEngine(mode) => ("SecRuleEngine", vec![mode.to_string()]),
         S::RxMode(mode) => ("SecRxMode", vec![mode.to_string()]),
+        S::MaskSecrets(on) => ("SecMaskSecrets", switch(on)),
         S::JsonArrayPrefix(on) => ("SecJsonArrayPrefix", switch(on)),
         S::RequestBodyAccess(on) => ("SecRequestBodyAccess", switch(on)),
         S::RequestBodyLimit(n) => ("SecRequestBodyLimit", number(n)),
@@ -60,7 +61,7 @@ pub(super) fn arguments(setting: &Setting) -> (&'static str, Vec<String>) {
         S::SensorId(name) => ("SecSensorId", text(name)),
         S::ServerSignature(name) => ("SecServerSignature", text(name)),
         S::WebAppId(name) => ("SecWebAppId", text(name)),
-        S::GeoLookupDb(path) => ("SecGeoLookupDb", vec![quoted(&path.to_string_lossy())]),
+        S::GeoLookupDb(database) => ("SecGeoLookupDb", vec![quoted(&database.path.to_string_lossy())]),
         S::HttpBlKey(key) => ("SecHttpBlKey", text(key)),
         S::RulePerfTime(n) => ("SecRulePerfTime", number(n)),
         S::IgnoreRuleCompilationErrors(on) => ("SecIgnoreRuleCompilationErrors", switch(on)),

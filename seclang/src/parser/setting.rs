@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Parser;
 use super::arguments::{bare, shorten};
 use crate::ast::{
-    AuditEngine, AuditFormat, AuditType, BodyProcessor, EngineMode, KeepFiles, LimitAction, RxMode, Setting,
-    UnicodeMap, XmlIntoArgs,
+    AuditEngine, AuditFormat, AuditType, BodyProcessor, EngineMode, GeoDatabase, KeepFiles, LimitAction,
+    RxMode, Setting, UnicodeMap, XmlIntoArgs,
 };
 use crate::diagnostic::Diagnostic;
 use crate::text::{Slice, Text, is_blank};
@@ -25,6 +25,7 @@ impl Parser<'_> {
         match name {
             "SecRuleEngine" => self.choice(value, name, EngineMode::SPELLINGS).map(S::RuleEngine),
             "SecRxMode" => self.choice(value, name, RxMode::SPELLINGS).map(S::RxMode),
+            "SecMaskSecrets" => self.switch(value, name).map(S::MaskSecrets),
             "SecJsonArrayPrefix" => self.switch(value, name).map(S::JsonArrayPrefix),
             "SecRequestBodyAccess" => self.switch(value, name).map(S::RequestBodyAccess),
             "SecRequestBodyLimit" => self.number(value, name).map(S::RequestBodyLimit),
@@ -55,7 +56,7 @@ impl Parser<'_> {
                 self.number(value, name).map(|seconds| S::CollectionTimeout(Duration::from_secs(seconds)))
             }
             "SecUnicodeMapFile" => self.unicode_map(first, rest.first()).map(S::UnicodeMapFile),
-            "SecGeoLookupDb" => self.word(value, name).map(|path| S::GeoLookupDb(self.resolve(&path))),
+            "SecGeoLookupDb" => self.geo_database(value, name).map(S::GeoLookupDb),
             "SecRulePerfTime" => self.number(value, name).map(S::RulePerfTime),
             "SecIgnoreRuleCompilationErrors" => self.ignore_errors(value),
             "SecDataset" => self.dataset(value, rest.first()?),
@@ -185,6 +186,13 @@ impl Parser<'_> {
         let path = self.resolve(&name.lossy());
         let contents = self.data_file(&path, name.span())?;
         Some(UnicodeMap { path, contents, code_page })
+    }
+
+    fn geo_database(&mut self, value: Slice<'_>, name: &str) -> Option<GeoDatabase> {
+        let path = self.word(value, name)?;
+        let path = self.resolve(&path);
+        let contents = self.data_file(&path, value.span())?;
+        Some(GeoDatabase { path, contents })
     }
 
     fn dataset(&mut self, name: Slice<'_>, list: &Text) -> Option<Setting> {

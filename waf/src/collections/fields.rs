@@ -38,6 +38,8 @@ pub(crate) struct Collections {
     pub(crate) xml_text: Fields,
     /// Attributes of an XML body.
     pub(crate) xml_attributes: Fields,
+    /// What `@geoLookup` found out.
+    pub(crate) geo: Fields,
     /// Environment that `setenv` and the host set.
     pub(crate) env: Fields,
 }

@@ -7,6 +7,7 @@ use hop3_transformations::Transformation;
 
 use super::Compiler;
 use super::draft::{Draft, DraftLink};
+use crate::masking::Sanitise;
 use crate::rule::{Action, Condition, Disruptive, Key, Link, Rule, RuleIndex};
 use crate::template::Template;
 
@@ -115,7 +116,28 @@ impl Compiler<'_> {
                 );
                 return None;
             }
-            Said::DeprecateVar { .. } | Said::Pause(_) | Said::Append(_) | Said::Prepend(_) => {
+            Said::DeprecateVar { collection, key, amount, seconds } => {
+                if *collection == Collection::Tx {
+                    let message = "TX ends with the transaction: `deprecatevar` has no effect on it";
+                    self.warnings.push(Diagnostic::warning(action.span, message));
+                    return None;
+                }
+                let (amount, seconds) = (*amount, *seconds);
+                Action::DeprecateVar { collection: *collection, key: template(key), amount, seconds }
+            }
+            Said::SanitiseArg(name) => Action::Sanitise(Sanitise::Argument(name.as_bytes().into())),
+            Said::SanitiseRequestHeader(name) => {
+                Action::Sanitise(Sanitise::RequestHeader(name.as_bytes().into()))
+            }
+            Said::SanitiseResponseHeader(name) => {
+                Action::Sanitise(Sanitise::ResponseHeader(name.as_bytes().into()))
+            }
+            Said::SanitiseMatched => Action::Sanitise(Sanitise::Matched),
+            Said::SanitiseMatchedBytes(span) => Action::Sanitise(Sanitise::MatchedBytes {
+                keep_start: span.map_or(0, |span| span.keep_start as usize),
+                keep_end: span.map_or(0, |span| span.keep_end as usize),
+            }),
+            Said::Pause(_) | Said::Append(_) | Said::Prepend(_) => {
                 let message = "this action has no effect in this engine";
                 self.warnings.push(Diagnostic::warning(action.span, message));
                 return None;

@@ -108,6 +108,7 @@ impl<'d> Compiler<'d> {
     fn link(mut self) -> Result<Ruleset, Vec<Diagnostic>> {
         let drafts = std::mem::take(&mut self.drafts);
         let jumps = flow::resolve(&drafts, &self.markers);
+        self.compile_patterns(&drafts);
         let mut phases: [Vec<Rule>; 5] = Default::default();
         for (index, draft) in drafts.iter().enumerate().filter(|(_, draft)| !draft.removed) {
             let rule = self.rule(index, draft, &drafts, jumps[index]);

@@ -1,16 +1,22 @@
 //! Operators with their arguments prepared, or refused with a reason.
 
+use std::collections::BTreeSet;
+
 use hop3_seclang::ast::{self, OperatorName, RxMode};
 use hop3_seclang::diagnostic::Diagnostic;
 use hop3_seclang::source::{Located, Span};
 
 use super::Compiler;
+use super::draft::Draft;
 use crate::operators::{
-    ByteRange, CheckDigits, Comparison, Networks, Operator, RxTemplate, parse_phrases, pattern_of_path, phrases_of_file,
+    ByteRange, CheckDigits, Comparison, Networks, Operator, parse_phrases, pattern_of_path, phrases_of_file,
 };
 use crate::regex::{Flags, Pattern};
 use crate::ruleset::Fallback;
 use crate::template::Template;
+
+/// Fewer patterns than this are not worth a thread.
+const FEW_PATTERNS: usize = 64;
 
 /// Why an operator is not there, and what to use instead. The parser refuses
 /// some by itself; what it lets pass is the engine's to refuse.
@@ -24,6 +30,25 @@ fn refusal(name: OperatorName) -> Option<&'static str> {
 }
 
 impl Compiler<'_> {
+    /// Compiles the patterns of all rules that remain, at once when they are many.
+    pub(super) fn compile_patterns(&mut self, drafts: &[Draft]) {
+        let flags = self.rx_flags();
+        let links = drafts.iter().filter(|draft| !draft.removed).flat_map(|draft| &draft.links);
+        let operators = links.filter_map(|link| link.operator.as_ref());
+        let is_pattern = |name| matches!(name, OperatorName::Rx | OperatorName::RxGlobal);
+        let texts: BTreeSet<&[u8]> = operators
+            .filter(|operator| is_pattern(operator.name))
+            .map(|operator| operator.argument.raw())
+            .collect();
+        if texts.len() >= FEW_PATTERNS {
+            self.patterns.compile_all(texts.into_iter().map(|text| (text.to_vec(), flags)).collect());
+        }
+    }
+
+    fn rx_flags(&self) -> Flags {
+        Flags { multi_line: self.settings.rx_mode == RxMode::Multiline, ..Flags::default() }
+    }
+
     /// Prepares an operator. `None` after an error.
     pub(super) fn operator(&mut self, rule_id: u64, operator: &Located<ast::Operator>) -> Option<Operator> {
         use OperatorName as N;
@@ -37,9 +62,6 @@ impl Compiler<'_> {
         let raw = operator.argument.raw();
         let text = || operator.argument.raw_str();
         Some(match operator.name {
-            N::Rx if argument.as_literal().is_none() => {
-                Operator::RxTemplate(Box::new(RxTemplate::new(argument, self.rx_flags())))
-            }
             N::Rx => Operator::Rx(self.rx(rule_id, raw, span)?),
             N::RxGlobal => Operator::RxGlobal(self.rx(rule_id, raw, span)?),
             N::RestPath => Operator::Rx(self.rx(rule_id, pattern_of_path(&text()).as_bytes(), span)?),
@@ -90,9 +112,10 @@ impl Compiler<'_> {
             N::UnconditionalMatch => Operator::Always,
             N::NoMatch => Operator::Never,
             N::Rbl => self.never(span, "`@rbl` never matches: the engine asks no name server"),
-            N::GeoLookup => {
-                self.never(span, "`@geoLookup` never matches: the engine has no geographic database")
-            }
+            N::GeoLookup => match &self.settings.places {
+                Some(places) => Operator::GeoLookup(places.clone()),
+                None => self.never(span, "`@geoLookup` never matches: there is no SecGeoLookupDb"),
+            },
             other => {
                 self.errors.push(Diagnostic::error(span, format!("`@{other}` is not supported")));
                 return None;
@@ -107,12 +130,9 @@ impl Compiler<'_> {
         Operator::Never
     }
 
-    fn rx_flags(&self) -> Flags {
-        Flags { multi_line: self.settings.rx_mode == RxMode::Multiline, ..Flags::default() }
-    }
-
     fn rx(&mut self, rule_id: u64, pattern: &[u8], span: Span) -> Option<std::sync::Arc<Pattern>> {
-        match self.patterns.pattern(pattern, self.rx_flags()) {
+        let flags = self.rx_flags();
+        match self.patterns.pattern(pattern, flags) {
             Ok(pattern) => {
                 if let Some(construct) = pattern.pcre_only() {
                     self.fallbacks.push(Fallback { rule_id, construct });

@@ -47,7 +47,7 @@ fn what_is_not_supported_says_why() {
 fn warnings() {
     for (rules, expected) in [
         ("SecRule REMOTE_ADDR \"@rbl x.example\" \"id:1,phase:1,pass\"", "never matches"),
-        ("SecRule REMOTE_ADDR \"@geoLookup\" \"id:1,phase:1,pass\"", "no geographic database"),
+        ("SecRule REMOTE_ADDR \"@geoLookup\" \"id:1,phase:1,pass\"", "no SecGeoLookupDb"),
         ("SecRule ARGS \"@pmFromFile empty.data\" \"id:1,phase:2,pass\"", "no phrase"),
         ("SecRuleUpdateTargetById 7 \"!ARGS:a\"", "no rule with this id"),
         ("SecRuleRemoveById 7", "no rule"),

@@ -51,7 +51,15 @@ impl State {
                     let value = value.as_ref().map(|value| self.expanded(ruleset, rule, value));
                     self.set_env(&name, value.as_deref());
                 }
+                Action::DeprecateVar { collection, key, amount, seconds } => {
+                    let key = self.expanded(ruleset, rule, key);
+                    let now = self.unix_time;
+                    if let Some(record) = self.record_mut(*collection) {
+                        record.deprecate(&key, *amount, *seconds, now);
+                    }
+                }
                 Action::Control(control) => self.control(control),
+                Action::Sanitise(what) => self.sanitise(what, link.capture),
             }
         }
     }
@@ -100,14 +108,13 @@ impl State {
             Key::Slot(slot) => ruleset.tx_names.spelling(*slot).to_vec(),
             Key::Name(name) => self.expanded(ruleset, rule, name),
         };
-        if self.record(collection).is_none() && op != SetVarOp::Unset {
-            // Without `initcol` there is no key to keep the value under: it lives as long as the transaction.
-            self.unkept.push(OpenRecord::new(collection, Vec::new(), None, self.unix_time));
-        }
         if let Some(record) = self.record_mut(collection) {
-            let value = result(record.get(&name).map_or(0, number));
-            let value = value.map(|value| text_of(&value));
-            record.set(&name, value.clone());
+            match op {
+                SetVarOp::Add => record.add(&name, number(operand)),
+                SetVarOp::Sub => record.add(&name, number(operand).saturating_neg()),
+                SetVarOp::Set | SetVarOp::Unset => record.set(&name, result(0).map(|value| text_of(&value))),
+            }
+            let value = record.get(&name).map(<[u8]>::to_vec);
             self.trace(|_| Event::VariableSet {
                 collection,
                 name: &name,
@@ -117,24 +124,21 @@ impl State {
     }
 
     fn record_mut(&mut self, collection: Collection) -> Option<&mut OpenRecord> {
-        let records = self.records.iter_mut().chain(&mut self.unkept);
-        records.into_iter().find(|record| record.collection == collection)
+        self.records.iter_mut().find(|record| record.collection == collection)
     }
 
-    /// Opens a record; a collection that is open already stays as it is, though SESSIONID and USERID tell
-    /// the last key.
+    /// Opens a record; a collection that is open already stays as it is.
     fn open_record(&mut self, collection: Collection, mut key: Vec<u8>) {
+        if self.records.len() >= RECORDS_LIMIT || self.record(collection).is_some() {
+            return;
+        }
         key.truncate(KEY_LIMIT);
+        self.trace(|_| Event::RecordOpened { collection, key: &key });
         match collection {
             Collection::Session => self.set(Variable::SessionId, &key),
             Collection::User => self.set(Variable::UserId, &key),
             _ => {}
         }
-        let is_open = self.records.iter().any(|record| record.collection == collection);
-        if is_open || self.records.len() >= RECORDS_LIMIT {
-            return;
-        }
-        self.trace(|_| Event::RecordOpened { collection, key: &key });
         let known = self.store.as_ref().and_then(|store| store.load(collection, &key, self.unix_time));
         self.records.push(OpenRecord::new(collection, key, known, self.unix_time));
     }

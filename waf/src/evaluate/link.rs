@@ -3,6 +3,7 @@
 use hop3_seclang::ast::Variable;
 
 use super::Next;
+use crate::operators::Operator;
 use crate::rule::{Condition, Link, Rule};
 use crate::ruleset::Ruleset;
 use crate::state::State;
@@ -132,6 +133,9 @@ impl State {
             }
         };
         self.trace(|_| Event::Decided { matched });
+        if let Operator::GeoLookup(places) = &condition.operator {
+            self.locate(places, found.value);
+        }
         if matched {
             self.remember(found, captured);
             self.run_actions(ruleset, rule, link);

@@ -99,10 +99,11 @@ impl State {
             reference: std::mem::take(&mut self.reference),
         };
         if is_told {
-            found.message = self.text(ruleset, rule, rule.message.as_ref(), MESSAGE_LIMIT);
-            found.data = self.text(ruleset, rule, rule.log_data.as_ref(), DATA_LIMIT);
+            self.learn_secrets();
+            found.message = self.told(ruleset, rule, rule.message.as_ref(), MESSAGE_LIMIT);
+            found.data = self.told(ruleset, rule, rule.log_data.as_ref(), DATA_LIMIT);
             found.tags =
-                rule.tags.iter().map(|tag| self.text(ruleset, rule, Some(tag), MESSAGE_LIMIT)).collect();
+                rule.tags.iter().map(|tag| self.told(ruleset, rule, Some(tag), MESSAGE_LIMIT)).collect();
             found.rev.clone_from(&rule.revision);
             found.ver.clone_from(&rule.version);
             (found.operator, found.parameter) = self.operator_of(ruleset, rule);
@@ -116,7 +117,7 @@ impl State {
     fn operator_of(&self, ruleset: &Ruleset, rule: &Rule) -> (String, String) {
         let condition = rule.links.iter().rev().find_map(|link| link.condition.as_ref());
         let Some(condition) = condition else { return Default::default() };
-        let argument = self.text(ruleset, rule, Some(&condition.shown_argument), VALUE_LIMIT);
+        let argument = self.told(ruleset, rule, Some(&condition.shown_argument), VALUE_LIMIT);
         (condition.shown_name.to_string(), argument)
     }
 
@@ -125,13 +126,17 @@ impl State {
             let mut variable = Vec::new();
             found.write_name(&self.texts, &mut variable);
             variable.truncate(VALUE_LIMIT);
-            let value = self.texts.bytes(found.value);
             MatchedValue {
                 variable: String::from_utf8_lossy(&variable).into_owned(),
-                value: value[..value.len().min(VALUE_LIMIT)].to_vec(),
+                value: self.shown_value(found, VALUE_LIMIT),
             }
         });
         matched.collect()
+    }
+
+    /// An expansion as it may be shown.
+    fn told(&self, ruleset: &Ruleset, rule: &Rule, template: Option<&Template>, limit: usize) -> String {
+        template.map_or_else(String::new, |template| self.shown(ruleset, rule, template, limit))
     }
 
     /// An expansion as text of limited length.

@@ -245,8 +245,13 @@ impl<'a> Parser<'a, '_, '_> {
     /// and only lacks a line feed.
     fn end(&mut self, head: Head<'a>, data: usize, last_line: usize) -> Result<Option<usize>, Error> {
         let last = &self.body[last_line..];
-        let is_final = last.strip_suffix(b"--").is_some_and(|line| line == self.finder.needle());
-        if !is_final {
+        let after = last.strip_prefix(self.finder.needle()).unwrap_or_default();
+        let foreign = self.result.unmatched_boundary == UnmatchedBoundary::LookAlike;
+        if foreign && matches!(after, b"--" | b"--\r") {
+            // Foreign boundaries before it were data, as if the line were complete.
+            self.result.unmatched_boundary = UnmatchedBoundary::Matched;
+        }
+        if after != b"--" {
             self.note(Error::FinalBoundaryMissing);
             self.finish_part(head, data, self.body.len());
             return Ok(None);

@@ -193,11 +193,12 @@ fn unmatched_boundary_tells_the_last_event() {
         (format!("{a}--0000--\r\n"), Matched),
         (format!("{a}--0000--"), None),
         (format!("{}--0000--\r\n", part("name=\"a\"", "--foreign")), Matched),
-        (format!("{}--0000--", part("name=\"a\"", "--foreign")), LookAlike),
-        (format!("{}--0000--", part("name=\"a\"", "x --0000 y")), LookAlike),
+        (format!("{}--0000--", part("name=\"a\"", "--foreign")), Matched),
+        (format!("{}--0000--", part("name=\"a\"", "x --0000 y")), Matched),
         (format!("{}--0000--", part("name=\"a\"", "a -- b\n--\nc")), None),
         (format!("{}--0001--\r\n", part("name=\"a\"", "x")), LookAlike),
-        (format!("--0001\r\n{a}--0000--"), LookAlike),
+        (format!("--0001\r\n{a}--0000--"), Matched),
+        (format!("--0001\r\n{a}--0000--\r"), Matched),
         (format!("--0000\r\n-x: y\r\n--y: z\r\n{}", &a[8..]), LookAlike),
     ];
     for (body, expected) in cases {
