@@ -37,8 +37,9 @@ impl State {
     pub(crate) fn read_response_body(&mut self, ruleset: &Ruleset) {
         if self.inspects_response_body(ruleset) {
             let body = std::mem::take(&mut self.response_body);
-            self.set(Variable::ResponseBody, &body);
             self.set(Variable::ResponseContentLength, body.len().to_string().as_bytes());
+            let body = self.decode_response_body(ruleset, body);
+            self.set(Variable::ResponseBody, &body);
             self.response_body = body;
         }
     }

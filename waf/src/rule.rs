@@ -6,6 +6,7 @@ use hop3_seclang::ast::{AllowScope, Collection, Phase, SetVarOp, Severity, Varia
 use hop3_transformations::Transformation;
 
 use crate::collections::tx::Slot;
+use crate::masking::Sanitise;
 use crate::operators::Operator;
 use crate::regex::Pattern;
 use crate::rule_control::Control;
@@ -129,9 +130,11 @@ const SELECTOR_BUDGET: u64 = 100_000;
 pub(crate) enum Action {
     SetVar { collection: Collection, key: Key, op: SetVarOp, value: Template },
     ExpireVar { collection: Collection, key: Template, seconds: Template },
+    DeprecateVar { collection: Collection, key: Template, amount: u64, seconds: u64 },
     InitCol { collection: Collection, key: Template },
     SetEnv { name: Template, value: Option<Template> },
     Control(Control),
+    Sanitise(Sanitise),
 }
 
 /// The name that `setvar` writes.

@@ -84,6 +84,21 @@ pub struct LogContext {
 }
 
 impl RuleMatch {
+    /// What matched, in the words of ModSecurity v3: `Matched "Operator …`; empty for `SecAction`.
+    pub fn match_text(&self) -> String {
+        let mut line = String::new();
+        if let Some(matched) = self.matched.last() {
+            let _ = write!(line, "Matched \"Operator `{}' with parameter `", self.operator);
+            push_escaped(&mut line, &self.parameter, DATA_SHOWN);
+            line.push_str("' against variable `");
+            push_escaped(&mut line, &matched.variable, DATA_SHOWN);
+            line.push_str("' (Value: `");
+            push_escaped(&mut line, &String::from_utf8_lossy(&matched.value), 100);
+            line.push_str("' )");
+        }
+        line
+    }
+
     /// The line in the form of ModSecurity's error log: control bytes, quotes
     /// and bytes beyond ASCII as `\xHH`, data limited to 200 bytes.
     pub fn log_line(&self, context: &LogContext) -> String {
@@ -97,15 +112,7 @@ impl RuleMatch {
             }
             (false, _) => line.push_str("Warning. "),
         }
-        if let Some(matched) = self.matched.last() {
-            let _ = write!(line, "Matched \"Operator `{}' with parameter `", self.operator);
-            push_escaped(&mut line, &self.parameter, DATA_SHOWN);
-            line.push_str("' against variable `");
-            push_escaped(&mut line, &matched.variable, DATA_SHOWN);
-            line.push_str("' (Value: `");
-            push_escaped(&mut line, &String::from_utf8_lossy(&matched.value), 100);
-            line.push_str("' )");
-        }
+        line.push_str(&self.match_text());
         field(&mut line, "file", &self.rule_file);
         field(&mut line, "line", &self.rule_line.to_string());
         field(&mut line, "id", &self.rule_id.to_string());

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use hop3_seclang::ast::{AuditEngine, AuditParts, BodyProcessor, RxMode, Setting, XmlIntoArgs};
 
-pub use hop3_seclang::ast::{EngineMode, LimitAction};
+pub use hop3_seclang::ast::{AuditFormat, AuditType, EngineMode, LimitAction};
+
+use crate::geo::Places;
+use crate::regex::{Flags, Pattern};
 
 /// Settings with their values; the defaults are those of ModSecurity's recommended configuration.
 #[derive(Clone, Debug)]
@@ -47,6 +50,10 @@ pub struct Settings {
     pub audit_log_parts: AuditParts,
     /// `SecAuditLogRelevantStatus`, as written.
     pub audit_relevant_status: Option<String>,
+    /// Where and how the host writes the audit log.
+    pub audit_log: AuditLogSettings,
+    /// `SecMaskSecrets` (ours): whether secrets are masked in everything that is told about a transaction.
+    pub mask_secrets: bool,
     /// `SecWebAppId`.
     pub web_app_id: String,
     /// `SecSensorId`.
@@ -55,7 +62,40 @@ pub struct Settings {
     pub(crate) xml_into_args: XmlIntoArgs,
     pub(crate) json_array_prefix: bool,
     pub(crate) rx_mode: RxMode,
+    pub(crate) places: Option<Arc<Places>>,
+    pub(crate) audit_relevant_pattern: Option<Arc<Pattern>>,
     pub(crate) unicode_map: Option<Arc<hop3_transformations::UnicodeMap>>,
+}
+
+/// `SecAuditLog…`: what a host has to know to write the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditLogSettings {
+    /// `SecAuditLog`: the file of the serial log, or the index of the concurrent one.
+    pub path: Option<String>,
+    /// `SecAuditLogType`.
+    pub kind: AuditType,
+    /// `SecAuditLogFormat`.
+    pub format: AuditFormat,
+    /// `SecAuditLogStorageDir`: the folder of the concurrent log.
+    pub folder: Option<String>,
+    /// `SecAuditLogDirMode`; `None` for the default.
+    pub folder_mode: Option<u32>,
+    /// `SecAuditLogFileMode`; `None` for the default.
+    pub file_mode: Option<u32>,
+}
+
+impl Default for AuditLogSettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            kind: AuditType::Serial,
+            format: AuditFormat::Native,
+            folder: None,
+            folder_mode: None,
+            file_mode: None,
+        }
+    }
 }
 
 /// The backtracking engine never gets a smaller budget than this: the 1,000 of
@@ -84,6 +124,10 @@ impl Default for Settings {
             audit_engine: AuditEngine::Off,
             audit_log_parts: AuditParts::parse("ABIJDEFHZ").unwrap_or_default(),
             audit_relevant_status: None,
+            audit_relevant_pattern: None,
+            audit_log: AuditLogSettings::default(),
+            mask_secrets: true,
+            places: None,
             web_app_id: "default".into(),
             sensor_id: String::new(),
             default_processor: None,
@@ -130,7 +174,24 @@ impl Settings {
             }
             Setting::AuditEngine(mode) => self.audit_engine = *mode,
             Setting::AuditLogParts(parts) => self.audit_log_parts = *parts,
-            Setting::AuditLogRelevantStatus(pattern) => self.audit_relevant_status = Some(pattern.clone()),
+            Setting::AuditLogRelevantStatus(pattern) => {
+                let compiled = Pattern::new(pattern.as_bytes(), Flags::default())
+                    .map_err(|error| format!("the pattern cannot be compiled: {error}"))?;
+                self.audit_relevant_pattern = Some(Arc::new(compiled));
+                self.audit_relevant_status = Some(pattern.clone());
+            }
+            Setting::AuditLog(path) => self.audit_log.path = Some(path.clone()),
+            Setting::AuditLogType(kind) => self.audit_log.kind = *kind,
+            Setting::AuditLogFormat(format) => self.audit_log.format = *format,
+            Setting::AuditLogStorageDir(folder) => self.audit_log.folder = Some(folder.clone()),
+            Setting::AuditLogDirMode(mode) => self.audit_log.folder_mode = *mode,
+            Setting::AuditLogFileMode(mode) => self.audit_log.file_mode = *mode,
+            Setting::MaskSecrets(on) => self.mask_secrets = *on,
+            Setting::GeoLookupDb(database) => {
+                let places = Places::open(database.contents.clone())
+                    .map_err(|reason| format!("SecGeoLookupDb `{}`: {reason}", database.path.display()))?;
+                self.places = Some(Arc::new(places));
+            }
             Setting::WebAppId(id) => self.web_app_id.clone_from(id),
             Setting::SensorId(id) => self.sensor_id.clone_from(id),
             // Where logs and uploads go is the host's business, not the engine's.

@@ -10,6 +10,7 @@ use hop3_seclang::ast::{
 use crate::collections::fields::{Collections, Field, Fields};
 use crate::collections::persistent::{CollectionStore, OpenRecord};
 use crate::collections::tx::TxVariables;
+use crate::masking::Secrets;
 use crate::operators::Captures;
 use crate::rule_control::RuleChanges;
 use crate::rule_match::RuleMatch;
@@ -68,6 +69,9 @@ pub(crate) struct State {
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) interruption: Option<Interruption>,
 
+    pub(crate) masks_secrets: bool,
+    pub(crate) secrets: Secrets,
+
     pub(crate) captures: Captures,
     pub(crate) candidates: Vec<Found>,
     pub(crate) argument: Vec<u8>,
@@ -114,6 +118,8 @@ impl State {
             allowance: None,
             matches: Vec::new(),
             interruption: None,
+            masks_secrets: settings.mask_secrets,
+            secrets: Secrets::default(),
             captures: Captures::default(),
             candidates: Vec::new(),
             argument: Vec::new(),

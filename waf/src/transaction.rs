@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hop3_seclang::ast::{AuditEngine, AuditParts, EngineMode, LimitAction, Phase, Variable};
 
+use crate::audit::AuditTransaction;
 use crate::collections::persistent::CollectionStore;
 use crate::rule_match::{LogContext, RuleMatch};
 use crate::ruleset::Ruleset;
@@ -168,7 +169,8 @@ impl Transaction {
         self.state.response_body_limit
     }
 
-    /// Hands in a piece of the response body, decompressed.
+    /// Hands in a piece of the response body as the back end sent it; what
+    /// Content-Encoding says is undone for inspection.
     pub fn append_response_body(&mut self, chunk: &[u8]) -> BodyStatus {
         if !self.inspects_response_body() {
             return BodyStatus::Accepted;
@@ -194,19 +196,13 @@ impl Transaction {
         self.run_once(Phase::ResponseBody)
     }
 
-    /// Phase 5, once; then persistent collections are written back.
+    /// Phase 5, once.
     pub fn process_logging(&mut self) {
         if self.reached == Some(Phase::Logging) {
             return;
         }
         // Phase 5 cannot interrupt.
         let _ = self.run_once(Phase::Logging);
-        if let Some(store) = self.state.store.clone() {
-            let timeout = self.ruleset.settings.collection_timeout;
-            for record in &mut self.state.records {
-                record.save(&*store, self.start.unix_time, timeout);
-            }
-        }
     }
 
     /// Runs a phase unless it, or a later one, ran before.
@@ -215,7 +211,19 @@ impl Transaction {
             return self.state.verdict();
         }
         self.reached = Some(phase);
-        self.state.run_phase(&self.ruleset, phase)
+        let verdict = self.state.run_phase(&self.ruleset, phase);
+        self.write_records();
+        verdict
+    }
+
+    /// Applies what rules changed about persistent records to the store, so
+    /// that other transactions see it while this one goes on.
+    fn write_records(&mut self) {
+        let Some(store) = &self.state.store else { return };
+        let timeout = self.ruleset.settings.collection_timeout;
+        for record in &mut self.state.records {
+            record.flush(&**store, self.start.unix_time, timeout);
+        }
     }
 
     /// Everything that matched, in order; see [`RuleMatch::logged`].
@@ -246,6 +254,19 @@ impl Transaction {
     /// Which parts of the audit log are wanted, and when; `ctl` considered.
     pub fn audit(&self) -> (AuditEngine, AuditParts) {
         (self.state.audit_engine, self.state.audit_log_parts)
+    }
+
+    /// Whether the transaction belongs in the audit log (`SecAuditEngine`,
+    /// `SecAuditLogRelevantStatus`, `auditlog`); final after phase 5.
+    pub fn audit_relevant(&self) -> bool {
+        self.state.is_audit_relevant(&self.ruleset)
+    }
+
+    /// What the audit log says about the transaction, bounded and masked.
+    pub fn audit_record(&mut self) -> AuditTransaction {
+        let context = self.log_context();
+        let Connection { client, server } = self.connection;
+        self.state.audit_record(&self.ruleset, &context, client, server)
     }
 
     /// The value of a TX variable, for reports such as the anomaly score.

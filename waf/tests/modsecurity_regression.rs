@@ -187,5 +187,6 @@ fn headers(map: &Value, mut add: impl FnMut(&[u8], &[u8])) {
 
 fn body(lines: &Value) -> String {
     let lines = lines.as_array().map(Vec::as_slice).unwrap_or_default();
-    lines.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+    // As v3's own runner: each line ends in a line feed, the last one too.
+    lines.iter().filter_map(Value::as_str).map(|line| format!("{line}\n")).collect()
 }

@@ -9,7 +9,8 @@ use hop3_seclang::source::{Located, Span};
 use super::Compiler;
 use super::draft::Draft;
 use crate::operators::{
-    ByteRange, CheckDigits, Comparison, Networks, Operator, parse_phrases, pattern_of_path, phrases_of_file,
+    ByteRange, CheckDigits, Comparison, Networks, Operator, RxTemplate, parse_phrases, pattern_of_path,
+    phrases_of_file,
 };
 use crate::regex::{Flags, Pattern};
 use crate::ruleset::Fallback;
@@ -62,6 +63,9 @@ impl Compiler<'_> {
         let raw = operator.argument.raw();
         let text = || operator.argument.raw_str();
         Some(match operator.name {
+            N::Rx if argument.as_literal().is_none() => {
+                Operator::RxTemplate(Box::new(RxTemplate::new(argument, self.rx_flags())))
+            }
             N::Rx => Operator::Rx(self.rx(rule_id, raw, span)?),
             N::RxGlobal => Operator::RxGlobal(self.rx(rule_id, raw, span)?),
             N::RestPath => Operator::Rx(self.rx(rule_id, pattern_of_path(&text()).as_bytes(), span)?),

@@ -108,6 +108,10 @@ impl State {
             Key::Slot(slot) => ruleset.tx_names.spelling(*slot).to_vec(),
             Key::Name(name) => self.expanded(ruleset, rule, name),
         };
+        if self.record(collection).is_none() && op != SetVarOp::Unset {
+            // Without `initcol` there is no key to keep the value under: it lives as long as the transaction.
+            self.unkept.push(OpenRecord::new(collection, Vec::new(), None, self.unix_time));
+        }
         if let Some(record) = self.record_mut(collection) {
             match op {
                 SetVarOp::Add => record.add(&name, number(operand)),
@@ -124,21 +128,24 @@ impl State {
     }
 
     fn record_mut(&mut self, collection: Collection) -> Option<&mut OpenRecord> {
-        self.records.iter_mut().find(|record| record.collection == collection)
+        let records = self.records.iter_mut().chain(&mut self.unkept);
+        records.into_iter().find(|record| record.collection == collection)
     }
 
-    /// Opens a record; a collection that is open already stays as it is.
+    /// Opens a record; a collection that is open already stays as it is, though SESSIONID and USERID tell
+    /// the last key.
     fn open_record(&mut self, collection: Collection, mut key: Vec<u8>) {
-        if self.records.len() >= RECORDS_LIMIT || self.record(collection).is_some() {
-            return;
-        }
         key.truncate(KEY_LIMIT);
-        self.trace(|_| Event::RecordOpened { collection, key: &key });
         match collection {
             Collection::Session => self.set(Variable::SessionId, &key),
             Collection::User => self.set(Variable::UserId, &key),
             _ => {}
         }
+        let is_open = self.records.iter().any(|record| record.collection == collection);
+        if is_open || self.records.len() >= RECORDS_LIMIT {
+            return;
+        }
+        self.trace(|_| Event::RecordOpened { collection, key: &key });
         let known = self.store.as_ref().and_then(|store| store.load(collection, &key, self.unix_time));
         self.records.push(OpenRecord::new(collection, key, known, self.unix_time));
     }

@@ -53,7 +53,11 @@ impl State {
         let argument = literal.unwrap_or(&self.argument);
         let at = |start: Option<usize>| start.map(|start| (start, argument.len())).into_iter().collect();
         match operator {
-            Operator::Rx(_) | Operator::RxGlobal(_) | Operator::CheckDigits(..) | Operator::Phrases(_) => {
+            Operator::Rx(_)
+            | Operator::RxTemplate(_)
+            | Operator::RxGlobal(_)
+            | Operator::CheckDigits(..)
+            | Operator::Phrases(_) => {
                 let mut captures = Captures::default();
                 let budget = ruleset.settings.pcre_match_limit;
                 if operator.test(value, argument, budget, Some(&mut captures)).is_err() {

@@ -179,9 +179,6 @@ impl State {
         if let Some(literal) = template.as_literal() {
             return String::from_utf8_lossy(&literal[..literal.len().min(limit)]).into_owned();
         }
-        if let Some(literal) = template.as_literal() {
-            return String::from_utf8_lossy(&literal[..literal.len().min(limit)]).into_owned();
-        }
         let mut out = Vec::new();
         let secret = self.matched_vars.iter().any(|found| self.is_secret_found(found));
         for piece in template.pieces() {

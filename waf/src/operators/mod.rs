@@ -10,6 +10,7 @@ mod ip_match;
 mod number;
 mod phrases;
 mod rest_path;
+mod rx_template;
 mod text;
 mod url_encoding;
 mod utf8;
@@ -22,6 +23,7 @@ pub(crate) use ip_match::Networks;
 pub(crate) use number::{Comparison, number};
 pub(crate) use phrases::{PhraseSet, parse_phrases, phrases_of_file};
 pub(crate) use rest_path::pattern_of_path;
+pub(crate) use rx_template::RxTemplate;
 pub(crate) use text::word_at;
 
 use crate::geo::Places;
@@ -36,6 +38,8 @@ const GLOBAL_MATCHES: usize = 1000;
 pub(crate) enum Operator {
     /// `@rx`.
     Rx(Arc<Pattern>),
+    /// `@rx` with macros.
+    RxTemplate(Box<RxTemplate>),
     /// `@rxGlobal`.
     RxGlobal(Arc<Pattern>),
     /// `@pm`, `@pmFromFile`.
@@ -109,6 +113,7 @@ impl Operator {
             | Operator::StrEq(argument)
             | Operator::Within(argument)
             | Operator::Compare(_, argument) => Some(argument),
+            Operator::RxTemplate(rx) => Some(&rx.pattern),
             _ => None,
         }
     }
@@ -118,6 +123,7 @@ impl Operator {
         matches!(
             self,
             Operator::Rx(_)
+                | Operator::RxTemplate(_)
                 | Operator::RxGlobal(_)
                 | Operator::Phrases(_)
                 | Operator::CheckDigits(..)
@@ -140,6 +146,13 @@ impl Operator {
                 Some(captures) => pattern.captures(value, 0, budget, &mut captures.spans)?,
                 None => pattern.is_match(value, budget)?,
             },
+            Operator::RxTemplate(rx) => {
+                let pattern = rx.compiled(argument)?;
+                match captures {
+                    Some(captures) => pattern.captures(value, 0, budget, &mut captures.spans)?,
+                    None => pattern.is_match(value, budget)?,
+                }
+            }
             Operator::RxGlobal(pattern) => return global(pattern, value, budget, captures),
             Operator::Phrases(phrases) => match phrases.find(value) {
                 Some(phrase) => {

@@ -17,13 +17,20 @@ impl State {
     /// ends in REQBODY_ERROR, so that rules can refuse it.
     pub(crate) fn read_request_body(&mut self, ruleset: &Ruleset) {
         let body = std::mem::take(&mut self.request_body);
-        let failure = if self.request_body_access { self.process_body(ruleset, &body) } else { None };
-        self.request_body = body;
+        let (mut failure, mut unreadable) = (None, None);
+        if self.request_body_access {
+            let inspected = self.decode_request_body(ruleset, body);
+            failure = self.process_body(ruleset, &inspected.body);
+            unreadable = inspected.failure.map(Failure::new);
+            self.request_body = inspected.body;
+        } else {
+            self.request_body = body;
+        }
         self.set_flag(Variable::ReqbodyProcessorError, failure.is_some());
         if let Some(failure) = &failure {
             self.set(Variable::ReqbodyProcessorErrorMsg, failure.message.as_bytes());
         }
-        let failure = failure.or_else(|| self.limit_failure(ruleset));
+        let failure = unreadable.or(failure).or_else(|| self.limit_failure(ruleset));
         if !self.request_body_access {
             self.trace(|_| Event::BodyUnread);
         }

@@ -41,7 +41,8 @@ impl State {
         out
     }
 
-    fn write_variable(
+    /// Appends the value of a variable, or of the member that the key means.
+    pub(crate) fn write_variable(
         &self,
         ruleset: &Ruleset,
         rule: &Rule,
@@ -64,6 +65,7 @@ impl State {
             V::FilesTmpContent => (&c.files_content, &[]),
             V::MultipartPartHeaders => (&c.part_headers, &[]),
             V::Env => (&c.env, &[]),
+            V::Geo => (&c.geo, &[]),
             V::Xml | V::RequestXml => (&c.xml_text, &c.xml_attributes),
             V::Tx => {
                 let fits = |slot| key.is_some_and(|key| key.fits(self.tx.spelling(&ruleset.tx_names, slot)));
@@ -98,7 +100,14 @@ impl State {
                 let record = collection.and_then(|collection| self.record(*collection));
                 let mut members = record.into_iter().flat_map(|record| record.iter());
                 let member = members.find(|(name, _)| key.is_some_and(|key| key.fits(name)));
-                out.extend_from_slice(member.map(|(_, value)| value).unwrap_or_default());
+                match (member, key, record) {
+                    (Some((_, value)), ..) => out.extend_from_slice(value),
+                    (None, Some(MacroKey::Name(name)), Some(record)) => {
+                        let known = record.built_in(name, self.unix_time + self.elapsed);
+                        out.extend(known.unwrap_or_default());
+                    }
+                    _ => {}
+                }
                 return;
             }
             variable => {

@@ -5,4 +5,4 @@ pub(crate) mod found;
 pub(crate) mod origin;
 pub(crate) mod scalars;
 pub(crate) mod select;
-mod time;
+pub(crate) mod time;

@@ -182,7 +182,8 @@ impl State {
         let files = parsed.files();
         files
             .map(|file| {
-                [&file.name, file.filename.as_deref().unwrap_or_default(), file.content].map(|part| place(part))
+                [&file.name, file.filename.as_deref().unwrap_or_default(), file.content]
+                    .map(|part| place(part))
             })
             .collect()
     }

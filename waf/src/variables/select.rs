@@ -70,6 +70,7 @@ impl State {
             V::FilesTmpContent => (Side::Values, [&c.files_content, &[]]),
             V::MultipartPartHeaders => (Side::Values, [&c.part_headers, &[]]),
             V::Env => (Side::Values, [&c.env, &[]]),
+            V::Geo => (Side::Values, [&c.geo, &[]]),
             V::Xml | V::RequestXml => match target.selector {
                 Selector::XmlText => (Side::Values, [&c.xml_text, &[]]),
                 Selector::XmlAttributes => (Side::Values, [&c.xml_attributes, &[]]),
@@ -138,13 +139,25 @@ impl State {
     fn select_record(&mut self, target: &Target, out: &mut Vec<Found>) {
         let variable = target.variable;
         let mut records = self.records.iter().chain(&self.unkept);
-        let record = records.find(|record| record.collection.variable() == variable);
-        for (name, value) in record.into_iter().flat_map(|record| record.iter()) {
+        let Some(record) = records.find(|record| record.collection.variable() == variable) else {
+            return;
+        };
+        let before = out.len();
+        for (name, value) in record.iter() {
             if target.selector.selects(name) {
                 let value = self.texts.add_passing(value);
                 let name = Some(self.texts.add_passing(name));
                 out.push(Found { variable, name, count: false, value });
             }
+        }
+        // IS_NEW and the like are found by their names only: whoever looks at
+        // the whole collection means what rules stored, as in ModSecurity v3.
+        if let (Selector::Name(name), true) = (&target.selector, out.len() == before)
+            && let Some(value) = record.built_in(name, self.unix_time + self.elapsed)
+        {
+            let value = self.texts.add_passing(&value);
+            let name = Some(self.texts.add_passing(name));
+            out.push(Found { variable, name, count: false, value });
         }
     }
 

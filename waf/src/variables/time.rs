@@ -25,6 +25,31 @@ pub(super) fn value(variable: Variable, at: Duration) -> Option<String> {
     })
 }
 
+/// Names of days and months in logs.
+const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// `14/Nov/2023:22:13:20 +0000`, as in the common log format.
+pub(crate) fn common_log(at: Duration) -> String {
+    let (year, month, day, clock) = parts(at);
+    format!("{day:02}/{month}/{year}:{clock} +0000")
+}
+
+/// `Tue Nov 14 22:13:20 2023`, as C's `asctime` writes it.
+pub(crate) fn asctime(at: Duration) -> String {
+    let (year, month, day, clock) = parts(at);
+    let weekday = DAYS[((at.as_secs() / 86_400 + 4) % 7) as usize];
+    format!("{weekday} {month} {day:2} {clock} {year}")
+}
+
+fn parts(at: Duration) -> (i64, &'static str, i64, String) {
+    let (year, month, day) = civil((at.as_secs() / 86_400) as i64);
+    let of_day = at.as_secs() % 86_400;
+    let clock = format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60);
+    (year, MONTHS.get((month - 1) as usize).copied().unwrap_or_default(), day, clock)
+}
+
 /// Year, month and day of a number of days since the epoch (proleptic
 /// Gregorian calendar; the era method).
 fn civil(days: i64) -> (i64, i64, i64) {
@@ -58,6 +83,9 @@ mod tests {
         for (variable, text) in expected {
             assert_eq!(value(variable, at).as_deref(), Some(text), "{variable}");
         }
+        assert_eq!(common_log(at), "29/Feb/2024:12:34:56 +0000");
+        assert_eq!(asctime(at), "Thu Feb 29 12:34:56 2024");
+        assert_eq!(asctime(Duration::ZERO), "Thu Jan  1 00:00:00 1970");
         assert_eq!(value(Variable::TimeDay, Duration::ZERO).as_deref(), Some("1"));
     }
 }
