@@ -49,6 +49,8 @@ pub enum Loaded {
 const V3: &str = "SecRxMode Multiline\n\
     SecJsonArrayPrefix On\n\
     SecRequestBodyLimitAction ProcessPartial\n\
+    SecMaskSecrets Off\n\
+    SecResponseBodyAccess On\n\
     SecAction \"id:4294967295,phase:1,nolog,noauditlog,pass,ctl:forceRequestBodyVariable=On\"\n";
 
 /// Loads the rules of a case and sends its request. `root` is the folder that holds `data`.
