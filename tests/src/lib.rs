@@ -15,6 +15,7 @@
 pub mod apps;
 pub mod corpus;
 pub mod data;
+pub mod differential;
 pub mod ftw;
 pub mod fuzz_inputs;
 pub mod modsecurity;
