@@ -181,10 +181,7 @@ impl State {
         let parsed = self.multipart(ruleset);
         let files = parsed.files();
         files
-            .map(|file| {
-                [&file.name, file.filename.as_deref().unwrap_or_default(), file.content]
-                    .map(|part| place(part))
-            })
+            .map(|file| [&file.name, file.filename.as_deref().unwrap_or_default(), file.content].map(&place))
             .collect()
     }
 
