@@ -6,6 +6,8 @@
 //! against lines in v3's wording made from the results, and their rules are
 //! evaluated where they compare nothing but body-processor variables.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 use hop3_bodies::{Limits, cookies, form, json, multipart};
 use regex_automata::meta::Regex;
 use serde_json::Value;
