@@ -1,5 +1,7 @@
 //! No input makes a processor panic, hang or grow out of proportion.
 
+#![allow(clippy::disallowed_methods)]
+
 use hop3_bodies::{Limits, cookies, form, json, multipart, xml};
 use std::time::{Duration, Instant};
 
