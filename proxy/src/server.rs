@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+use crate::backend::Endpoint;
 use crate::certificates::{CertificateError, CertificatePem, CertificateStore, Certificates};
 use crate::config::ProxyConfig;
 use crate::context::Context;
@@ -183,6 +184,11 @@ impl ProxyHandle {
     /// The routes in force.
     pub fn routes(&self) -> RouteTable {
         self.context.table.load().routes().clone()
+    }
+
+    /// Requests that the instance at this address is answering now, of routes in force and of earlier ones.
+    pub fn active(&self, endpoint: &Endpoint) -> usize {
+        self.context.instances.active(endpoint)
     }
 
     /// Puts a certificate for a host into force.

@@ -5,6 +5,7 @@
 //! become U+FFFD: write those as `\xHH` before formatting.
 
 mod actions;
+mod file;
 mod settings;
 
 use std::fmt::{self, Write as _};
@@ -13,6 +14,8 @@ use crate::ast::{
     Action, Condition, DirectiveKind, Document, IdRange, Operator, OperatorName, Selector, Target,
 };
 use crate::source::Located;
+
+pub use file::format_file;
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

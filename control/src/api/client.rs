@@ -81,7 +81,11 @@ impl Client {
         Ok(())
     }
 
-    async fn call<T: DeserializeOwned>(
+    /// `method path` with any body.
+    ///
+    /// # Errors
+    /// See [`Client::get`].
+    pub async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -125,7 +129,12 @@ impl Client {
 pub fn json(value: &impl Serialize) -> Result<RequestBody, Failure> {
     let bytes = serde_json::to_vec(value)
         .map_err(|error| Failure::internal("the request could not be written").because(&error))?;
-    Ok(Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed())
+    Ok(raw(bytes))
+}
+
+/// A body of these bytes.
+pub fn raw(bytes: Vec<u8>) -> RequestBody {
+    Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed()
 }
 
 /// No body.

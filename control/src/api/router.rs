@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,9 @@ use super::handlers::{apps, deployments, rules, server, waf};
 use super::wire::ErrorAnswer;
 use crate::control::Control;
 use crate::failure::{Failure, Kind};
+
+/// Largest request that is put before rules, in bytes: 64 MiB.
+const LARGEST_REHEARSAL: usize = 64 << 20;
 
 /// A failure on its way out as a response.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/v1/waf", get(waf::all))
         .route("/v1/waf/{app}", get(waf::one))
         .route("/v1/waf/{app}/logs", get(waf::logs))
+        .route("/v1/waf/{app}/test", post(waf::test).layer(DefaultBodyLimit::max(LARGEST_REHEARSAL)))
+        .route("/v1/waf/transactions/{id}", get(waf::explain))
         .route("/v1/waf/routes/{host}/logs", get(waf::route_logs))
         .route("/v1/rules", get(rules::list))
         .route("/v1/rules/install", post(rules::install))

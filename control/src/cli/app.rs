@@ -114,6 +114,9 @@ pub(super) fn firewall(waf: &WafDetails) -> String {
     if waf.mode == "off" {
         return "off".into();
     }
+    if waf.mode == "closed" {
+        return format!("closed: {}", waf.alarm.as_deref().unwrap_or("its rules could not be loaded"));
+    }
     let version = waf.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
     let alarm = if waf.alarm.is_some() { ", ALARM: old rules in force" } else { "" };
     format!("{} ({}{version}, {} rules, PL{}){alarm}", waf.mode, waf.ruleset, waf.rules, waf.paranoia_level)

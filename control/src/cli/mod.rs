@@ -22,12 +22,15 @@ mod waf;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use output::Output;
 
 use crate::api::client::Client;
 use crate::data::DataDir;
 use crate::failure::Failure;
+
+const AFTER_HELP: &str = "Both spellings work everywhere: `hop3 app:status demo` and `hop3 app status --app demo`.\n\
+    The app comes from the argument, --app, HOP3_APP, the file .hop3-app, or `[metadata] id` of hop3.toml.";
 
 /// The grammar. Groups are written `app:list` or `app list`.
 #[derive(Debug, Parser)]
@@ -35,8 +38,6 @@ use crate::failure::Failure;
     name = "hop3",
     version,
     about = "One server for web applications: reverse proxy, firewall, control plane",
-    after_help = "Both spellings work everywhere: `hop3 app:status demo` and `hop3 app status --app demo`.\n\
-                  The app comes from the argument, --app, HOP3_APP, the file .hop3-app, or `[metadata] id` of hop3.toml.",
     subcommand_required = true,
     arg_required_else_help = false
 )]
@@ -85,7 +86,7 @@ pub enum Command {
     /// Configuration of an app: show, get, set, unset
     #[command(subcommand, visible_alias = "env")]
     Config(config::ConfigCommand),
-    /// The web application firewall: status, logs
+    /// The web application firewall: status, logs, test, explain, check
     #[command(subcommand)]
     Waf(waf::WafCommand),
     /// Rulesets: list, install, use, verify
@@ -120,9 +121,12 @@ pub struct Context {
 /// Runs the command in `arguments` (the program's name first) and gives the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = spelling::separate(arguments.into_iter().collect());
-    let cli = match Cli::try_parse_from(&arguments) {
+    let name = program(&arguments);
+    let parsed =
+        grammar(name).try_get_matches_from(&arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return usage::report(&error),
+        Err(error) => return usage::report(&error, name),
     };
     match dispatch(cli) {
         Ok(()) => 0,
@@ -134,6 +138,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             failure.kind.exit_code()
         }
     }
+}
+
+/// The name that the executable was called by: `hop`, or else `hop3`.
+fn program(arguments: &[OsString]) -> &'static str {
+    let called = arguments.first().map(std::path::Path::new).and_then(std::path::Path::file_name);
+    if called.is_some_and(|name| name == "hop") { "hop" } else { "hop3" }
+}
+
+/// The grammar under one of the executable's names.
+pub(crate) fn grammar(name: &'static str) -> clap::Command {
+    let command = Cli::command().name(name).bin_name(name);
+    let after = AFTER_HELP.replace("`hop3 ", &format!("`{name} "));
+    command.after_help(after)
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {

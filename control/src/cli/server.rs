@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 use serde::Serialize;
 
 use super::table::Table;
-use super::{Cli, Context};
+use super::{Context, grammar};
 use crate::api::wire::ServerStatus;
 use crate::failure::Failure;
 use crate::server::{self, Start};
@@ -47,7 +47,7 @@ impl Completion {
     /// Prints the script.
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "hop3", &mut script);
+        clap_complete::generate(self.shell, &mut grammar("hop3"), "hop3", &mut script);
         context.output.line(String::from_utf8_lossy(&script).trim_end())
     }
 }

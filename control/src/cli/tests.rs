@@ -23,6 +23,9 @@ fn both_spellings_mean_the_same() {
         ("config", &["get", "unset"], " KEY"),
         ("config", &["set"], " KEY=VALUE"),
         ("waf", &["status", "logs"], ""),
+        ("waf", &["check"], " a.conf"),
+        ("waf", &["test"], " /x"),
+        ("waf", &["explain"], " ID"),
         ("rules", &["list", "install", "use", "verify"], ""),
     ];
     for (group, names, rest) in verbs {
@@ -49,6 +52,12 @@ fn what_the_reference_shows_is_understood() {
         "hop3 --data /tmp/x app:list -q",
         "hop3 app:destroy demo -y --no-input",
         "hop3 waf logs demo -n 5",
+        "hop3 waf check a.conf b --json -v",
+        "hop3 waf check --format --write a.conf",
+        "hop3 waf test /?q=1 --app demo",
+        "hop3 waf test --app demo --request -",
+        "hop3 waf:test --ruleset base --paranoia 2 -H A:b --body x /login",
+        "hop3 waf:explain 0190a",
         "hop3 rules install owasp-crs --version 4.28.0 --from /tmp/crs",
         "hop3 rules use owasp-crs 4.28.0",
         "hop3 rollback demo --to v2",
@@ -62,4 +71,31 @@ fn what_the_reference_shows_is_understood() {
             panic!("{line}: {error}");
         }
     }
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    for line in [
+        "hop3 waf check",
+        "hop3 waf check --write a.conf",
+        "hop3 waf test",
+        "hop3 waf test /x --request f",
+        "hop3 waf test /x --app a --ruleset base",
+        "hop3 waf test /x --paranoia 5",
+        "hop3 waf explain",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn the_executable_answers_to_both_names() {
+    for (called, name) in
+        [("hop", "hop"), ("/usr/bin/hop", "hop"), ("hop3", "hop3"), ("./other", "hop3"), ("", "hop3")]
+    {
+        assert_eq!(program(&[called.into()]), name, "{called}");
+    }
+    let help = grammar("hop").render_help().to_string();
+    assert!(help.contains("Usage: hop ") && help.contains("`hop app:status demo`"), "{help}");
+    assert!(!help.contains("`hop3 "), "{help}");
 }

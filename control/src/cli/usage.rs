@@ -5,18 +5,18 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::failure::{Failure, Kind};
 
 /// Prints what clap has to say and gives the exit code: help and version go to stdout, errors to stderr.
-pub fn report(error: &clap::Error) -> u8 {
+pub fn report(error: &clap::Error, program: &str) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // Whether anybody reads it is no matter of ours.
         let _ = error.print();
         return 0;
     }
-    eprintln!("{}", failure(error));
+    eprintln!("{}", failure(error, program));
     Kind::Usage.exit_code()
 }
 
 /// The same as a [`Failure`]: the first line of clap's message, and a hint.
-fn failure(error: &clap::Error) -> Failure {
+fn failure(error: &clap::Error, program: &str) -> Failure {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         // The likeliest comes last.
@@ -42,7 +42,7 @@ fn failure(error: &clap::Error) -> Failure {
             words.join(" ").trim_start_matches("error: ").to_owned()
         }
     };
-    Failure::usage(message).hint(nearest.unwrap_or_else(|| "see `hop3 help`".into()))
+    Failure::usage(message).hint(nearest.unwrap_or_else(|| format!("see `{program} help`")))
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
         ];
         for (typed, printed) in cases {
             let error = Cli::try_parse_from(typed.split(' ')).unwrap_err();
-            assert_eq!(failure(&error).to_string(), printed, "{typed}");
+            assert_eq!(failure(&error, "hop3").to_string(), printed, "{typed}");
         }
     }
 }

@@ -28,10 +28,6 @@ impl Control {
         let serving = locked(&self.deployed).get(name).cloned();
         let release = serving.as_ref().map(|serving| serving.release.as_ref());
         let artifact = release.and_then(|release| release.artifact.as_ref());
-        let reason = reason.or_else(|| match serving.as_ref().map(|serving| &serving.shield) {
-            Some(Err(failure)) => Some(format!("its firewall could not be loaded: {}", failure.message)),
-            _ => None,
-        });
         Ok(AppDetails {
             name: name.clone(),
             status,
@@ -42,10 +38,7 @@ impl Control {
             runtime: artifact.map(|artifact| hop3_runtimes::runtime::name_for(artifact).to_owned()),
             local_url: release.and_then(|release| self.local_url(name, &release.manifest)),
             domains: release.map(|release| self.host_names(name, &release.manifest)).unwrap_or_default(),
-            waf: serving
-                .as_ref()
-                .and_then(|serving| serving.shield.as_ref().ok())
-                .map(|shield| shield.details(name.as_str(), self.watch.counts(name.as_str()))),
+            waf: serving.as_ref().map(|serving| self.described(name.as_str(), serving.shield.as_ref())),
         })
     }
 
@@ -151,11 +144,23 @@ impl Control {
         }
     }
 
+    /// Why an app has no rules, when it has none.
+    fn missing_rules(&self, name: &AppName) -> Option<Failure> {
+        locked(&self.deployed).get(name)?.shield.as_ref().err().cloned()
+    }
+
     fn status_of(&self, app: &App) -> (AppStatus, Option<String>) {
         match (app.current, app.desired) {
             (None, _) => (AppStatus::Stopped, Some("nothing was deployed yet".into())),
             (Some(_), Desired::Stopped) => (AppStatus::Stopped, None),
-            (Some(release), Desired::Running) => self.fleet.status(&app.name, release),
+            (Some(release), Desired::Running) => match self.missing_rules(&app.name) {
+                // Its processes may well run, but nothing reaches them.
+                Some(failure) => (
+                    AppStatus::Failed,
+                    Some(format!("its firewall could not be loaded: {}", failure.message)),
+                ),
+                None => self.fleet.status(&app.name, release),
+            },
         }
     }
 }

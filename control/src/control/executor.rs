@@ -103,7 +103,7 @@ impl Control {
         loop {
             let event = tokio::select! {
                 () = tokio::time::sleep(TICK) => Event::Tick,
-                () = self.fleet.drained(&work.old, work.terms.drain) => Event::Drained,
+                () = self.drained(&work.old, work.terms.drain) => Event::Drained,
                 _ = stopping.wait_for(|stopping| *stopping) => Event::Cancelled,
             };
             // Somebody waits for the app: the old release has to go now.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,13 +16,10 @@ use hop3_runtimes::runtime::{ProcessRuntime, StaticRuntime};
 use hop3_runtimes::supervisor::event::{Phase, SlotState, StartFailure};
 use hop3_runtimes::supervisor::{Options, Supervisor, SupervisorError};
 
-use super::{connections, locked};
+use super::locked;
 use crate::api::wire::{AppStatus, InstanceDetails};
 use crate::data::DataDir;
 use crate::model::{AppName, Release, ReleaseNumber};
-
-/// Between looks whether requests are in flight.
-const DRAIN_TICK: Duration = Duration::from_millis(100);
 
 /// Supervised instances.
 #[derive(Debug)]
@@ -164,23 +162,9 @@ impl Fleet {
         locked(&self.retiring).extend(ids.iter().cloned());
     }
 
-    /// Requests that instances are still answering, if the kernel tells.
-    pub fn in_flight(&self, ids: &[InstanceId]) -> Option<usize> {
-        let address = |id| self.supervisor.state(id)?.record?.endpoint.address();
-        connections::open_to(&ids.iter().filter_map(address).collect())
-    }
-
-    /// Waits until instances have no request in flight, at most `limit`. They must be retired and unpublished.
-    pub async fn drained(&self, ids: &[InstanceId], limit: Duration) {
-        let mut quiet = 0;
-        let waiting = async {
-            // A request may have chosen its instance and not have connected yet, so one look is not enough.
-            while quiet < 2 {
-                tokio::time::sleep(DRAIN_TICK).await;
-                quiet = if self.in_flight(ids) == Some(0) { quiet + 1 } else { 0 };
-            }
-        };
-        let _over = tokio::time::timeout(limit, waiting).await;
+    /// Where instances listen.
+    pub fn addresses(&self, ids: &[InstanceId]) -> Vec<SocketAddr> {
+        ids.iter().filter_map(|id| self.supervisor.state(id)?.record?.endpoint.address()).collect()
     }
 
     /// Waits until every one of `ids` is healthy; the longest time it took.

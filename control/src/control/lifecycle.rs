@@ -83,7 +83,7 @@ impl Control {
         self.set_desired(actor, "app:restart", name, Desired::Running)?;
         self.fleet.retire(&old);
         self.serve_release(name, &release);
-        self.fleet.drained(&old, release.manifest.drain()).await;
+        self.drained(&old, release.manifest.drain()).await;
         self.fleet.stop(&old).await;
         let after = self.fleet.all_healthy(&ids).await.ok();
         Ok(self.ended(name, &release, after.map(|after| after.as_secs_f64())))

@@ -5,8 +5,8 @@
 //! apps do not wait for each other.
 
 mod apps;
-mod connections;
 mod deploying;
+mod draining;
 mod environment;
 mod executor;
 mod fleet;
@@ -15,6 +15,7 @@ mod logs;
 pub mod phase;
 mod ping;
 mod recovery;
+mod rehearsal;
 mod reload;
 mod report;
 mod routing;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 pub use fleet::Fleet;
 use hop3_proxy::ProxyHandle;
+pub(crate) use rehearsal::at_level;
 pub use report::Reporter;
 use tokio::sync::{OwnedMutexGuard, watch};
 

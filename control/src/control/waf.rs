@@ -58,7 +58,12 @@ impl Control {
         Ok(self.store.read()?.firewall_events(host, count.min(MOST))?)
     }
 
-    fn described(&self, name: &str, shield: Result<&crate::firewall::Shield, &Failure>) -> WafDetails {
+    /// What is shown of somebody's firewall; without rules nothing passes.
+    pub(super) fn described(
+        &self,
+        name: &str,
+        shield: Result<&crate::firewall::Shield, &Failure>,
+    ) -> WafDetails {
         match shield {
             Ok(shield) => shield.details(name, self.watch.counts(name)),
             Err(failure) => WafDetails {

@@ -3,12 +3,16 @@
 //! Owns the choice of the ruleset, tuning as SecLang, sharing of compiled rulesets between apps that chose the same, and
 //! keeping the old rules when new ones fail. Evaluating is the engine's, installing is `hop3-rules`'.
 
+pub mod check;
 mod compiled;
+mod explain;
 mod mask;
+pub mod rehearsal;
 mod tuning;
 mod watch;
 
 pub use compiled::{Compiled, Rulesets, failed};
+pub use explain::explain;
 pub use watch::{Counts, Watch};
 
 use std::path::Path;
@@ -125,7 +129,8 @@ fn ruleset(
         Some(RulesetChoice::OwaspCrs) => match current()? {
             Some(version) => RulesetName::OwaspCrs(Some(version)),
             None => {
-                return Err(Failure::conflict("the app asks for `ruleset = \"owasp-crs\"`")
+                let who = if folder.is_some() { "the app" } else { "the route" };
+                return Err(Failure::conflict(format!("{who} asks for `ruleset = \"owasp-crs\"`"))
                     .cause("no OWASP Core Rule Set is installed on this server")
                     .hint("run `hop3 rules install owasp-crs`"));
             }

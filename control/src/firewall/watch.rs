@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use hop3_proxy::{AppliedAction, AuditRecord};
 
 use super::mask;
-use crate::model::{FirewallEvent, RuleHit, Timestamp};
+use super::rehearsal::escaped;
+use crate::model::{FirewallEvent, RuleHit, Timestamp, ValueHit};
 
 /// Longest request target that is kept, in bytes.
 const TARGET_LIMIT: usize = 1024;
@@ -14,6 +15,10 @@ const TARGET_LIMIT: usize = 1024;
 const DATA_LIMIT: usize = 400;
 /// Most rules kept of one transaction.
 const RULES_LIMIT: usize = 40;
+/// Most matched values kept of one rule.
+const VALUES_LIMIT: usize = 8;
+/// Longest matched value or operator's argument that is kept, in bytes.
+const VALUE_LIMIT: usize = 200;
 
 /// Transactions since the server started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,22 +61,40 @@ impl Watch {
 fn event(record: &AuditRecord) -> FirewallEvent {
     let blocked =
         matches!(record.action, AppliedAction::Denied | AppliedAction::Redirected | AppliedAction::Dropped);
-    let hit = |found: &hop3_waf::RuleMatch| RuleHit {
-        id: found.rule_id,
-        message: found.message.clone(),
-        data: mask::data(&found.data, found.matched.iter().map(|value| value.variable.as_str()), DATA_LIMIT),
-        severity: found.severity.map(|severity| format!("{severity:?}").to_uppercase()),
-    };
     FirewallEvent {
         time: Timestamp::from(record.time),
         transaction: record.id.clone(),
         app: record.app.to_string(),
         client: record.client.to_string(),
+        host: record.host.to_string(),
         method: record.method.clone(),
         uri: mask::target(&record.target, TARGET_LIMIT),
         status: record.status,
         blocked,
-        reason: record.reason.clone().filter(|_| record.matches.is_empty()),
+        reason: record.reason.as_deref().map(|reason| mask::text(reason, DATA_LIMIT)),
         rules: record.matches.iter().take(RULES_LIMIT).map(hit).collect(),
+    }
+}
+
+/// A matching rule as it is kept.
+fn hit(found: &hop3_waf::RuleMatch) -> RuleHit {
+    let variables = found.matched.iter().map(|value| value.variable.as_str());
+    let values = found.matched.iter().take(VALUES_LIMIT).map(|matched| ValueHit {
+        variable: mask::text(&matched.variable, VALUE_LIMIT),
+        value: mask::value(&matched.variable, &escaped(&matched.value), VALUE_LIMIT),
+        ..ValueHit::default()
+    });
+    RuleHit {
+        id: found.rule_id,
+        message: mask::text(&found.message, DATA_LIMIT),
+        data: mask::data(&found.data, variables, DATA_LIMIT),
+        severity: found.severity.map(|severity| format!("{severity:?}").to_uppercase()),
+        phase: found.phase,
+        file: found.rule_file.to_string(),
+        line: found.rule_line,
+        operator: found.operator.clone(),
+        argument: mask::cut(&found.parameter, VALUE_LIMIT),
+        disruptive: found.disruptive,
+        values: values.collect(),
     }
 }

@@ -152,6 +152,26 @@ impl<'store> Snapshot<'store> {
         Ok(events)
     }
 
+    /// The newest firewall event of a transaction, whichever app it was for.
+    ///
+    /// # Errors
+    /// See [`Snapshot::apps`].
+    pub fn firewall_event(&self, transaction: &str) -> Result<Option<FirewallEvent>, StoreError> {
+        let table = self.transaction.open_table(tables::FIREWALL_EVENTS)?;
+        // Looking for the id first spares decoding every record.
+        let wanted = transaction.as_bytes();
+        for row in table.iter()?.rev() {
+            let (_, value) = row?;
+            if !wanted.is_empty() && value.value().windows(wanted.len()).any(|window| window == wanted) {
+                let event: FirewallEvent = decode("firewall event", value.value())?;
+                if event.transaction == transaction {
+                    return Ok(Some(event));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// The newest `count` audit records; walks the whole chain when `verify` is set.
     ///
     /// # Errors

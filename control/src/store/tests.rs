@@ -22,6 +22,7 @@ fn event(app: &str, number: u64) -> FirewallEvent {
         transaction: number.to_string(),
         app: app.into(),
         client: "192.0.2.1".into(),
+        host: "demo.test".into(),
         method: "GET".into(),
         uri: "/".into(),
         status: 403,

@@ -1,5 +1,7 @@
 //! A server of its own for each test, on free ports and a temporary data directory.
 
+#![allow(dead_code, reason = "each file of tests uses a part")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -150,6 +150,13 @@ impl Instances {
         instance
     }
 
+    /// Requests being served by the instance at this address now; 0 when no table names it any more and all its
+    /// requests have ended.
+    pub fn active(&self, endpoint: &Endpoint) -> usize {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(endpoint).and_then(Weak::upgrade).map_or(0, |instance| instance.active())
+    }
+
     /// Sweeps all pools.
     pub fn sweep(&self) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,9 +185,14 @@ mod tests {
         let endpoint = Endpoint::Named("x:1".into());
         let first = instances.get(&endpoint);
         assert!(Arc::ptr_eq(&first, &instances.get(&endpoint)));
+        let request = first.begin();
+        assert_eq!(instances.active(&endpoint), 1);
         first.failed();
         first.failed();
         drop(first);
+        assert_eq!(instances.active(&endpoint), 1, "a request under way keeps its instance");
+        drop(request);
+        assert_eq!(instances.active(&endpoint), 0);
         assert!(instances.get(&endpoint).is_up());
     }
 }

@@ -48,7 +48,16 @@ fn app(name: &str) -> Result<AppName, Failure> {
     parse_app_name(name)
 }
 
-/// Runs what blocks without holding up the other requests.
+/// Runs what takes seconds on a thread of its own.
+async fn detached<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Failure::internal("the operation was cut off").because(&error)))
+}
+
+/// Runs what blocks for a moment without holding up the other requests.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
 }

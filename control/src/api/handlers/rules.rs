@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 
-use super::{Answer, Asker, answer, blocking, body};
+use super::{Answer, Asker, answer, blocking, body, detached};
 use crate::api::wire::{InstallRules, RulesVersion};
 use crate::control::Control;
 
@@ -17,13 +17,13 @@ pub async fn list(State(control): State<Arc<Control>>) -> Answer {
 /// `POST /v1/rules/install`.
 pub async fn install(State(control): State<Arc<Control>>, Asker(actor): Asker, bytes: Bytes) -> Answer {
     let request: InstallRules = body(&bytes)?;
-    answer(&blocking(|| control.install_rules(&actor, &request))?)
+    answer(&detached(move || control.install_rules(&actor, &request)).await?)
 }
 
 /// `POST /v1/rules/use`.
 pub async fn switch(State(control): State<Arc<Control>>, Asker(actor): Asker, bytes: Bytes) -> Answer {
     let RulesVersion { version } = body(&bytes)?;
-    answer(&blocking(|| control.use_rules(&actor, version.as_deref()))?)
+    answer(&detached(move || control.use_rules(&actor, version.as_deref())).await?)
 }
 
 /// `POST /v1/rules/verify`.

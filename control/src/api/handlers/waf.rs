@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
+use hop3_runtimes::manifest::waf::ParanoiaLevel;
 
-use super::{Answer, answer, app, blocking};
+use super::{Answer, answer, app, blocking, detached};
 use crate::control::Control;
+use crate::failure::Failure;
 
 /// `GET /v1/waf`.
 pub async fn all(State(control): State<Arc<Control>>) -> Answer {
@@ -36,6 +39,28 @@ pub async fn route_logs(
     Query(query): Query<HashMap<String, String>>,
 ) -> Answer {
     answer(&blocking(|| control.route_events(&host, lines(&query)))?)
+}
+
+/// `POST /v1/waf/{app}/test?paranoia=N`: the body is a raw HTTP request.
+pub async fn test(
+    State(control): State<Arc<Control>>,
+    Path(name): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    request: Bytes,
+) -> Answer {
+    let name = app(&name)?;
+    let level = query.get("paranoia").map(|level| paranoia(level)).transpose()?;
+    answer(&detached(move || control.try_request(&name, &request, level)).await?)
+}
+
+/// `GET /v1/waf/transactions/{id}`.
+pub async fn explain(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Answer {
+    answer(&detached(move || control.explain(&id)).await?)
+}
+
+fn paranoia(level: &str) -> Result<ParanoiaLevel, Failure> {
+    let number = level.parse::<i64>().map_err(|_| format!("`{level}` is no paranoia level"));
+    number.and_then(ParanoiaLevel::try_from).map_err(Failure::usage)
 }
 
 fn lines(query: &HashMap<String, String>) -> usize {

@@ -1,4 +1,9 @@
-//! `waf …`: status, logs, and `waf rules …`.
+//! `waf …`: status, logs, check, test, explain, and `waf rules …`.
+
+mod check;
+mod explain;
+mod report;
+mod test;
 
 use clap::{Args, Subcommand};
 
@@ -17,6 +22,12 @@ pub enum WafCommand {
     Status(AppArgument),
     /// What the firewall saw and refused
     Logs(Logs),
+    /// What the rules would make of a request, and why
+    Test(test::Test),
+    /// Why a logged request was refused
+    Explain(explain::Explain),
+    /// Check rule files: errors, warnings, lints; needs no server
+    Check(check::Check),
     /// The same as `hop3 rules`
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -41,6 +52,9 @@ impl WafCommand {
         match self {
             WafCommand::Status(app) => status(&app, context).await,
             WafCommand::Logs(logs) => logs.run(context).await,
+            WafCommand::Test(test) => test.run(context).await,
+            WafCommand::Explain(explain) => explain.run(context).await,
+            WafCommand::Check(check) => check.run(context),
             WafCommand::Rules(rules) => rules.run(context).await,
         }
     }
@@ -115,7 +129,7 @@ fn entry(event: &FirewallEvent) -> String {
         event.client,
         event.transaction
     );
-    if let Some(reason) = &event.reason {
+    if let Some(reason) = event.reason.as_ref().filter(|_| event.rules.is_empty()) {
         text.push_str(&format!("\n            {}", printable(reason)));
     }
     for rule in &event.rules {
@@ -140,6 +154,7 @@ mod tests {
             transaction: "abc".into(),
             app: "demo".into(),
             client: "192.0.2.7".into(),
+            host: "demo.test".into(),
             method: "GET".into(),
             uri: "/?id=\x1b]0;".into(),
             status: 403,
@@ -150,6 +165,7 @@ mod tests {
                 message: "SQL Injection".into(),
                 data: "Matched Data: s&1 found within ARGS:id".into(),
                 severity: Some("CRITICAL".into()),
+                ..RuleHit::default()
             }],
         };
         assert_eq!(

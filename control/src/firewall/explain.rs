@@ -1,0 +1,128 @@
+//! Why a logged transaction was refused, or found suspicious.
+
+use super::Compiled;
+use super::mask::MASK;
+use super::rehearsal::{Inspection, RawRequest, inspect, silence};
+use crate::failure::Failure;
+use crate::model::{Explanation, FirewallEvent, RuleHit, ValueHit};
+use hop3_runtimes::manifest::waf::Tuning;
+
+/// The way to inspect a request with further exceptions.
+pub type Retry<'r> = dyn Fn(&[Tuning], &RawRequest) -> Result<Inspection, Failure> + 'r;
+
+/// Explains a logged transaction. What was logged is the truth; the request line, put before the rules that are in
+/// force now, fills in the transformation steps of values that come out the same. `retry` inspects that request with
+/// further exceptions.
+///
+/// # Errors
+/// Those of `retry`.
+pub fn explain(
+    mut event: FirewallEvent,
+    compiled: Option<&Compiled>,
+    retry: &Retry<'_>,
+) -> Result<Explanation, Failure> {
+    let request = recorded(&event);
+    let again = compiled.map(|compiled| inspect(compiled, &request));
+    let mut reproduced = false;
+    if let Some(Inspection { rules, .. }) = &again {
+        event.rules.iter_mut().for_each(|rule| fill_in(rule, rules));
+        let ids = |rules: &[RuleHit]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>();
+        reproduced = !event.rules.is_empty() && ids(&event.rules) == ids(rules);
+    }
+    let again = |tuning: &[Tuning]| retry(tuning, &request);
+    let exclusion = silence(&event.rules, &request, if reproduced { Some(&again) } else { None })?;
+    Ok(Explanation { event, reproduced, exclusion })
+}
+
+/// The request as far as it was logged: the line and the host, without other headers and without the body.
+fn recorded(event: &FirewallEvent) -> RawRequest {
+    let mut headers = vec![(b"Host".to_vec(), event.host.clone().into_bytes())];
+    for (name, value) in [("User-Agent", "hop3-waf-explain"), ("Accept", "*/*")] {
+        headers.push((name.into(), value.into()));
+    }
+    RawRequest {
+        method: event.method.clone().into_bytes(),
+        target: event.uri.clone().into_bytes(),
+        protocol: b"HTTP/1.1".to_vec(),
+        headers,
+        body: Vec::new(),
+    }
+}
+
+/// Takes the steps of the same value of the same rule.
+fn fill_in(rule: &mut RuleHit, again: &[RuleHit]) {
+    let candidates: Vec<&ValueHit> =
+        again.iter().filter(|other| other.id == rule.id).flat_map(|other| &other.values).collect();
+    for value in rule.values.iter_mut().filter(|value| value.value != MASK) {
+        // What was logged may be cut.
+        let logged = value.value.trim_end_matches('…');
+        let same = candidates
+            .iter()
+            .find(|other| other.variable == value.variable && other.value.starts_with(logged));
+        if let Some(same) = same {
+            value.original.clone_from(&same.original);
+            value.steps.clone_from(&same.steps);
+            value.matched.clone_from(&same.matched);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Step, Timestamp};
+
+    #[test]
+    fn steps_are_taken_from_the_same_value_only() {
+        let value = |variable: &str, value: &str| ValueHit {
+            variable: variable.into(),
+            value: value.into(),
+            ..ValueHit::default()
+        };
+        let mut found = value("ARGS:a", "xyz");
+        found.original = Some("XYZ".into());
+        found.steps = vec![Step { transformation: "lowercase".into(), value: Some("xyz".into()) }];
+        let again = [RuleHit { id: 1, values: vec![found], ..RuleHit::default() }];
+        for (logged, filled) in [
+            (value("ARGS:a", "xyz"), true),
+            (value("ARGS:a", "xy…"), true),
+            (value("ARGS:b", "xyz"), false),
+            (value("ARGS:a", "other"), false),
+            (value("ARGS:a", MASK), false),
+        ] {
+            let mut rule = RuleHit { id: 1, values: vec![logged.clone()], ..RuleHit::default() };
+            fill_in(&mut rule, &again);
+            assert_eq!(!rule.values[0].steps.is_empty(), filled, "{logged:?}");
+        }
+    }
+
+    #[test]
+    fn without_rules_the_log_still_speaks() {
+        let event = FirewallEvent {
+            time: Timestamp(0),
+            transaction: "t".into(),
+            app: "demo".into(),
+            client: "192.0.2.1".into(),
+            host: "demo.test".into(),
+            method: "GET".into(),
+            uri: "/a?q=x".into(),
+            status: 403,
+            blocked: true,
+            reason: None,
+            rules: vec![RuleHit {
+                id: 7,
+                values: vec![ValueHit {
+                    variable: "ARGS:q".into(),
+                    value: "x".into(),
+                    ..ValueHit::default()
+                }],
+                ..RuleHit::default()
+            }],
+        };
+        let explained = explain(event, None, &|_, _| Err(Failure::internal("not to be asked"))).unwrap();
+        assert!(!explained.reproduced);
+        let exclusion = explained.exclusion.unwrap();
+        assert!(exclusion.toml.contains("disable = [7]\ntargets = [\"ARGS:q\"]"), "{}", exclusion.toml);
+        assert_eq!(exclusion.outcome, None);
+    }
+}
