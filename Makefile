@@ -15,6 +15,7 @@ demo-check:
 # Installs what the tests need and runs them all.
 test:
 	@tests/setup/install test
+	cargo build --package hop3
 	cargo test --workspace
 
 # Formatting, lints, licences.
@@ -26,7 +27,10 @@ lint:
 
 # The conformance suites alone, with their reports.
 conformance:
-	cargo test -p hop3-libinjection -p hop3-transformations -p hop3-waf -p hop3-tests -- --nocapture 2>&1 | grep -E '^(FAIL|SKIP|suite=)'
+	@tests/setup/install test
+	@cargo build --quiet --package hop3
+	@cargo test --quiet --no-fail-fast -p hop3-libinjection -p hop3-transformations -p hop3-waf -p hop3-tests \
+	    -- --nocapture 2>&1 | grep -E '^(FAIL|SKIP|suite=)|^ +suite='
 
 # CPU time of the engine by class of request, with a Core Rule Set where one is at hand.
 bench-waf:
