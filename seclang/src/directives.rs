@@ -53,6 +53,12 @@ pub fn reference() -> String {
         };
         out.push_str(&format!("| `{}` | {state} | {why} |\n", row.name));
     }
+    out.push_str(
+        "\n## Lints\n\nWhat `hop3 waf check` reports beside errors.\n\n| lint | finds |\n|---|---|\n",
+    );
+    for (name, finds) in crate::lint::LINTS {
+        out.push_str(&format!("| {name} | {finds} |\n"));
+    }
     out
 }
 

@@ -17,6 +17,8 @@ const DATA_LIMIT: usize = 400;
 const RULES_LIMIT: usize = 40;
 /// Most matched values kept of one rule.
 const VALUES_LIMIT: usize = 8;
+/// Most bytes of matched values kept of one transaction: a client that sends much is not to fill the disk.
+const VALUES_ROOM: usize = 8 * 1024;
 /// Longest matched value or operator's argument that is kept, in bytes.
 const VALUE_LIMIT: usize = 200;
 
@@ -72,8 +74,23 @@ fn event(record: &AuditRecord) -> FirewallEvent {
         status: record.status,
         blocked,
         reason: record.reason.as_deref().map(|reason| mask::text(reason, DATA_LIMIT)),
-        rules: record.matches.iter().take(RULES_LIMIT).map(hit).collect(),
+        rules: bounded(record.matches.iter().take(RULES_LIMIT).map(hit).collect()),
     }
+}
+
+/// The rules with as many values as there is room for.
+fn bounded(mut rules: Vec<RuleHit>) -> Vec<RuleHit> {
+    let mut room = VALUES_ROOM;
+    for rule in &mut rules {
+        rule.values.retain(|value| match room.checked_sub(value.variable.len() + value.value.len()) {
+            Some(rest) => {
+                room = rest;
+                true
+            }
+            None => false,
+        });
+    }
+    rules
 }
 
 /// A matching rule as it is kept.
@@ -96,5 +113,20 @@ fn hit(found: &hop3_waf::RuleMatch) -> RuleHit {
         argument: mask::cut(&found.parameter, VALUE_LIMIT),
         disruptive: found.disruptive,
         values: values.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_one_transaction_have_bounded_room() {
+        let value = ValueHit { value: "x".repeat(VALUE_LIMIT), ..ValueHit::default() };
+        let rule = RuleHit { values: vec![value; VALUES_LIMIT], ..RuleHit::default() };
+        let kept = bounded(vec![rule; RULES_LIMIT]);
+        assert_eq!(kept.len(), RULES_LIMIT, "every rule is named");
+        let values: usize = kept.iter().map(|rule| rule.values.len()).sum();
+        assert_eq!(values, VALUES_ROOM / VALUE_LIMIT);
     }
 }

@@ -4,6 +4,8 @@ use hop3_runtimes::manifest::waf::{RuleSelector, Tuning};
 
 use crate::model::{RuleHit, ValueHit};
 
+/// The phase that refuses nothing.
+const LOGGING: u8 = 5;
 /// Longest target that is proposed, in bytes.
 const TARGET_LIMIT: usize = 128;
 
@@ -48,10 +50,10 @@ pub fn toml(tuning: &[Tuning]) -> String {
     tuning.iter().map(table).collect::<Vec<_>>().join("\n")
 }
 
-/// Rules that only look at what others counted: silencing those silences them.
+/// Rules that only look at what others counted, and reports of the logging phase: silencing the others silences them.
 fn is_consequence(rule: &RuleHit) -> bool {
     let counts = |value: &ValueHit| value.variable.trim_start_matches('&').starts_with("TX:");
-    rule.values.iter().all(counts) && !rule.values.is_empty()
+    rule.phase == LOGGING || (rule.values.iter().all(counts) && !rule.values.is_empty())
 }
 
 /// What the rule matched, where that can be taken out of its sight.
@@ -106,6 +108,7 @@ mod tests {
             rule(942_190, &["ARGS:q", "ARGS:q"]),
             rule(920_100, &["&REQUEST_HEADERS:Host"]),
             rule(949_110, &["TX:blocking_inbound_anomaly_score"]),
+            RuleHit { phase: LOGGING, ..rule(980_170, &[]) },
         ];
         assert_eq!(
             proposed(&rules, "/search"),
