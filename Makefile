@@ -30,7 +30,7 @@ conformance:
 	@tests/setup/install test
 	@cargo build --quiet --package hop3
 	@cargo test --quiet --no-fail-fast -p hop3-libinjection -p hop3-transformations -p hop3-waf -p hop3-tests \
-	    -- --nocapture 2>&1 | grep -E '^(FAIL|SKIP|suite=)|^ +suite='
+	    -- --nocapture 2>&1 | grep -E '^(FAIL|SKIP|DIFFERENCE|suite=)'
 
 # CPU time of the engine by class of request, with a Core Rule Set where one is at hand.
 bench-waf:
