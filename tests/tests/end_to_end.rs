@@ -182,10 +182,10 @@ fn broken_own_rules_are_refused_with_their_place_and_the_old_rules_stay() {
     assert_eq!(server.curl("demo.localhost", "/?q=tea", &[]).status, 403);
     assert_eq!(server.curl("demo.localhost", "/?q=coffee", &[]).status, 200);
 
-    fs::write(app.path().join("hop3.toml"), own("strequal")).unwrap();
+    fs::write(app.path().join("hop3.toml"), own("streql")).unwrap();
     let ran = server.hop3(&["deploy", "demo", app.path().to_str().unwrap()]);
     assert_ne!(ran.code, 0);
-    for part in ["unknown operator `@strequal`", "^^^^", "did you mean `@streq`?"] {
+    for part in ["unknown operator `@streql`", "^^^^", "did you mean `@streq`?"] {
         assert!(ran.text.contains(part), "{}", ran.text);
     }
     assert_eq!(server.curl("demo.localhost", "/?q=tea", &[]).status, 403);
