@@ -1,6 +1,8 @@
 # The two commands that set everything up are `make run` and `make test`; the others are parts of them.
 
-.PHONY: run test demo-check lint conformance bench-waf
+.PHONY: run test demo-check lint conformance bench-waf install
+
+PREFIX ?= /usr/local
 
 # Builds, deploys tests/apps/flask-hello behind the firewall, shows an attack being refused, stays up.
 run:
@@ -35,3 +37,9 @@ conformance:
 # CPU time of the engine by class of request, with a Core Rule Set where one is at hand.
 bench-waf:
 	cargo run --release -q -p hop3-benches --bin bench-waf -- $(CRS)
+
+# The optimised executable, under both of its names.
+install:
+	cargo build --release --package hop3 --bin hop3
+	install -D -m 755 $${CARGO_TARGET_DIR:-target}/release/hop3 $(DESTDIR)$(PREFIX)/bin/hop3
+	ln -sf hop3 $(DESTDIR)$(PREFIX)/bin/hop
