@@ -1,7 +1,5 @@
 //! One rule, link by link: values, transformations, operator.
 
-use hop3_seclang::ast::Variable;
-
 use super::Next;
 use crate::operators::Operator;
 use crate::rule::{Condition, Link, Rule};
@@ -151,8 +149,7 @@ impl State {
             ..found
         };
         self.matched_var = Some(kept);
-        let is_echo = matches!(found.variable, Variable::MatchedVars | Variable::MatchedVarsNames);
-        if !is_echo && self.matched_vars.len() < MATCHES_LIMIT {
+        if self.matched_vars.len() < MATCHES_LIMIT {
             self.matched_vars.push(kept);
         }
         if captured {
