@@ -77,6 +77,18 @@ impl ByteSet {
         !self.intersects(Self::ALL)
     }
 
+    /// The members in ascending order.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        (0..4u8).flat_map(move |index| {
+            let mut word = self.0[usize::from(index)];
+            std::iter::from_fn(move || {
+                let byte = (word != 0).then(|| index << 6 | word.trailing_zeros() as u8)?;
+                word &= word - 1;
+                Some(byte)
+            })
+        })
+    }
+
     /// The four words, for those who keep sets in an arena of their own.
     #[must_use]
     pub const fn words(self) -> [u64; 4] {
@@ -96,6 +108,8 @@ mod tests {
             assert_eq!(set.complement().contains(byte), !set.contains(byte));
             assert!(ByteSet::ALL.contains(byte));
         }
+        assert_eq!(set.iter().collect::<Vec<_>>(), b"\x00%z\x80\xff");
+        assert!(ByteSet::ALL.iter().eq(0..=u8::MAX));
     }
 
     #[test]

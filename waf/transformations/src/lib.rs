@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod base64;
+mod byte_classes;
 mod byte_set;
 mod command_line;
 mod comments;
@@ -35,6 +36,7 @@ mod url_encode;
 mod utf8;
 mod white_space;
 
+pub use byte_classes::ByteClasses;
 pub use byte_set::ByteSet;
 pub use transformation::{Context, Transformation};
 pub use unicode_map::{UnicodeMap, UnicodeMapError};
