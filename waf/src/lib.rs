@@ -11,6 +11,7 @@ mod collections;
 mod compile;
 mod evaluate;
 mod geo;
+mod inspection;
 mod masking;
 mod operators;
 mod regex;

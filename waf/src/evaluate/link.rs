@@ -111,12 +111,15 @@ impl State {
             self.expand(ruleset, rule, template, &mut argument);
         }
         let wanted = link.capture && !condition.negated && condition.operator.captures();
-        let result = condition.operator.test(
-            self.texts.bytes(found.value),
-            literal.unwrap_or(&argument),
-            ruleset.settings.pcre_match_limit,
-            wanted.then_some(&mut self.captures),
-        );
+        let result = match &condition.operator {
+            Operator::Inspection(inspection) => Ok(self.inspect(ruleset, rule, inspection, found.value)),
+            operator => operator.test(
+                self.texts.bytes(found.value),
+                literal.unwrap_or(&argument),
+                ruleset.settings.pcre_match_limit,
+                wanted.then_some(&mut self.captures),
+            ),
+        };
         self.argument = argument;
         // Without an answer the captures mean nothing.
         let captured = wanted && result.is_ok();

@@ -27,6 +27,7 @@ pub(crate) use rx_template::RxTemplate;
 pub(crate) use text::word_at;
 
 use crate::geo::Places;
+use crate::inspection::Inspection;
 use crate::regex::{GROUPS, LimitExceeded, Pattern, Spans};
 use crate::template::Template;
 
@@ -76,6 +77,9 @@ pub(crate) enum Operator {
     Always,
     /// `@geoLookup`.
     GeoLookup(Arc<Places>),
+    /// What looks at the whole transaction; the evaluator asks `State::inspect`.
+    #[allow(dead_code)]
+    Inspection(Inspection),
     /// `@noMatch`, and `@rbl`, which asks no one.
     Never,
 }
@@ -201,7 +205,7 @@ impl Operator {
             }
             Operator::Always => true,
             Operator::GeoLookup(places) => places.find(value).is_some(),
-            Operator::Never => false,
+            Operator::Inspection(_) | Operator::Never => false,
         })
     }
 }
