@@ -4,34 +4,40 @@
 //! nothing is URL-decoded, quotes mean nothing. Which header lines to parse is
 //! the caller's business.
 
-use crate::Argument;
 use crate::white_space::{trim_end, trim_start};
+use crate::{Argument, Text};
 use memchr::memchr;
 
-/// Splits the value of one `Cookie` header.
+/// Hands out the cookies of one `Cookie` header, names before values.
 ///
 /// White space goes in front of names and at the very end of the header, but
 /// stays around values. `foo` is a name with an empty value; a pair without a
 /// name (`=bar`, `;;`) is skipped.
+pub fn read(header: &[u8], mut sink: impl FnMut(Text<'static>, Text<'static>)) {
+    let end = trim_end(header).len();
+    let mut at = 0;
+    while at < end {
+        let pair_end = memchr(b';', &header[at..end]).map_or(end, |length| at + length);
+        let pair = &header[at..pair_end];
+        let (name_end, value) = match memchr(b'=', pair) {
+            Some(equals) => (at + equals, at + equals + 1),
+            None => (pair_end, pair_end),
+        };
+        let name = name_end - trim_start(&header[at..name_end]).len();
+        if name < name_end {
+            sink(Text::Source(name..name_end), Text::Source(value..pair_end));
+        }
+        at = pair_end + 1;
+    }
+}
+
+/// Gathers the cookies of one `Cookie` header, as [`read`] finds them.
 #[must_use]
 pub fn parse(header: &[u8]) -> Vec<Argument<'_>> {
     let mut cookies = Vec::new();
-    let mut rest = trim_end(header);
-    while !rest.is_empty() {
-        let (pair, tail) = match memchr(b';', rest) {
-            Some(end) => (&rest[..end], &rest[end + 1..]),
-            None => (rest, &rest[rest.len()..]),
-        };
-        rest = tail;
-        let (name, value) = match memchr(b'=', pair) {
-            Some(equals) => (&pair[..equals], &pair[equals + 1..]),
-            None => (pair, &pair[pair.len()..]),
-        };
-        let name = trim_start(name);
-        if !name.is_empty() {
-            cookies.push(Argument::borrowed(name, value));
-        }
-    }
+    read(header, |name, value| {
+        cookies.push(Argument { name: name.to_cow(header), value: value.to_cow(header) });
+    });
     cookies
 }
 

@@ -3,9 +3,9 @@
 //! Splits pairs and removes percent encoding once. Transformations such as
 //! `t:urlDecodeUni`, and the choice of which bytes are a form, live elsewhere.
 
-use crate::{Argument, Limits};
+use crate::{Argument, Limits, Text};
 use memchr::{memchr, memchr2};
-use std::borrow::Cow;
+use std::ops::Range;
 
 /// What a query string or form body holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,65 +19,89 @@ pub struct Form<'a> {
     pub over_limit: bool,
 }
 
-/// Parses `input`, with pairs separated by `separator` (`SecArgumentSeparator`,
-/// normally `&`).
+/// What [`read`] tells besides the pairs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// See [`Form::invalid_encoding`].
+    pub invalid_encoding: bool,
+    /// See [`Form::over_limit`].
+    pub over_limit: bool,
+}
+
+/// Hands out the pairs of `input`, which `separator` separates
+/// (`SecArgumentSeparator`, normally `&`).
 ///
 /// `+` is a space; a name without `=` has an empty value; a pair without any
 /// byte is skipped, while `=value` keeps its empty name.
-#[must_use]
-pub fn parse<'a>(input: &'a [u8], separator: u8, limits: &Limits) -> Form<'a> {
-    let mut form = Form::default();
-    let mut rest = input;
+pub fn read(
+    input: &[u8],
+    separator: u8,
+    limits: &Limits,
+    mut sink: impl FnMut(Text<'_>, Text<'_>),
+) -> Faults {
+    let mut faults = Faults::default();
+    let (mut name_buffer, mut value_buffer) = (Vec::new(), Vec::new());
+    let (mut at, mut count) = (0, 0);
     loop {
-        while let [first, tail @ ..] = rest
-            && *first == separator
-        {
-            rest = tail;
+        while input.get(at) == Some(&separator) {
+            at += 1;
         }
+        let rest = &input[at..];
         if rest.is_empty() {
-            return form;
+            return faults;
         }
-        if form.arguments.len() >= limits.arguments {
-            form.over_limit = true;
-            form.invalid_encoding = form.invalid_encoding || has_invalid_escape(rest);
-            return form;
+        if count >= limits.arguments {
+            faults.over_limit = true;
+            faults.invalid_encoding = faults.invalid_encoding || has_invalid_escape(rest);
+            return faults;
         }
-        let end = memchr(separator, rest).unwrap_or(rest.len());
-        let (pair, tail) = rest.split_at(end);
-        rest = tail;
-        let (name, value) = match memchr(b'=', pair) {
-            Some(equals) => (&pair[..equals], &pair[equals + 1..]),
-            None => (pair, &pair[pair.len()..]),
-        };
-        let name = decode(name, &mut form.invalid_encoding);
-        let value = decode(value, &mut form.invalid_encoding);
-        form.arguments.push(Argument { name, value });
+        count += 1;
+        let end = at + memchr(separator, rest).unwrap_or(rest.len());
+        let name_end = memchr(b'=', &input[at..end]).map_or(end, |equals| at + equals);
+        let value = end.min(name_end + 1);
+        let invalid = &mut faults.invalid_encoding;
+        sink(
+            decode(input, at..name_end, &mut name_buffer, invalid),
+            decode(input, value..end, &mut value_buffer, invalid),
+        );
+        at = end;
     }
 }
 
+/// Gathers the pairs of `input`, as [`read`] finds them.
+#[must_use]
+pub fn parse<'a>(input: &'a [u8], separator: u8, limits: &Limits) -> Form<'a> {
+    let mut arguments = Vec::new();
+    let faults = read(input, separator, limits, |name, value| {
+        arguments.push(Argument { name: name.to_cow(input), value: value.to_cow(input) });
+    });
+    Form { arguments, invalid_encoding: faults.invalid_encoding, over_limit: faults.over_limit }
+}
+
 /// Removes percent encoding and turns `+` into a space; sets `invalid` when a
-/// `%` starts no valid escape. Borrows when there is nothing to change.
-fn decode<'a>(text: &'a [u8], invalid: &mut bool) -> Cow<'a, [u8]> {
-    let Some(first) = memchr2(b'%', b'+', text) else { return Cow::Borrowed(text) };
-    let mut decoded = Vec::with_capacity(text.len());
-    decoded.extend_from_slice(&text[..first]);
+/// `%` starts no valid escape.
+fn decode<'b>(input: &[u8], range: Range<usize>, buffer: &'b mut Vec<u8>, invalid: &mut bool) -> Text<'b> {
+    let text = &input[range.clone()];
+    let Some(first) = memchr2(b'%', b'+', text) else { return Text::Source(range) };
+    buffer.clear();
+    buffer.extend_from_slice(&text[..first]);
     let mut rest = &text[first..];
     while let Some(percent) = memchr(b'%', rest) {
-        push_spaced(&rest[..percent], &mut decoded);
+        push_spaced(&rest[..percent], buffer);
         rest = &rest[percent + 1..];
         match escape(rest) {
             Some(value) => {
-                decoded.push(value);
+                buffer.push(value);
                 rest = &rest[2..];
             }
             None => {
                 *invalid = true;
-                decoded.push(b'%');
+                buffer.push(b'%');
             }
         }
     }
-    push_spaced(rest, &mut decoded);
-    Cow::Owned(decoded)
+    push_spaced(rest, buffer);
+    Text::Decoded(buffer)
 }
 
 /// Appends `text` with `+` turned into a space; simple enough to be vectorised.
@@ -107,6 +131,7 @@ fn has_invalid_escape(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::borrow::Cow;
 
     type Case = (&'static str, &'static [(&'static str, &'static str)], bool);
 

@@ -2,9 +2,10 @@
 //!
 //! Owns URLENCODED ([`form`]), MULTIPART ([`multipart`]), JSON ([`json`]), XML
 //! ([`xml`]) and the `Cookie` header ([`cookies`]). Each processor is one
-//! function over a complete buffer; results borrow from that buffer wherever
-//! nothing had to be decoded. Knows no rules, collections or variables, reads
-//! no clock and opens no file: the engine maps results to SecLang variables.
+//! function over a complete buffer: `read` hands out what it finds, piece by
+//! piece and without a copy wherever nothing had to be decoded, `parse` gathers
+//! it. Knows no rules, collections or variables, reads no clock and opens no
+//! file: the engine maps results to SecLang variables.
 //!
 //! Every processor fails closed: what was understood before an error is kept,
 //! so that rules can look at it, and the error is always part of the result.
@@ -19,5 +20,5 @@ pub mod multipart;
 mod white_space;
 pub mod xml;
 
-pub use argument::Argument;
+pub use argument::{Argument, Text};
 pub use limits::Limits;

@@ -1,14 +1,14 @@
 //! JSON bodies, flattened into arguments (RFC 8259).
 //!
 //! Each scalar becomes one argument whose name is its path: `json.user.tags.0`.
-//! This file owns the result; `parser` walks the text, `string` reads string
-//! literals, `path` builds names.
+//! This file owns what callers see; `parser` walks the text, `string` reads
+//! string literals, `path` builds names.
 
 mod parser;
 mod path;
 mod string;
 
-use crate::{Argument, Limits};
+use crate::{Argument, Limits, Text};
 use std::ops::Range;
 
 /// How leaves are named.
@@ -151,14 +151,29 @@ pub enum Reason {
     NameBytes(usize),
 }
 
-/// Flattens a JSON body. A body of no bytes is no error, as in ModSecurity v3;
-/// a body of white space only is.
+/// Hands out the leaves of a JSON body: the name, made of the path, and the
+/// value. Returns the first thing that was wrong, see [`Json::error`]. A body
+/// of no bytes is no error, as in ModSecurity v3; a body of white space only is.
+pub fn read(body: &[u8], options: &Options, sink: impl FnMut(&[u8], Text<'_>)) -> Option<Error> {
+    if body.is_empty() { None } else { parser::run(body, options, sink) }
+}
+
+/// Gathers the leaves of a JSON body, as [`read`] finds them.
 #[must_use]
 pub fn parse<'a>(body: &'a [u8], options: &Options) -> Json<'a> {
     let mut json = Json { body, ..Json::default() };
-    if !body.is_empty() {
-        parser::run(&mut json, options);
-    }
+    json.error = read(body, options, |name, value| {
+        json.names.extend_from_slice(name);
+        let value = match value {
+            Text::Source(range) => Value::Body(range),
+            Text::Decoded(bytes) => {
+                let start = json.decoded.len();
+                json.decoded.extend_from_slice(bytes);
+                Value::Decoded(start..json.decoded.len())
+            }
+        };
+        json.leaves.push(Leaf { name_end: json.names.len(), value });
+    });
     json
 }
 

@@ -3,18 +3,28 @@
 
 use super::path::Path;
 use super::string::{scan, unescape};
-use super::{Error, Json, Leaf, Naming, Options, Reason, Value};
+use super::{Error, Naming, Options, Reason};
+use crate::Text;
+use std::ops::Range;
 
-/// Reads `json.body` and fills in the rest of `json`.
-pub(super) fn run(json: &mut Json<'_>, options: &Options) {
-    let text = json.body;
-    json.names.reserve(options.limits.name_bytes.min(text.len() / 2));
-    json.leaves.reserve(options.limits.arguments.min(text.len() / 64));
-    let path = Path::new(options.naming);
-    let mut parser = Parser { text, at: 0, path, stack: Vec::new(), json, options };
+/// Reads `text` and hands each leaf to `sink`.
+pub(super) fn run(text: &[u8], options: &Options, sink: impl FnMut(&[u8], Text<'_>)) -> Option<Error> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        path: Path::new(options.naming),
+        stack: Vec::new(),
+        options,
+        sink,
+        leaves: 0,
+        name_bytes: 0,
+        decoded: Vec::new(),
+        error: None,
+    };
     if let Err(error) = parser.document() {
-        parser.json.error.get_or_insert(error);
+        parser.error.get_or_insert(error);
     }
+    parser.error
 }
 
 /// An open array or object.
@@ -25,16 +35,31 @@ struct Container {
     index: Option<usize>,
 }
 
-struct Parser<'a, 'j, 'o> {
+struct Parser<'a, F> {
     text: &'a [u8],
     at: usize,
     path: Path,
     stack: Vec<Container>,
-    json: &'j mut Json<'a>,
-    options: &'o Options,
+    options: &'a Options,
+    sink: F,
+    /// How many leaves were handed out.
+    leaves: usize,
+    /// Bytes of their names.
+    name_bytes: usize,
+    /// The string being read, when it has escapes.
+    decoded: Vec<u8>,
+    /// The first fault that did not end the parsing.
+    error: Option<Error>,
 }
 
-impl Parser<'_, '_, '_> {
+/// Where the text of a scalar lies.
+enum Value {
+    Body(Range<usize>),
+    /// In [`Parser::decoded`].
+    Decoded,
+}
+
+impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
     fn document(&mut self) -> Result<(), Error> {
         loop {
             let complete = self.value()?;
@@ -169,10 +194,10 @@ impl Parser<'_, '_, '_> {
         let literal = scan(self.text, start);
         self.note(literal.fault);
         let value = if literal.escaped {
-            let decoded_start = self.json.decoded.len();
-            let fault = unescape(&self.text[start..literal.end], &mut self.json.decoded);
+            self.decoded.clear();
+            let fault = unescape(&self.text[start..literal.end], &mut self.decoded);
             self.note(fault.map(|(reason, offset)| (reason, start + offset)));
-            Value::Decoded(decoded_start..self.json.decoded.len())
+            Value::Decoded
         } else {
             Value::Body(start..literal.end)
         };
@@ -229,17 +254,24 @@ impl Parser<'_, '_, '_> {
         Ok(())
     }
 
-    /// Stores a scalar under the current name.
+    /// Hands out a scalar under the current name.
     fn leaf(&mut self, value: Value) -> Result<(), Error> {
         let limits = &self.options.limits;
-        if self.json.leaves.len() >= limits.arguments {
+        if self.leaves >= limits.arguments {
             return Err(self.error(Reason::Arguments(limits.arguments)));
         }
-        if self.json.names.len().saturating_add(self.path.len()) > limits.name_bytes {
+        if self.name_bytes.saturating_add(self.path.len()) > limits.name_bytes {
             return Err(self.error(Reason::NameBytes(limits.name_bytes)));
         }
-        self.json.names.extend_from_slice(self.path.as_bytes());
-        self.json.leaves.push(Leaf { name_end: self.json.names.len(), value });
+        self.leaves += 1;
+        self.name_bytes += self.path.len();
+        (self.sink)(
+            self.path.as_bytes(),
+            match value {
+                Value::Body(range) => Text::Source(range),
+                Value::Decoded => Text::Decoded(&self.decoded),
+            },
+        );
         Ok(())
     }
 
@@ -262,7 +294,7 @@ impl Parser<'_, '_, '_> {
     /// Keeps the first fault that does not end the parsing.
     fn note(&mut self, fault: Option<(Reason, usize)>) {
         if let Some((reason, offset)) = fault {
-            self.json.error.get_or_insert(Error { reason, offset });
+            self.error.get_or_insert(Error { reason, offset });
         }
     }
 }
