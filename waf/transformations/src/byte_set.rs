@@ -12,7 +12,8 @@ impl ByteSet {
     /// The set of all 256 byte values.
     pub const ALL: Self = Self([u64::MAX; 4]);
 
-    /// The set of the bytes that occur in `bytes`.
+    /// The set of the bytes that occur in `bytes`, for lists written in the
+    /// program; [`occurring_in`](Self::occurring_in) reads values faster.
     #[must_use]
     pub const fn of(bytes: &[u8]) -> Self {
         let mut words = [0; 4];
@@ -22,6 +23,18 @@ impl ByteSet {
             at += 1;
         }
         Self(words)
+    }
+
+    /// The set of the bytes that occur in `value`: the same as [`of`](Self::of),
+    /// at a few gigabytes a second.
+    #[must_use]
+    pub fn occurring_in(value: &[u8]) -> Self {
+        if value.len() < LONG {
+            let singles = value.iter().map(|&byte| &SINGLES[usize::from(byte)]);
+            singles.fold(Self::EMPTY, |set, single| set.union(*single))
+        } else {
+            occurring_in_long(value)
+        }
     }
 
     /// The set of the bytes from `first` to `last`, both included.
@@ -49,6 +62,25 @@ impl ByteSet {
     pub const fn union(self, other: Self) -> Self {
         let (a, b) = (self.0, other.0);
         Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
+    }
+
+    /// The bytes of both sets.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        Self([a[0] & b[0], a[1] & b[1], a[2] & b[2], a[3] & b[3]])
+    }
+
+    /// The bytes of this set that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        self.intersection(other.complement())
+    }
+
+    /// Whether every member is one of `other` too.
+    #[must_use]
+    pub const fn is_subset(self, other: Self) -> bool {
+        self.without(other).is_empty()
     }
 
     /// The bytes that are not in this set.
@@ -94,11 +126,54 @@ impl ByteSet {
     pub const fn words(self) -> [u64; 4] {
         self.0
     }
+
+    /// The set with these words, as [`words`](Self::words) gives them.
+    #[must_use]
+    pub const fn from_words(words: [u64; 4]) -> Self {
+        Self(words)
+    }
+}
+
+/// From this length on, marking bytes and then gathering the marks is faster
+/// than joining a set of 32 bytes for each byte. Measured.
+const LONG: usize = 256;
+
+/// The set of each byte alone.
+static SINGLES: [ByteSet; 256] = {
+    let mut singles = [ByteSet::EMPTY; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        singles[byte] = ByteSet::EMPTY.with(byte as u8);
+        byte += 1;
+    }
+    singles
+};
+
+fn occurring_in_long(value: &[u8]) -> ByteSet {
+    let mut marks = [0_u8; 256];
+    let (groups, rest) = value.as_chunks::<8>();
+    for group in groups {
+        // One load for eight bytes.
+        let group = u64::from_le_bytes(*group);
+        for place in 0..8 {
+            marks[usize::from((group >> (8 * place)) as u8)] = 1;
+        }
+    }
+    for &byte in rest {
+        marks[usize::from(byte)] = 1;
+    }
+    let mut words = [0; 4];
+    for (at, marks) in marks.as_chunks::<8>().0.iter().enumerate() {
+        // The product brings the lowest bit of byte `n` to bit `56 + n`.
+        let bits = u64::from_le_bytes(*marks).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        words[at / 8] |= bits << (8 * (at % 8));
+    }
+    ByteSet(words)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ByteSet;
+    use super::{ByteSet, LONG};
 
     #[test]
     fn holds_exactly_the_bytes_it_was_made_of() {
@@ -110,6 +185,19 @@ mod tests {
         }
         assert_eq!(set.iter().collect::<Vec<_>>(), b"\x00%z\x80\xff");
         assert!(ByteSet::ALL.iter().eq(0..=u8::MAX));
+    }
+
+    #[test]
+    fn values_of_every_length_are_read_alike() {
+        let mut value: Vec<u8> = Vec::new();
+        let mut random = 1_u64;
+        for length in 0..3 * LONG {
+            assert_eq!(ByteSet::occurring_in(&value), ByteSet::of(&value), "{length} bytes");
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            value.push((random >> 33) as u8 & if length % 2 == 0 { 0x8f } else { 0xf1 });
+        }
+        let all: Vec<u8> = (0..=u8::MAX).cycle().take(LONG + 3).collect();
+        assert_eq!(ByteSet::occurring_in(&all), ByteSet::ALL);
     }
 
     #[test]
@@ -126,6 +214,11 @@ mod tests {
         assert!(!ByteSet::of(b"ab").intersects(ByteSet::of(b"cd")));
         assert!(!ByteSet::of(b"").intersects(ByteSet::ALL));
         assert!(ByteSet::EMPTY.is_empty() && !ByteSet::EMPTY.with(200).is_empty());
+        assert_eq!(ByteSet::of(b"abc").intersection(ByteSet::of(b"bcd")), ByteSet::of(b"bc"));
+        assert_eq!(ByteSet::of(b"abc").without(ByteSet::of(b"bcd")), ByteSet::of(b"a"));
+        assert!(ByteSet::of(b"ab").is_subset(ByteSet::of(b"abc")));
+        assert!(!ByteSet::of(b"abd").is_subset(ByteSet::of(b"abc")));
+        assert_eq!(ByteSet::from_words(ByteSet::of(b"a\xff").words()), ByteSet::of(b"a\xff"));
         assert_eq!(ByteSet::of(b"ab").union(ByteSet::of(b"\xf0")), ByteSet::of(b"ab\xf0"));
     }
 }
