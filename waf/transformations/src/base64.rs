@@ -1,16 +1,16 @@
 //! Base64 (RFC 4648 section 4): `base64Encode`, `base64Decode`, `base64DecodeExt`.
 
 /// The standard alphabet.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(crate) const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The value of each byte of the alphabet, [`NONE`] for every other byte.
-const VALUES: [u8; 256] = values();
+static VALUES: [u8; 256] = values();
 
 /// Not in the alphabet.
 const NONE: u8 = 0xff;
 
 /// `base64Encode`: with padding, in one line.
-pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) -> bool {
+pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len().div_ceil(3) * 4);
     let letter = |bits: u32| ALPHABET[(bits & 63) as usize];
     for group in input.chunks(3) {
@@ -23,52 +23,71 @@ pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) -> bool {
             if group.len() > 2 { letter(bits) } else { b'=' },
         ]);
     }
-    true
 }
 
 /// `base64Decode`: strict, up to the first NUL. A text that is not Base64
 /// becomes the empty value; white space is taken only at line ends; letters
 /// after the last whole group of four are dropped. That is v3 (mbed TLS); v2
 /// and Coraza keep what they decoded before the first wrong byte.
-pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if input.is_empty() {
-        return false;
-    }
+pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) {
     let text = &input[..memchr::memchr(0, input).unwrap_or(input.len())];
     if !is_valid(text) {
-        return true;
+        return;
     }
     output.reserve(text.len() / 4 * 3);
-    let (mut bits, mut letters, mut padding) = (0u32, 0, 0);
-    for &byte in text.iter().filter(|byte| !matches!(byte, b' ' | b'\r' | b'\n')) {
-        bits <<= 6;
-        if byte == b'=' {
-            padding += 1;
-        } else {
-            bits |= u32::from(VALUES[usize::from(byte)]);
-        }
-        letters += 1;
-        if letters == 4 {
-            output.extend_from_slice(&bits.to_be_bytes()[1..4 - padding]);
-            (bits, letters) = (0, 0);
-        }
+    let mut rest = text;
+    loop {
+        rest = decode_whole_groups(rest, output);
+        let Some(group) = next_group(&mut rest) else { return };
+        let padding = group.iter().filter(|&&byte| byte == b'=').count();
+        output.extend_from_slice(&joined(group).to_be_bytes()[1..4 - padding]);
     }
-    true
+}
+
+/// Decodes the groups of four letters that `text` begins with, and gives what
+/// follows them.
+fn decode_whole_groups<'a>(text: &'a [u8], output: &mut Vec<u8>) -> &'a [u8] {
+    let groups = text.as_chunks::<4>().0;
+    let is_whole = |group: &&[u8; 4]| group.iter().all(|&byte| VALUES[usize::from(byte)] != NONE);
+    let whole = groups.iter().take_while(is_whole).count();
+    let start = output.len();
+    output.resize(start + 3 * whole, 0);
+    for (bytes, &group) in output[start..].as_chunks_mut::<3>().0.iter_mut().zip(groups) {
+        let [_, high, middle, low] = joined(group).to_be_bytes();
+        *bytes = [high, middle, low];
+    }
+    &text[4 * whole..]
+}
+
+/// Takes the next four letters or `=` off `text`, whatever white space is among
+/// them; nothing when there are fewer.
+fn next_group(text: &mut &[u8]) -> Option<[u8; 4]> {
+    let mut letters = [0; 4];
+    let mut rest = *text;
+    for letter in &mut letters {
+        let at = rest.iter().position(|byte| !matches!(byte, b' ' | b'\r' | b'\n'))?;
+        (*letter, rest) = (rest[at], &rest[at + 1..]);
+    }
+    *text = rest;
+    Some(letters)
+}
+
+/// The 24 bits of four letters, each 0 for a `=`.
+fn joined(group: [u8; 4]) -> u32 {
+    let value = |byte: u8| if byte == b'=' { 0 } else { u32::from(VALUES[usize::from(byte)]) };
+    group.iter().fold(0, |bits, &byte| bits << 6 | value(byte))
 }
 
 /// `base64DecodeExt`: forgiving. Every byte outside the alphabet is skipped and
 /// padding is not needed. One letter before the padding makes the whole value
 /// empty, as in v2 and v3. Coraza also reads `-` and `_` of the URL alphabet.
-pub(crate) fn decode_forgiving(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if input.is_empty() {
-        return false;
-    }
+pub(crate) fn decode_forgiving(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len() / 4 * 3 + 3);
     let (mut bits, mut letters) = (0u32, 0);
     for (at, &byte) in input.iter().enumerate() {
         if byte == b'=' && letters % 4 == 1 && input.get(at + 1) != Some(&b'=') {
             output.clear();
-            return true;
+            return;
         }
         let value = VALUES[usize::from(byte)];
         if value == NONE {
@@ -88,7 +107,6 @@ pub(crate) fn decode_forgiving(input: &[u8], output: &mut Vec<u8>) -> bool {
     if letters % 4 == 1 && matches!(input.last(), Some(b'=' | b'9')) {
         output.clear();
     }
-    true
 }
 
 /// Whether mbed TLS would decode `text`: letters, then at most two `=`;
@@ -104,7 +122,10 @@ fn is_valid(text: &[u8]) -> bool {
             [b'\n', ..] => at += 1,
             [_, ..] if blanks > 0 => return false,
             [b'=', ..] if padding < 2 => (padding, at) = (padding + 1, at + 1),
-            [byte, ..] if padding == 0 && VALUES[usize::from(byte)] != NONE => at += 1,
+            [byte, ..] if padding == 0 && VALUES[usize::from(byte)] != NONE => {
+                let letters = text[at..].iter().take_while(|&&byte| VALUES[usize::from(byte)] != NONE);
+                at += letters.count();
+            }
             _ => return false,
         }
     }

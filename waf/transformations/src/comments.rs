@@ -1,34 +1,44 @@
 //! Comments of SQL, HTML and shells: `replaceComments`, `removeComments`,
 //! `removeCommentsChar`.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::{ByteSet, scan};
 
 /// A comment or a comment mark holds one of these: `/*`, `*/`, `<!--`, `-->`, `--`, `#`.
 pub(crate) const MARKS: ByteSet = ByteSet::of(b"*-#");
 
+/// Whether [`replace`] changes nothing: there is no `/*`.
+pub(crate) fn is_replaced(input: &[u8]) -> bool {
+    find(input, *b"/*").is_none()
+}
+
 /// `replaceComments`: each `/* … */` becomes one space; one that does not end
 /// becomes a space and takes the rest with it. A `*/` alone stays.
-pub(crate) fn replace(input: &[u8], output: &mut Vec<u8>) -> bool {
-    // A searcher for two bytes costs more to build than most values to scan.
-    if memchr(b'*', input).is_none() {
-        return false;
-    }
-    let Some(mut start) = memmem::find(input, b"/*") else { return false };
+pub(crate) fn replace(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len());
     let mut rest = input;
-    loop {
+    while let Some(start) = find(rest, *b"/*") {
         output.extend_from_slice(&rest[..start]);
         output.push(b' ');
         let comment = &rest[start + 2..];
-        let Some(end) = memmem::find(comment, b"*/") else { return true };
+        let Some(end) = find(comment, *b"*/") else { return };
         rest = &comment[end + 2..];
-        let Some(next) = memmem::find(rest, b"/*") else { break };
-        start = next;
     }
     output.extend_from_slice(rest);
-    true
+}
+
+/// Where `pair`, which has a star, stands first. Stars are rarer than slashes,
+/// and a searcher for two bytes costs more to build than most values to scan.
+fn find(text: &[u8], pair: [u8; 2]) -> Option<usize> {
+    let star = usize::from(pair[1] == b'*');
+    let mut stars = memchr::memchr_iter(b'*', text).filter_map(|at| at.checked_sub(star));
+    stars.find(|&at| text[at..].starts_with(&pair))
+}
+
+/// Whether [`remove`] changes nothing.
+pub(crate) fn are_removed(input: &[u8]) -> bool {
+    !has_mark(input, |first, second| (first == b'/') & (second == b'*'))
 }
 
 /// `removeComments`: `/* … */` and `<!-- … -->` go (either end closes either
@@ -37,23 +47,21 @@ pub(crate) fn replace(input: &[u8], output: &mut Vec<u8>) -> bool {
 ///
 /// As in v2, v3 and Coraza the byte after a comment's end is copied unread, so
 /// a comment that starts there is kept; behind the last byte that is a NUL.
-pub(crate) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !has_mark(input, |first, second| (first, second) == (b'/', b'*')) {
-        return false;
-    }
+pub(crate) fn remove(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len());
     let mut rest = input;
     loop {
+        rest = copy_plain(rest, output);
         rest = match *rest {
             [b'/', b'*', ref comment @ ..] | [b'<', b'!', b'-', b'-', ref comment @ ..] => {
                 let Some(after) = after_comment(comment) else {
                     output.push(b' ');
-                    return true;
+                    return;
                 };
                 output.push(after.first().copied().unwrap_or(0));
                 after.get(1..).unwrap_or_default()
             }
-            [] | [b'-', b'-', ..] | [b'#', ..] => return true,
+            [] | [b'-', b'-', ..] | [b'#', ..] => return,
             [byte, ref rest @ ..] => {
                 output.push(byte);
                 rest
@@ -62,17 +70,22 @@ pub(crate) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
     }
 }
 
+/// Whether [`remove_marks`] changes nothing.
+pub(crate) fn are_marks_removed(input: &[u8]) -> bool {
+    let slashed =
+        |first: u8, second: u8| ((first == b'/') & (second == b'*')) | ((first == b'*') & (second == b'/'));
+    !has_mark(input, slashed)
+}
+
 /// `removeCommentsChar`: the marks `/*`, `*/`, `<!--`, `-->`, `--` and `#` go,
 /// what is between them stays.
-pub(crate) fn remove_marks(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !has_mark(input, |first, second| matches!((first, second), (b'/', b'*') | (b'*', b'/'))) {
-        return false;
-    }
+pub(crate) fn remove_marks(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len());
     let mut rest = input;
     loop {
+        rest = copy_plain(rest, output);
         rest = match *rest {
-            [] => return true,
+            [] => return,
             [b'<', b'!', b'-', b'-', ref rest @ ..] => rest,
             [b'-', b'-', b'>', ref rest @ ..] => rest,
             [b'/', b'*', ref rest @ ..] | [b'*', b'/', ref rest @ ..] | [b'-', b'-', ref rest @ ..] => rest,
@@ -83,6 +96,16 @@ pub(crate) fn remove_marks(input: &[u8], output: &mut Vec<u8>) -> bool {
             }
         }
     }
+}
+
+/// Copies the run of bytes that `text` begins with and no mark does, and gives
+/// what follows it.
+fn copy_plain<'a>(text: &'a [u8], output: &mut Vec<u8>) -> &'a [u8] {
+    let begins_mark = |byte: u8| matches!(byte, b'/' | b'*' | b'<' | b'-' | b'#');
+    let plain = text.iter().position(|&byte| begins_mark(byte)).unwrap_or(text.len());
+    let (plain, rest) = text.split_at(plain);
+    output.extend_from_slice(plain);
+    rest
 }
 
 /// What follows the end of the comment that `text` is in.
@@ -97,7 +120,9 @@ fn after_comment(text: &[u8]) -> Option<&[u8]> {
 /// Whether there is a `#`, a `--` or a pair that `slashed` knows.
 fn has_mark(input: &[u8], slashed: impl Fn(u8, u8) -> bool) -> bool {
     memchr(b'#', input).is_some()
-        || scan::any_pair(input, |first, second| (first, second) == (b'-', b'-') || slashed(first, second))
+        || scan::any_pair(input, |first, second| {
+            ((first == b'-') & (second == b'-')) | slashed(first, second)
+        })
 }
 
 #[cfg(test)]

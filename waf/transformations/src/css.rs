@@ -7,16 +7,20 @@ use crate::{hex, white_space};
 /// The digits one CSS escape may have.
 const MOST_DIGITS: usize = 6;
 
+/// Whether [`decode`] changes nothing: no backslash stays.
+pub(crate) fn is_decoded(input: &[u8]) -> bool {
+    memchr(b'\\', input).is_none()
+}
+
 /// Decodes `\H` to `\HHHHHH` to one byte, the last two digits (full-width
 /// ASCII is folded when the digits before those four are zeros), with the one
 /// white space that may end the escape; drops an escaped newline and a
 /// backslash at the end; any other escaped byte stands for itself.
 ///
 /// v2 and v3 agree. Coraza writes the code point as UTF-8.
-pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let Some(first) = memchr(b'\\', input) else { return false };
+pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len());
-    let (plain, mut rest) = input.split_at(first);
+    let (plain, mut rest) = input.split_at(memchr(b'\\', input).unwrap_or(input.len()));
     output.extend_from_slice(plain);
     // Here `rest` begins with a backslash, or is empty.
     while let Some((_, after)) = rest.split_first() {
@@ -36,7 +40,6 @@ pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
         output.extend_from_slice(&rest[..next]);
         rest = &rest[next..];
     }
-    true
 }
 
 /// The byte for one to six digits.

@@ -5,13 +5,19 @@ use memchr::memchr;
 
 use crate::hex;
 
+/// Whether [`decode`] changes nothing, and `jsDecode` neither: of all
+/// backslashes only one at the very end stays.
+pub(crate) fn is_decoded(input: &[u8]) -> bool {
+    memchr(b'\\', input).is_none_or(|first| first + 1 == input.len())
+}
+
 /// Decodes `\a \b \f \n \r \t \v \\ \? \' \"`, `\xHH`, `\XHH` and one to three
 /// octal digits (the low byte of `\777`); any other escape loses its
 /// backslash; a backslash at the very end stays.
 ///
 /// That is v3 and Coraza (which makes `\777` 0xFF); v2 keeps the backslash of
 /// an escape it does not know.
-pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
+pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) {
     rewrite(input, output, |after| match *after {
         [b'x' | b'X', high, low, ..] if hex::is_digit(high) && hex::is_digit(low) => {
             (hex::byte(high, low), 3)
@@ -22,15 +28,14 @@ pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
         }
         [letter, ..] => (control(letter), 1),
         [] => (b'\\', 0),
-    })
+    });
 }
 
 /// Copies `input` and lets `unescape` replace each escape: it gets what
 /// follows a backslash and gives one byte and how many bytes that took.
-pub(crate) fn rewrite(input: &[u8], output: &mut Vec<u8>, unescape: impl Fn(&[u8]) -> (u8, usize)) -> bool {
-    let Some(first) = memchr(b'\\', input) else { return false };
+pub(crate) fn rewrite(input: &[u8], output: &mut Vec<u8>, unescape: impl Fn(&[u8]) -> (u8, usize)) {
     output.reserve(input.len());
-    let (plain, mut rest) = input.split_at(first);
+    let (plain, mut rest) = input.split_at(memchr(b'\\', input).unwrap_or(input.len()));
     output.extend_from_slice(plain);
     // Here `rest` begins with a backslash, or is empty.
     while let Some((_, after)) = rest.split_first() {
@@ -41,7 +46,6 @@ pub(crate) fn rewrite(input: &[u8], output: &mut Vec<u8>, unescape: impl Fn(&[u8
         output.extend_from_slice(&rest[..next]);
         rest = &rest[next..];
     }
-    true
 }
 
 /// The leading octal digits of `text`, three at most.

@@ -7,30 +7,41 @@ use memchr::{memchr, memchr2_iter};
 pub(crate) const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// `hexEncode`: two lower-case digits for each byte.
-pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    output.reserve(input.len() * 2);
-    for &byte in input {
-        output.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) {
+    output.resize(input.len() * 2, 0);
+    for (pair, &byte) in output.as_chunks_mut::<2>().0.iter_mut().zip(input) {
+        *pair = PAIRS[usize::from(byte)];
     }
-    true
 }
+
+/// The two digits of each byte.
+static PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// `hexDecode`: each pair of digits becomes a byte; a last odd digit is
 /// dropped (v3 overruns its buffer when it is the only one).
 ///
 /// Nothing is validated, as in v2 and v3: bytes that are no digits give
 /// whatever [`byte`] makes of them. Coraza refuses such values and odd lengths.
-pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
+pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) {
     output.extend(input.as_chunks::<2>().0.iter().map(|&[high, low]| byte(high, low)));
-    true
+}
+
+/// Whether [`decode_sql`] changes nothing.
+pub(crate) fn is_sql_decoded(input: &[u8]) -> bool {
+    !memchr2_iter(b'x', b'X', input).any(|at| at > 0 && has_digits(&input[at - 1..]))
 }
 
 /// `sqlHexDecode`: `0x414243` becomes `ABC`. A literal needs at least two
 /// digits; an odd last digit stays as text.
-pub(crate) fn decode_sql(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !memchr2_iter(b'x', b'X', input).any(|at| at > 0 && literal(&input[at - 1..]).is_some()) {
-        return false;
-    }
+pub(crate) fn decode_sql(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len());
     let mut rest = input;
     while !rest.is_empty() {
@@ -43,7 +54,11 @@ pub(crate) fn decode_sql(input: &[u8], output: &mut Vec<u8>) -> bool {
             rest = &rest[end..];
         }
     }
-    true
+}
+
+/// Whether `text` begins with a literal.
+fn has_digits(text: &[u8]) -> bool {
+    matches!(*text, [b'0', b'x' | b'X', high, low, ..] if is_digit(high) && is_digit(low))
 }
 
 /// The even number of digits after a leading `0x`, if there are any.

@@ -2,9 +2,27 @@
 
 use memchr::memchr;
 
+use crate::ByteSet;
+
 /// The names that are decoded, in any case. Coraza knows all of HTML 5's.
 const NAMES: [(&[u8], u8); 5] =
     [(b"quot", b'"'), (b"amp", b'&'), (b"lt", b'<'), (b"gt", b'>'), (b"nbsp", 0xa0)];
+
+/// What the names stand for.
+pub(crate) const NAMED: ByteSet = {
+    let mut named = ByteSet::EMPTY;
+    let mut at = 0;
+    while at < NAMES.len() {
+        named = named.with(NAMES[at].1);
+        at += 1;
+    }
+    named
+};
+
+/// Whether [`decode`] changes nothing.
+pub(crate) fn is_decoded(input: &[u8]) -> bool {
+    first_reference(input).is_none()
+}
 
 /// Decodes `&#xHH`, `&#XHH`, `&#DD` and the names `quot`, `amp`, `lt`, `gt`
 /// and `nbsp`, each with or without a semicolon. A number has any count of
@@ -14,14 +32,9 @@ const NAMES: [(&[u8], u8); 5] =
 /// This is v2 and v3 up to 3.0.12, and again since 3.0.14: the release between
 /// them read two or three digits and could be bypassed by leading zeros
 /// (CVE-2025-27110), and took the first letters of a longer name for the name.
-pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let begins_reference =
-        |at: usize| input.get(at + 1).is_some_and(|&byte| byte == b'#' || byte.is_ascii_alphanumeric());
-    let Some(first) = memchr::memchr_iter(b'&', input).find(|&at| begins_reference(at)) else {
-        return false;
-    };
+pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len());
-    let (plain, mut rest) = input.split_at(first);
+    let (plain, mut rest) = input.split_at(first_reference(input).unwrap_or(input.len()));
     output.extend_from_slice(plain);
     // Here `rest` begins with an ampersand, or is empty.
     while let Some((&ampersand, after)) = rest.split_first() {
@@ -39,7 +52,11 @@ pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
         output.extend_from_slice(&rest[..next]);
         rest = &rest[next..];
     }
-    true
+}
+
+/// Where the first character reference begins.
+fn first_reference(input: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'&', input).find(|&at| reference(&input[at + 1..]).is_some())
 }
 
 /// The byte of the reference whose `&` stood before `text`, and what follows it.

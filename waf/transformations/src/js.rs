@@ -7,7 +7,7 @@ use crate::{escape_sequence, hex};
 /// escape loses its backslash; a backslash at the very end stays.
 ///
 /// v2, v3 and Coraza agree.
-pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
+pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) {
     escape_sequence::rewrite(input, output, |after| match *after {
         [b'u', a, b, c, d, ..] if hex::are_digits(&[a, b, c, d]) => (hex::code_unit([a, b, c, d]), 5),
         [b'x', high, low, ..] if hex::is_digit(high) && hex::is_digit(low) => (hex::byte(high, low), 3),
@@ -21,7 +21,7 @@ pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
         }
         [letter, ..] => (escape_sequence::control(letter), 1),
         [] => (b'\\', 0),
-    })
+    });
 }
 
 #[cfg(test)]

@@ -3,23 +3,25 @@
 use crate::scan;
 
 /// `lowercase`. Coraza folds all of Unicode.
-pub(crate) fn lower(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !scan::any(input, |byte| byte.is_ascii_uppercase()) {
-        return false;
-    }
+pub(crate) fn lower(input: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(input);
     output.make_ascii_lowercase();
-    true
+}
+
+/// Whether [`lower`] changes nothing.
+pub(crate) fn is_lower(input: &[u8]) -> bool {
+    !scan::any(input, |byte| byte.is_ascii_uppercase())
 }
 
 /// `uppercase`. Coraza folds all of Unicode.
-pub(crate) fn upper(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !scan::any(input, |byte| byte.is_ascii_lowercase()) {
-        return false;
-    }
+pub(crate) fn upper(input: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(input);
     output.make_ascii_uppercase();
-    true
+}
+
+/// Whether [`upper`] changes nothing.
+pub(crate) fn is_upper(input: &[u8]) -> bool {
+    !scan::any(input, |byte| byte.is_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! SecLang transformations: bytes in, bytes out, never an error.
 //!
 //! This crate owns what `t:NAME` means: the names ([`Transformation::from_name`]),
-//! the meaning of each ([`Transformation::apply`]), the bytes without which it
-//! changes nothing ([`Transformation::triggers`]) and the best-fit table of
-//! `SecUnicodeMapFile` ([`UnicodeMap`]). It leaves to the engine the order of
+//! the meaning of each ([`Transformation::apply`]), what can be told of a
+//! result before it is computed ([`Transformation::triggers`] and its
+//! neighbours), the best-fit table of `SecUnicodeMapFile` ([`UnicodeMap`]) and
+//! sets of bytes ([`ByteSet`], [`ByteClasses`]). It leaves to the engine the order of
 //! transformations, `t:none`, `multiMatch` and every cache.
 //!
 //! The meaning is ModSecurity v3's (Reference Manual, "Transformation
@@ -28,6 +29,7 @@ mod nulls;
 mod parity;
 mod path;
 mod php_argument_name;
+mod prediction;
 mod scan;
 mod transformation;
 mod unicode_map;

@@ -2,25 +2,22 @@
 
 use memchr::memchr;
 
+/// Whether there is no NUL, so that nothing here changes anything.
+pub(crate) fn are_absent(input: &[u8]) -> bool {
+    memchr(0, input).is_none()
+}
+
 /// `removeNulls`.
-pub(crate) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if memchr(0, input).is_none() {
-        return false;
-    }
+pub(crate) fn remove(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len());
     for part in input.split(|&byte| byte == 0) {
         output.extend_from_slice(part);
     }
-    true
 }
 
 /// `replaceNulls`: each becomes a space.
-pub(crate) fn replace(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if memchr(0, input).is_none() {
-        return false;
-    }
+pub(crate) fn replace(input: &[u8], output: &mut Vec<u8>) {
     output.extend(input.iter().map(|&byte| if byte == 0 { b' ' } else { byte }));
-    true
 }
 
 #[cfg(test)]

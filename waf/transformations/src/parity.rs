@@ -4,19 +4,34 @@ use crate::{ByteSet, scan};
 
 /// `parityEven7bit`: the top bit of each byte is set when its bits (the top
 /// one counted too, as in v2 and v3) are odd in number, else cleared.
-pub(crate) fn even(input: &[u8], output: &mut Vec<u8>) -> bool {
-    map(input, output, even_byte)
+pub(crate) fn even(input: &[u8], output: &mut Vec<u8>) {
+    output.extend(input.iter().map(|&byte| even_byte(byte)));
+}
+
+/// Whether [`even`] changes nothing.
+pub(crate) fn is_even(input: &[u8]) -> bool {
+    !scan::any(input, |byte| even_byte(byte) != byte)
 }
 
 /// `parityOdd7bit`: the top bit of each byte is set when its bits are even in
 /// number, else cleared.
-pub(crate) fn odd(input: &[u8], output: &mut Vec<u8>) -> bool {
-    map(input, output, odd_byte)
+pub(crate) fn odd(input: &[u8], output: &mut Vec<u8>) {
+    output.extend(input.iter().map(|&byte| odd_byte(byte)));
+}
+
+/// Whether [`odd`] changes nothing.
+pub(crate) fn is_odd(input: &[u8]) -> bool {
+    !scan::any(input, |byte| odd_byte(byte) != byte)
 }
 
 /// `parityZero7bit`: the top bit of each byte is cleared.
-pub(crate) fn zero(input: &[u8], output: &mut Vec<u8>) -> bool {
-    map(input, output, |byte| byte & 0x7f)
+pub(crate) fn zero(input: &[u8], output: &mut Vec<u8>) {
+    output.extend(input.iter().map(|&byte| byte & 0x7f));
+}
+
+/// Whether [`zero`] changes nothing.
+pub(crate) fn is_zero(input: &[u8]) -> bool {
+    input.is_ascii()
 }
 
 /// The bytes that `parityEven7bit` changes.
@@ -35,20 +50,14 @@ pub(crate) const EVEN_CHANGES: ByteSet = {
 /// The bytes that `parityOdd7bit` changes: all that `parityEven7bit` leaves.
 pub(crate) const ODD_CHANGES: ByteSet = EVEN_CHANGES.complement();
 
-const fn even_byte(byte: u8) -> u8 {
+/// `byte` as [`even`] writes it.
+pub(crate) const fn even_byte(byte: u8) -> u8 {
     byte & 0x7f | ((byte.count_ones() as u8 & 1) << 7)
 }
 
-const fn odd_byte(byte: u8) -> u8 {
+/// `byte` as [`odd`] writes it.
+pub(crate) const fn odd_byte(byte: u8) -> u8 {
     even_byte(byte) ^ 0x80
-}
-
-fn map(input: &[u8], output: &mut Vec<u8>, change: impl Fn(u8) -> u8) -> bool {
-    if !scan::any(input, |byte| change(byte) != byte) {
-        return false;
-    }
-    output.extend(input.iter().map(|&byte| change(byte)));
-    true
 }
 
 #[cfg(test)]

@@ -10,13 +10,20 @@ use crate::scan;
 ///
 /// As in v2 and v3, a segment that only *ends* in `..` (`ab..`) counts as a
 /// back reference; Coraza goes by Go's `filepath.Clean`.
-pub(crate) fn normalize(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if memchr2(b'/', b'.', input).is_none() || !has_reference(input) {
-        return false;
-    }
+pub(crate) fn normalize(input: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(input);
     normalize_in_place(output);
-    true
+}
+
+/// Whether [`normalize`] changes nothing, certain only when it holds: there is
+/// no empty segment, and none that ends in a dot that follows another dot or
+/// begins the segment.
+pub(crate) fn is_normalized(input: &[u8]) -> bool {
+    let reference = |first: u8, second: u8| {
+        ((second == b'/') & ((first == b'/') | (first == b'.'))) | ((first == b'.') & (second == b'.'))
+    };
+    memchr2(b'/', b'.', input).is_none()
+        || !(scan::any_pair(input, reference) || matches!(input, [b'.'] | [.., b'/', b'.']))
 }
 
 /// `normalizePathWin`: the same, after each `\` became `/`.
@@ -24,33 +31,36 @@ pub(crate) fn normalize(input: &[u8], output: &mut Vec<u8>) -> bool {
 /// v2 and v3 overlook a backslash that ends a run of three or more slashes and
 /// leave it in the path, which would be a way around a rule; this does what
 /// the manual says.
-pub(crate) fn normalize_windows(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if memchr(b'\\', input).is_none() {
-        return normalize(input, output);
-    }
+pub(crate) fn normalize_windows(input: &[u8], output: &mut Vec<u8>) {
     output.extend(input.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }));
     normalize_in_place(output);
-    true
 }
 
-/// Whether there may be an empty segment, or one that ends in a dot that
-/// follows another dot or begins the segment.
-fn has_reference(input: &[u8]) -> bool {
-    let dots = |first: u8, second: u8| {
-        (second == b'/' && (first == b'/' || first == b'.')) || (first == b'.' && second == b'.')
-    };
-    scan::any_pair(input, dots) || matches!(input, [b'.'] | [.., b'/', b'.'])
+/// Whether [`normalize_windows`] changes nothing, certain only when it holds.
+pub(crate) fn is_windows_normalized(input: &[u8]) -> bool {
+    memchr(b'\\', input).is_none() && is_normalized(input)
 }
 
 /// ModSecurity's algorithm: `read` goes through the path once; `end` is the
 /// end of what was written, always at or before `read`.
-fn normalize_in_place(path: &mut Vec<u8>) {
+fn normalize_in_place(output: &mut Vec<u8>) {
+    let path = output.as_mut_slice();
     let (Some(&first), Some(&last)) = (path.first(), path.last()) else { return };
     let relative = first != b'/';
     let (mut read, mut end) = (0, 0);
     // A relative path has gone above where it started: back references stay.
     let mut above = false;
     while read < path.len() {
+        if path[read] != b'/' {
+            // Only the last byte of a segment tells what it is. Most segments
+            // are too short for a search and a copy of their own.
+            while let Some(&next) = path.get(read + 1)
+                && next != b'/'
+            {
+                path[end] = path[read];
+                (read, end) = (read + 1, end + 1);
+            }
+        }
         let at_last = read + 1 == path.len();
         if at_last || path[read + 1] == b'/' {
             match segment_end(&path[..end], path[read], at_last) {
@@ -92,7 +102,7 @@ fn normalize_in_place(path: &mut Vec<u8>) {
     if last != b'/' && end > 0 && path[end - 1] == b'/' {
         end -= 1;
     }
-    path.truncate(end);
+    output.truncate(end);
 }
 
 /// What the last byte of a path segment makes of it.

@@ -5,21 +5,23 @@ use crate::ByteSet;
 /// The bytes that PHP rewrites, or that begin an index.
 pub(crate) const SPECIAL: ByteSet = ByteSet::of(b" .[");
 
+/// Whether there is nothing that [`normalize`] might change.
+pub(crate) fn is_plain(input: &[u8]) -> bool {
+    memchr::memchr3(b' ', b'.', b'[', input).is_none()
+}
+
 /// Spells an argument's name as PHP's `$_GET` has it, so that rules on names
 /// cannot be dodged: leading spaces go; space and `.` become `_` up to the
 /// first `[`; that `[` becomes `_` when no `]` closes it; text behind the last
 /// index is dropped; a name that begins with `[` is none at all.
 ///
 /// Only newer ModSecurity has it. Source: PHP 7's `php_register_variable_ex`.
-pub(crate) fn normalize(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if memchr::memchr3(b' ', b'.', b'[', input).is_none() {
-        return false;
-    }
+pub(crate) fn normalize(input: &[u8], output: &mut Vec<u8>) {
     let spaces = input.iter().take_while(|&&byte| byte == b' ').count();
     let name = &input[spaces..];
     let (base, indices) = name.split_at(memchr::memchr(b'[', name).unwrap_or(name.len()));
     if base.is_empty() {
-        return true;
+        return;
     }
     output.reserve(name.len());
     output.extend(base.iter().map(|&byte| if matches!(byte, b' ' | b'.') { b'_' } else { byte }));
@@ -37,7 +39,6 @@ pub(crate) fn normalize(input: &[u8], output: &mut Vec<u8>) -> bool {
         output.push(b']');
         rest = after;
     }
-    true
 }
 
 /// The index that `text` begins with, behind its `[`, and what follows its

@@ -1,9 +1,9 @@
-//! The list of transformations: names, dispatch, and what each one needs to
-//! change anything. What each does is in the module named after its noun.
+//! The list of transformations: names and dispatch. What each does is in the
+//! module named after its noun; what can be said before is in `prediction`.
 
 use crate::{
-    ByteSet, UnicodeMap, base64, command_line, comments, css, escape_sequence, hash, hex, html_entity, js,
-    length, letter_case, nulls, parity, path, php_argument_name, url_decode, url_encode, utf8, white_space,
+    UnicodeMap, base64, command_line, comments, css, escape_sequence, hash, hex, html_entity, js, length,
+    letter_case, nulls, parity, path, php_argument_name, url_decode, url_encode, utf8, white_space,
 };
 
 /// One transformation function of SecLang (ModSecurity Reference Manual,
@@ -201,60 +201,19 @@ impl Transformation {
     /// linear in the length of `input`; `output` may need up to four times it.
     pub fn apply(self, input: &[u8], output: &mut Vec<u8>, context: &Context<'_>) -> bool {
         output.clear();
-        let written = self.write(input, output, context);
-        if written && output != input {
-            return true;
+        if self.certainly_unchanged(input) {
+            return false;
         }
-        output.clear();
-        false
-    }
-
-    /// Bytes of which at least one must be in the input for [`apply`] to
-    /// change anything; [`ByteSet::ALL`] when no byte is needed (then even the
-    /// empty value may change, as with `length`).
-    ///
-    /// [`apply`]: Self::apply
-    #[must_use]
-    pub const fn triggers(self) -> ByteSet {
-        match self {
-            T::Base64Decode | T::Base64DecodeExt | T::Base64Encode => ByteSet::ALL,
-            T::HexDecode | T::HexEncode => ByteSet::ALL,
-            T::Length | T::Md5 | T::Sha1 => ByteSet::ALL,
-            T::CmdLine => ByteSet::of(b"\"'\\^,; \t\r\n").union(ByteSet::range(b'A', b'Z')),
-            T::CompressWhitespace => white_space::WHITE_SPACE,
-            T::Trim | T::TrimLeft | T::TrimRight => white_space::WHITE_SPACE,
-            T::RemoveWhitespace => white_space::REMOVED,
-            T::CssDecode | T::EscapeSeqDecode | T::JsDecode => ByteSet::of(b"\\"),
-            T::HtmlEntityDecode => ByteSet::of(b"&"),
-            T::Lowercase => ByteSet::range(b'A', b'Z'),
-            T::Uppercase => ByteSet::range(b'a', b'z'),
-            T::NormalizePath => ByteSet::of(b"/."),
-            T::NormalizePathWin => ByteSet::of(b"/.\\"),
-            T::ParityEven7bit => parity::EVEN_CHANGES,
-            T::ParityOdd7bit => parity::ODD_CHANGES,
-            T::ParityZero7bit => ByteSet::range(0x80, 0xff),
-            T::PhpArgsNames => php_argument_name::SPECIAL,
-            T::RemoveComments | T::RemoveCommentsChar => comments::MARKS,
-            T::ReplaceComments => ByteSet::of(b"*"),
-            T::RemoveNulls | T::ReplaceNulls => ByteSet::of(b"\0"),
-            T::SqlHexDecode => ByteSet::of(b"xX"),
-            T::UrlDecode | T::UrlDecodeUni => ByteSet::of(b"%+"),
-            T::UrlEncode => url_encode::ENCODED,
-            T::Utf8ToUnicode => utf8::REWRITTEN,
+        self.write(input, output, context);
+        let changed = output != input;
+        if !changed {
+            output.clear();
         }
+        changed
     }
 
-    /// Whether a value that holds exactly the bytes `present` may change;
-    /// `false` is certain. Made for engines that keep one set for each value.
-    #[must_use]
-    pub fn may_change(self, present: ByteSet) -> bool {
-        let triggers = self.triggers();
-        triggers == ByteSet::ALL || triggers.intersects(present)
-    }
-
-    /// Writes the result to the empty `output`, or gives `false` when it saw
-    /// early that there is nothing to change.
-    fn write(self, input: &[u8], output: &mut Vec<u8>, context: &Context<'_>) -> bool {
+    /// Writes the result to the empty `output`.
+    fn write(self, input: &[u8], output: &mut Vec<u8>, context: &Context<'_>) {
         match self {
             T::Base64Decode => base64::decode(input, output),
             T::Base64DecodeExt => base64::decode_forgiving(input, output),
@@ -284,9 +243,9 @@ impl Transformation {
             T::ReplaceNulls => nulls::replace(input, output),
             T::Sha1 => hash::sha1(input, output),
             T::SqlHexDecode => hex::decode_sql(input, output),
-            T::Trim => white_space::trim(input, output),
-            T::TrimLeft => white_space::trim_left(input, output),
-            T::TrimRight => white_space::trim_right(input, output),
+            T::Trim => output.extend_from_slice(white_space::trim(input)),
+            T::TrimLeft => output.extend_from_slice(white_space::trim_left(input)),
+            T::TrimRight => output.extend_from_slice(white_space::trim_right(input)),
             T::Uppercase => letter_case::upper(input, output),
             T::UrlDecode => url_decode::decode(input, output),
             T::UrlDecodeUni => url_decode::decode_unicode(input, output, context.unicode_map),

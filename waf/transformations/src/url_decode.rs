@@ -4,36 +4,44 @@ use memchr::{memchr, memchr2};
 
 use crate::{UnicodeMap, hex};
 
+/// Whether [`decode`] changes nothing.
+pub(crate) fn is_decoded(input: &[u8]) -> bool {
+    !has_escape(input, |_| false)
+}
+
 /// `urlDecode`: `%HH` becomes the byte, `+` a space; an invalid `%` stays.
-pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    rewrite(input, output, |_| None)
+pub(crate) fn decode(input: &[u8], output: &mut Vec<u8>) {
+    rewrite(input, output, |_| None);
+}
+
+/// Whether [`decode_unicode`] changes nothing, whatever the map.
+pub(crate) fn is_unicode_decoded(input: &[u8]) -> bool {
+    !has_escape(input, |after| code_unit(after).is_some())
 }
 
 /// `urlDecodeUni`: the same, and the `%uHHHH` of IIS: by the map, else the low
 /// byte with full-width ASCII folded. A `%u` without four digits stays.
 ///
 /// v2 and v3 agree. Coraza always uses its built-in map.
-pub(crate) fn decode_unicode(input: &[u8], output: &mut Vec<u8>, map: Option<&UnicodeMap>) -> bool {
-    rewrite(input, output, |after| match *after {
-        [b'u' | b'U', a, b, c, d, ..] if hex::are_digits(&[a, b, c, d]) => {
-            let code = u16::from_be_bytes([hex::byte(a, b), hex::byte(c, d)]);
-            let mapped = map.and_then(|map| map.get(code));
-            Some((mapped.unwrap_or_else(|| hex::code_unit([a, b, c, d])), 5))
-        }
-        _ => None,
-    })
+pub(crate) fn decode_unicode(input: &[u8], output: &mut Vec<u8>, map: Option<&UnicodeMap>) {
+    rewrite(input, output, |after| {
+        let digits @ [a, b, c, d] = code_unit(after)?;
+        let code = u16::from_be_bytes([hex::byte(a, b), hex::byte(c, d)]);
+        let mapped = map.and_then(|map| map.get(code));
+        Some((mapped.unwrap_or_else(|| hex::code_unit(digits)), 5))
+    });
 }
 
 /// Copies `input`, decoding `+`, `%HH` and what `long` knows: it gets what
 /// follows a `%` and gives a byte and how many bytes that took.
 #[inline]
-fn rewrite(input: &[u8], output: &mut Vec<u8>, long: impl Fn(&[u8]) -> Option<(u8, usize)>) -> bool {
-    let Some(first) = first_special(input) else { return false };
+fn rewrite(input: &[u8], output: &mut Vec<u8>, long: impl Fn(&[u8]) -> Option<(u8, usize)>) {
     output.reserve(input.len());
-    let (plain, mut rest) = input.split_at(first);
-    output.extend_from_slice(plain);
-    // Here `rest` begins with `+` or `%`, or is empty.
-    while let Some((&special, after)) = rest.split_first() {
+    let mut rest = input;
+    loop {
+        let next = memchr2(b'%', b'+', rest).unwrap_or(rest.len());
+        output.extend_from_slice(&rest[..next]);
+        let Some((&special, after)) = rest[next..].split_first() else { return };
         let (byte, taken) = match *after {
             _ if special == b'+' => (b' ', 0),
             [high, low, ..] if hex::is_digit(high) && hex::is_digit(low) => (hex::byte(high, low), 2),
@@ -41,20 +49,24 @@ fn rewrite(input: &[u8], output: &mut Vec<u8>, long: impl Fn(&[u8]) -> Option<(u
         };
         output.push(byte);
         rest = &after[taken..];
-        let next = memchr2(b'%', b'+', rest).unwrap_or(rest.len());
-        output.extend_from_slice(&rest[..next]);
-        rest = &rest[next..];
     }
-    true
 }
 
-/// The first `+`, or `%` in a value that has no `+` before it.
-fn first_special(input: &[u8]) -> Option<usize> {
+/// The digits of the `%uHHHH` whose `%` stood before `text`.
+fn code_unit(text: &[u8]) -> Option<[u8; 4]> {
+    let (b'u' | b'U', digits) = text.split_first()? else { return None };
+    digits.first_chunk().copied().filter(|digits| hex::are_digits(digits))
+}
+
+/// Whether there is a `+` or a `%` that is decoded; `long` gets what follows a
+/// `%` without two digits.
+fn has_escape(input: &[u8], long: impl Fn(&[u8]) -> bool) -> bool {
+    let decodes = |at: usize| match input[at + 1..] {
+        [high, low, ..] if hex::is_digit(high) && hex::is_digit(low) => true,
+        ref after => long(after),
+    };
     // One byte is found faster than two, and most values have neither.
-    match (memchr(b'%', input), input) {
-        (Some(percent), _) => Some(memchr(b'+', &input[..percent]).unwrap_or(percent)),
-        (None, _) => memchr(b'+', input),
-    }
+    memchr(b'+', input).is_some() || memchr::memchr_iter(b'%', input).any(decodes)
 }
 
 #[cfg(test)]

@@ -3,18 +3,20 @@
 use crate::{ByteSet, hex, scan};
 
 /// The bytes that stay as they are: ASCII letters, digits and `*`.
-const PLAIN: ByteSet =
+pub(crate) const PLAIN: ByteSet =
     ByteSet::range(b'0', b'9').union(ByteSet::range(b'A', b'Z')).union(ByteSet::range(b'a', b'z')).with(b'*');
 
 /// The bytes that are encoded.
 pub(crate) const ENCODED: ByteSet = PLAIN.complement();
 
+/// Whether [`encode`] changes nothing.
+pub(crate) fn is_plain(input: &[u8]) -> bool {
+    !scan::any(input, |byte| !(byte.is_ascii_alphanumeric() | (byte == b'*')))
+}
+
 /// `urlEncode`: a space becomes `+`, every other byte that is no letter, digit
 /// or `*` becomes `%hh` in lower case.
-pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !scan::any(input, |byte| !(byte.is_ascii_alphanumeric() | (byte == b'*'))) {
-        return false;
-    }
+pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len() * 3);
     for &byte in input {
         if PLAIN.contains(byte) {
@@ -26,7 +28,6 @@ pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) -> bool {
             output.extend_from_slice(&[b'%', high, low]);
         }
     }
-    true
 }
 
 #[cfg(test)]

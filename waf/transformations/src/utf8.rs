@@ -5,6 +5,11 @@ use crate::{ByteSet, hex, scan};
 /// What is not copied as it is: NUL and the bytes that begin a sequence.
 pub(crate) const REWRITTEN: ByteSet = ByteSet::range(0xc0, 0xf7).with(0);
 
+/// Whether there is nothing that [`to_unicode`] might change.
+pub(crate) fn is_plain(input: &[u8]) -> bool {
+    !scan::any(input, is_rewritten)
+}
+
 /// Writes each sequence of two to four bytes as `%u` and at least four
 /// lower-case digits, so that `urlDecodeUni` can map it.
 ///
@@ -13,10 +18,7 @@ pub(crate) const REWRITTEN: ByteSet = ByteSet::range(0xc0, 0xf7).with(0);
 /// behind an overlong form or a surrogate its first byte is copied; 0xF5 to
 /// 0xF7 are copied and their sequence is written as well; a NUL is dropped
 /// unless it is the last byte. Coraza replaces what is invalid by U+FFFD.
-pub(crate) fn to_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if !scan::any(input, is_rewritten) {
-        return false;
-    }
+pub(crate) fn to_unicode(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len() * 2);
     let mut rest = input;
     while let Some((&first, after)) = rest.split_first() {
@@ -48,7 +50,6 @@ pub(crate) fn to_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
         }
         rest = after;
     }
-    true
 }
 
 /// Whether [`REWRITTEN`] has `byte`; without a table, for vector instructions.

@@ -13,81 +13,78 @@ pub(crate) const WHITE_SPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r");
 /// What `removeWhitespace` removes.
 pub(crate) const REMOVED: ByteSet = WHITE_SPACE.with(0xa0).with(0xc2);
 
+/// Whether [`compress`] changes nothing.
+pub(crate) fn is_compressed(input: &[u8]) -> bool {
+    // Not `matches!`, which the compiler does not turn into vector instructions.
+    !scan::any(input, |byte| byte.wrapping_sub(b'\t') < 5)
+        && !scan::any_pair(input, |first, second| (first == b' ') & (second == b' '))
+}
+
 /// `compressWhitespace`: each run of white space becomes one space.
-pub(crate) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let controls = |byte: u8| matches!(byte, b'\t'..=b'\r');
-    if !scan::any(input, controls) && !scan::any_pair(input, |first, second| first == b' ' && second == b' ')
-    {
-        return false;
-    }
-    output.reserve(input.len());
-    let mut after_space = false;
+pub(crate) fn compress(input: &[u8], output: &mut Vec<u8>) {
+    // Every byte is stored and only kept ones advance: no branch to mispredict.
+    output.resize(input.len(), 0);
+    let result = output.as_mut_slice();
+    let (mut kept, mut after_space) = (0, 0);
     for &byte in input {
-        let space = is_space(byte);
-        if !space {
-            output.push(byte);
-        } else if !after_space {
-            output.push(b' ');
-        }
+        let space = u8::from(is_space(byte));
+        result[kept] = if space == 1 { b' ' } else { byte };
+        kept += usize::from((space & after_space) ^ 1);
         after_space = space;
     }
-    true
+    output.truncate(kept);
+}
+
+/// Whether [`remove`] changes nothing.
+pub(crate) fn is_removed(input: &[u8]) -> bool {
+    !scan::any(input, |byte| is_space(byte) | (byte == 0xa0) | (byte == 0xc2))
 }
 
 /// `removeWhitespace`: white space goes, and so do the bytes 0xA0 and 0xC2
 /// wherever they stand (the no-break space in Latin-1 and UTF-8, as v3 does
 /// it; this damages other UTF-8 letters).
-pub(crate) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let removed = |byte: u8| is_space(byte) | (byte == 0xa0) | (byte == 0xc2);
-    if !scan::any(input, removed) {
-        return false;
-    }
-    // Every byte is stored and only kept ones advance: no branch to mispredict.
+pub(crate) fn remove(input: &[u8], output: &mut Vec<u8>) {
+    // As above; a table asks less of each byte than four comparisons.
     output.resize(input.len(), 0);
+    let result = output.as_mut_slice();
     let mut kept = 0;
     for &byte in input {
-        output[kept] = byte;
-        kept += usize::from(!removed(byte));
+        result[kept] = byte;
+        kept += usize::from(KEPT[usize::from(byte)]);
     }
     output.truncate(kept);
-    true
 }
 
+/// 1 for each byte that [`remove`] keeps.
+static KEPT: [u8; 256] = {
+    let mut kept = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kept[byte] = !REMOVED.contains(byte as u8) as u8;
+        byte += 1;
+    }
+    kept
+};
+
 /// `trim`: no white space at either end.
-pub(crate) fn trim(input: &[u8], output: &mut Vec<u8>) -> bool {
-    keep(input, without_tail(without_head(input)), output)
+pub(crate) fn trim(input: &[u8]) -> &[u8] {
+    trim_right(trim_left(input))
 }
 
 /// `trimLeft`: no white space at the start.
-pub(crate) fn trim_left(input: &[u8], output: &mut Vec<u8>) -> bool {
-    keep(input, without_head(input), output)
+pub(crate) fn trim_left(input: &[u8]) -> &[u8] {
+    &input[input.iter().take_while(|&&byte| is_space(byte)).count()..]
 }
 
 /// `trimRight`: no white space at the end.
-pub(crate) fn trim_right(input: &[u8], output: &mut Vec<u8>) -> bool {
-    keep(input, without_tail(input), output)
+pub(crate) fn trim_right(input: &[u8]) -> &[u8] {
+    &input[..input.len() - input.iter().rev().take_while(|&&byte| is_space(byte)).count()]
 }
 
 /// Whether C's `isspace` holds: a space, or TAB to CR. Without a branch, for
 /// vector instructions.
 pub(crate) const fn is_space(byte: u8) -> bool {
     (byte == b' ') | (byte.wrapping_sub(b'\t') < 5)
-}
-
-fn without_head(input: &[u8]) -> &[u8] {
-    &input[input.iter().take_while(|&&byte| is_space(byte)).count()..]
-}
-
-fn without_tail(input: &[u8]) -> &[u8] {
-    &input[..input.len() - input.iter().rev().take_while(|&&byte| is_space(byte)).count()]
-}
-
-fn keep(input: &[u8], part: &[u8], output: &mut Vec<u8>) -> bool {
-    if part.len() == input.len() {
-        return false;
-    }
-    output.extend_from_slice(part);
-    true
 }
 
 #[cfg(test)]

@@ -89,6 +89,60 @@ fn without_a_trigger_nothing_changes() {
 }
 
 #[test]
+fn what_certainly_does_not_change_does_not() {
+    let certain = std::cell::RefCell::new([0_usize; T::ALL.len()]);
+    for_all(0xc2b2_ae3d_27d4_eb4f, |transformation, value, _, changed| {
+        if transformation.certainly_unchanged(value) {
+            assert!(!changed, "{transformation:?} of {}", value.escape_ascii());
+            certain.borrow_mut()[transformation as usize] += 1;
+        }
+    });
+    // An answer that is never given would be no help. An empty value is one.
+    for (&transformation, certain) in T::ALL.iter().zip(certain.into_inner()) {
+        let never = matches!(transformation, T::Length | T::Md5 | T::Sha1);
+        assert_eq!(certain > 0, !never, "{transformation:?}");
+    }
+}
+
+#[test]
+fn certainty_is_exact_where_a_change_always_shows() {
+    let inexact = |transformation| {
+        matches!(
+            transformation,
+            T::Base64Decode | T::Base64DecodeExt | T::HexDecode | T::Length | T::Md5 | T::Sha1,
+            // Of these only the certain cases are told.
+        ) || matches!(
+            transformation,
+            T::NormalizePath | T::NormalizePathWin | T::PhpArgsNames | T::Utf8ToUnicode
+        )
+    };
+    for_all(0x1656_67b1_9e37_79f9, |transformation, value, _, changed| {
+        let certain = transformation.certainly_unchanged(value);
+        assert!(
+            inexact(transformation) || certain != changed,
+            "{transformation:?} of {}",
+            value.escape_ascii()
+        );
+    });
+}
+
+#[test]
+fn results_hold_only_predicted_bytes() {
+    let random = std::cell::RefCell::new(Random(0x27d4_eb2f_1656_67c5));
+    for_all(0x85eb_ca77_c2b2_ae63, |transformation, value, result, _| {
+        let present = ByteSet::of(value);
+        // What was predicted of an earlier result is more than is there.
+        let more = present.union(ByteSet::of(&random.borrow_mut().value()));
+        for present in [present, more] {
+            if let Some(predicted) = transformation.output_bytes(present) {
+                let surprise = ByteSet::of(result).without(predicted);
+                assert!(surprise.is_empty(), "{transformation:?} of {}: {surprise:?}", value.escape_ascii());
+            }
+        }
+    });
+}
+
+#[test]
 fn bytes_that_are_no_trigger_never_change_anything() {
     // Every value of up to two bytes: exhaustive where the random one is not.
     let mut output = Vec::new();
