@@ -8,6 +8,8 @@ use crate::collections::tx::{Slot, SlotNames};
 use crate::compile::{self, CompileError};
 use crate::regex::PcreConstruct;
 use crate::rule::Rule;
+use crate::scan::bits::Bits;
+use crate::scan::{Scan, Strategy};
 use crate::settings::Settings;
 
 /// A compiled, immutable set of rules. Share it by `Arc`.
@@ -15,6 +17,9 @@ use crate::settings::Settings;
 pub struct Ruleset {
     /// The rules of phases 1 to 5, in order.
     pub(crate) phases: [Vec<Rule>; 5],
+    /// For each phase the rules that are evaluated whatever the values are.
+    pub(crate) walked: [Bits; 5],
+    pub(crate) scan: Scan,
     pub(crate) settings: Settings,
     pub(crate) tx_names: SlotNames,
     /// `TX:MSC_PCRE_LIMITS_EXCEEDED`.
@@ -47,6 +52,13 @@ impl Ruleset {
     /// The ids of all rules, phase by phase.
     pub fn rule_ids(&self) -> impl Iterator<Item = u64> {
         self.phases.iter().flatten().map(|rule| rule.id)
+    }
+
+    /// How each rule is decided, phase by phase: id and strategy.
+    pub fn strategies(&self) -> impl Iterator<Item = (u64, Strategy)> {
+        self.phases.iter().enumerate().flat_map(|(phase, rules)| {
+            rules.iter().map(|rule| rule.id).zip(self.scan.strategies(phase).iter().copied())
+        })
     }
 
     /// Settings such as `SecRuleEngine` and the body limits.

@@ -15,6 +15,7 @@ use crate::operators::Captures;
 use crate::rule_control::RuleChanges;
 use crate::rule_match::RuleMatch;
 use crate::ruleset::Ruleset;
+use crate::scan::Progress;
 use crate::text::TextStore;
 use crate::variables::found::Found;
 use crate::variables::scalars::Scalars;
@@ -72,6 +73,9 @@ pub(crate) struct State {
     pub(crate) masks_secrets: bool,
     pub(crate) secrets: Secrets,
 
+    /// Whether values are scanned, or every rule is evaluated.
+    pub(crate) scans: bool,
+    pub(crate) progress: Progress,
     pub(crate) captures: Captures,
     pub(crate) candidates: Vec<Found>,
     pub(crate) argument: Vec<u8>,
@@ -120,6 +124,8 @@ impl State {
             interruption: None,
             masks_secrets: settings.mask_secrets,
             secrets: Secrets::default(),
+            scans: true,
+            progress: Progress::new(ruleset.phases.each_ref().map(Vec::len)),
             captures: Captures::default(),
             candidates: Vec::new(),
             argument: Vec::new(),

@@ -75,6 +75,14 @@ impl Transaction {
         self
     }
 
+    /// Evaluates rule by rule, without the scan that chooses the rules: the
+    /// reference that the scan is held against, and slower by orders of magnitude.
+    #[must_use]
+    pub fn with_plain_evaluation(mut self) -> Self {
+        self.state.scans = false;
+        self
+    }
+
     /// Has each match tell where it stood ([`RuleMatch::reference`]). That
     /// takes reading the request again for every match, so it is off by default.
     #[must_use]

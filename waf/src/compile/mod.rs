@@ -27,6 +27,8 @@ pub use error::CompileError;
 use crate::collections::tx::SlotNames;
 use crate::rule::Rule;
 use crate::ruleset::{Fallback, Ruleset};
+use crate::scan::bits::Bits;
+use crate::scan::{self, Strategy};
 use crate::settings::{SettingState, Settings};
 use draft::{Defaults, Draft};
 use patterns::Patterns;
@@ -118,8 +120,20 @@ impl<'d> Compiler<'d> {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
+        let scan = scan::build(&phases, |_, _| true);
+        let walked = std::array::from_fn(|phase| {
+            let mut walked = Bits::new(phases[phase].len());
+            for (position, strategy) in scan.strategies(phase).iter().enumerate() {
+                if *strategy == Strategy::Walked {
+                    walked.insert(position);
+                }
+            }
+            walked
+        });
         Ok(Ruleset {
             phases,
+            walked,
+            scan,
             settings: self.settings,
             tx_names: self.names,
             limits_slot,

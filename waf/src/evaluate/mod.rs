@@ -30,9 +30,15 @@ impl State {
             return self.verdict();
         }
         let rules = ruleset.phase(phase);
+        let scans = self.scans && self.trace.is_none();
+        if scans {
+            self.scan(ruleset);
+        }
         let mut at = 0;
-        while let Some(rule) = rules.get(at) {
-            at += 1;
+        while let Some(position) = if scans { self.next_candidate(ruleset, phase, at) } else { Some(at) }
+            && let Some(rule) = rules.get(position)
+        {
+            at = position + 1;
             if self.changes.is_removed(rule.index) {
                 self.trace(|_| Event::Skipped { rule_id: rule.id, why: Skipped::Control });
                 continue;
@@ -63,6 +69,12 @@ impl State {
         }
         self.refuse_what_does_not_fit(phase);
         if phase == Phase::Logging { Verdict::Pass } else { self.verdict() }
+    }
+
+    /// The next rule that may match.
+    fn next_candidate(&self, ruleset: &Ruleset, phase: Phase, from: usize) -> Option<usize> {
+        let phase = usize::from(phase.number() - 1);
+        ruleset.walked[phase].next_in_either(&self.progress.candidates[phase], from)
     }
 
     /// The verdict so far.

@@ -29,6 +29,11 @@ impl ByteRange {
         (Self(allowed), wrong)
     }
 
+    /// The bytes that are not allowed.
+    pub(crate) fn violating(&self) -> ByteSet {
+        self.0.complement()
+    }
+
     /// Whether a byte of the value is not allowed.
     pub(crate) fn is_violated_by(&self, value: &[u8]) -> bool {
         !value.iter().all(|&byte| self.0.contains(byte))

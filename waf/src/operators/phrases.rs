@@ -30,6 +30,11 @@ impl PhraseSet {
         Ok(Self { automaton: Some(automaton), phrases })
     }
 
+    /// The phrases as the rule spells them, none of them empty.
+    pub(crate) fn phrases(&self) -> &[Vec<u8>] {
+        &self.phrases
+    }
+
     /// The phrase that ends first in the value, as the rule spells it.
     pub(crate) fn find(&self, value: &[u8]) -> Option<&[u8]> {
         let found = self.automaton.as_ref()?.find(value)?;

@@ -9,6 +9,7 @@ mod backtrack;
 mod byte_set;
 mod class;
 mod parse;
+mod required;
 mod syntax;
 
 use regex_automata::util::primitives::NonMaxUsize;
@@ -17,6 +18,7 @@ use regex_automata::{Input, meta};
 pub(crate) use backtrack::LimitExceeded;
 pub(crate) use byte_set::ByteSet;
 pub(crate) use parse::Flags;
+pub(crate) use required::Requirement;
 pub use syntax::{PatternError, PcreConstruct};
 
 /// Groups that rules can see: the whole match and nine groups.
@@ -30,6 +32,7 @@ pub(crate) type Spans = [Option<(usize, usize)>; GROUPS];
 pub(crate) struct Pattern {
     engine: Engine,
     groups: u32,
+    required: Requirement,
 }
 
 #[derive(Debug)]
@@ -48,7 +51,8 @@ impl Pattern {
                 Engine::Backtracking(backtrack::compile(&syntax.root, syntax.groups)?, construct)
             }
         };
-        Ok(Self { engine, groups: syntax.groups })
+        let required = required::requirement(&syntax.root);
+        Ok(Self { engine, groups: syntax.groups, required })
     }
 
     /// What makes the pattern need the backtracking engine.
@@ -57,6 +61,11 @@ impl Pattern {
             Engine::Automaton(_) => None,
             Engine::Backtracking(_, construct) => Some(*construct),
         }
+    }
+
+    /// What a value must hold for the pattern to match in it.
+    pub(crate) fn required(&self) -> &Requirement {
+        &self.required
     }
 
     /// Capturing groups that rules can see, the whole match included.

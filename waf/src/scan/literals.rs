@@ -1,0 +1,151 @@
+//! One automaton that finds the texts of all tests in one pass over a value.
+
+use aho_corasick::automaton::{Automaton, StateID};
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Anchored, MatchKind, StartKind};
+use std::collections::HashMap;
+
+use super::bits::Bits;
+use crate::rarity;
+
+/// Bytes of a text that are looked for: its rarest part. Longer parts are
+/// rarer, shorter ones keep the automaton small enough for the caches.
+const WINDOW: usize = 6;
+
+/// Number of a test.
+pub(super) type TestId = u32;
+
+/// The texts of many tests; ASCII case is ignored.
+#[derive(Debug, Default)]
+pub(super) struct Literals {
+    automaton: Option<Machine>,
+    /// For each text of the automaton the tests that wait for it.
+    owners: Vec<Box<[TestId]>>,
+}
+
+#[derive(Debug)]
+struct Machine {
+    dfa: DFA,
+    start: StateID,
+}
+
+/// The texts found in one value.
+#[derive(Debug, Default)]
+pub(crate) struct Hits {
+    seen: Bits,
+    found: Vec<u32>,
+}
+
+impl Literals {
+    /// Prepares the texts. The error is the automaton's: too many of them.
+    pub(super) fn new<'t>(tests: impl Iterator<Item = (TestId, &'t [Vec<u8>])>) -> Result<Self, String> {
+        let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut texts: Vec<Vec<u8>> = Vec::new();
+        let mut owners: Vec<Vec<TestId>> = Vec::new();
+        for (test, literals) in tests {
+            for literal in literals {
+                let text = window(literal);
+                let number = *numbers.entry(text.to_vec()).or_insert_with(|| {
+                    texts.push(text.to_vec());
+                    owners.push(Vec::new());
+                    texts.len() - 1
+                });
+                if owners[number].last() != Some(&test) {
+                    owners[number].push(test);
+                }
+            }
+        }
+        let automaton = if texts.is_empty() { None } else { Some(Machine::new(&texts)?) };
+        Ok(Self { automaton, owners: owners.into_iter().map(Into::into).collect() })
+    }
+
+    /// Finds the texts that occur in the value, each once.
+    pub(super) fn find(&self, value: &[u8], hits: &mut Hits) {
+        hits.clear(self.owners.len());
+        let Some(Machine { dfa, start }) = &self.automaton else { return };
+        let mut state = *start;
+        for &byte in value {
+            state = dfa.next_state(Anchored::No, state, byte);
+            if dfa.is_match(state) {
+                for index in 0..dfa.match_len(state) {
+                    hits.add(dfa.match_pattern(state, index).as_u32());
+                }
+            }
+        }
+    }
+
+    /// The tests that wait for a text of [`Hits`].
+    pub(super) fn owners(&self, text: u32) -> &[TestId] {
+        self.owners.get(text as usize).map_or(&[], |owners| owners)
+    }
+
+    /// Number of texts, and bytes of memory of the automaton.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.owners.len(), self.automaton.as_ref().map_or(0, |machine| machine.dfa.memory_usage()))
+    }
+}
+
+impl Machine {
+    fn new(texts: &[Vec<u8>]) -> Result<Self, String> {
+        let dfa = DFA::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .start_kind(StartKind::Unanchored)
+            .prefilter(false)
+            .build(texts)
+            .map_err(|error| error.to_string())?;
+        let start = dfa.start_state(Anchored::No).map_err(|error| error.to_string())?;
+        Ok(Self { dfa, start })
+    }
+}
+
+impl Hits {
+    /// The texts found.
+    pub(super) fn texts(&self) -> &[u32] {
+        &self.found
+    }
+
+    fn clear(&mut self, texts: usize) {
+        match self.found.is_empty() {
+            true if self.seen.holds(texts) => {}
+            _ => self.seen.reset(texts),
+        }
+        self.found.clear();
+    }
+
+    fn add(&mut self, text: u32) {
+        if !self.seen.contains(text as usize) {
+            self.seen.insert(text as usize);
+            self.found.push(text);
+        }
+    }
+}
+
+/// The part of a text that is looked for.
+fn window(text: &[u8]) -> &[u8] {
+    let rarest = |left: &&[u8], right: &&[u8]| rarity::of_text(left).total_cmp(&rarity::of_text(right));
+    text.windows(WINDOW.min(text.len()).max(1)).min_by(rarest).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_every_text_once_in_any_case() {
+        let first = [b"select".to_vec(), b"or".to_vec()];
+        let second = [b"information_schema".to_vec()];
+        let literals = Literals::new([(0, &first[..]), (1, &second[..])].into_iter()).unwrap();
+        let mut hits = Hits::default();
+        let mut tests_of = |value: &[u8]| {
+            literals.find(value, &mut hits);
+            let mut tests: Vec<_> =
+                hits.texts().iter().flat_map(|text| literals.owners(*text)).copied().collect();
+            tests.sort_unstable();
+            tests
+        };
+        assert_eq!(tests_of(b"SELECT 1 or 2 OR 3"), [0, 0]);
+        assert_eq!(tests_of(b"Information_Schema"), [0, 1]);
+        assert_eq!(tests_of(b"nothing"), [] as [TestId; 0]);
+    }
+}

@@ -1,0 +1,120 @@
+//! Values in, candidate rules out: one pass over each value instead of one
+//! evaluation for each pair of rule and value.
+//!
+//! A rule whose head (or, behind heads that leave no trace, a later link) reads
+//! only what the request and the response hold becomes a *test*. Each value is
+//! looked at once: which classes of bytes it has, which texts of the tests occur
+//! in it, which transformations would change it. Only tests whose needs are met
+//! run their operator, and only rules with a test that matched are evaluated,
+//! then exactly as without a scan. So a scan may only err towards running a
+//! rule in vain; the tests hold it against the plain walk.
+
+pub(crate) mod bits;
+mod build;
+mod classes;
+mod literals;
+mod needs;
+mod plan;
+mod run;
+mod source;
+mod strategy;
+mod tree;
+
+use hop3_transformations::ByteClasses;
+
+pub(crate) use build::build;
+pub(crate) use run::Progress;
+pub use strategy::Strategy;
+
+use literals::Literals;
+use plan::Plans;
+use source::{List, SINGLES, Side, Source};
+use tree::{Nodes, Tree};
+
+/// Everything a ruleset's values are scanned with.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    tree: Tree,
+    classes: ByteClasses,
+    tests: Vec<Test>,
+    /// By list, then by side.
+    lists: [[Option<Plans>; 2]; List::ALL.len()],
+    singles: [Option<Plans>; SINGLES.len()],
+    /// Texts to find in what the client sent.
+    request: Literals,
+    /// Texts to find in what the back end sent.
+    response: Literals,
+    strategies: [Vec<Strategy>; 5],
+}
+
+/// One operator that may match in a value.
+#[derive(Debug)]
+struct Test {
+    /// Number of the phase, from 0.
+    phase: u8,
+    /// The rule's place in its phase.
+    position: u32,
+    /// The link whose operator it is.
+    link: u32,
+    /// The forms of a value that are tested.
+    nodes: Nodes,
+    /// Classes of which a matching value has a byte each.
+    classes: u128,
+    /// Bytes of the shortest matching value.
+    length: usize,
+    /// What the operator compares with.
+    argument: Box<[u8]>,
+}
+
+impl Scan {
+    /// How each rule of a phase (from 0) is decided, in order.
+    pub(crate) fn strategies(&self, phase: usize) -> &[Strategy] {
+        &self.strategies[phase]
+    }
+
+    /// Number of tests, texts and bytes of memory of the automata.
+    pub(crate) fn size(&self) -> (usize, usize, usize) {
+        let (request, response) = (self.request.size(), self.response.size());
+        (self.tests.len(), request.0 + response.0, request.1 + response.1)
+    }
+
+    /// A scan that finds nothing, for rules that are then walked.
+    fn without_tests(mut strategies: [Vec<Strategy>; 5]) -> Self {
+        let tested = |strategy: &&mut Strategy| **strategy != Strategy::Folded;
+        strategies.iter_mut().flatten().filter(tested).for_each(|strategy| *strategy = Strategy::Walked);
+        Self {
+            tree: Tree::default(),
+            classes: ByteClasses::new(&[]),
+            tests: Vec::new(),
+            lists: Default::default(),
+            singles: Default::default(),
+            request: Literals::default(),
+            response: Literals::default(),
+            strategies,
+        }
+    }
+
+    fn plans(&self, source: Source) -> Option<&Plans> {
+        match source {
+            Source::List(list, side) => self.lists[list as usize][side as usize].as_ref(),
+            Source::Single(variable) => {
+                self.singles[SINGLES.iter().position(|single| *single == variable)?].as_ref()
+            }
+        }
+    }
+
+    fn set_plans(&mut self, source: Source, plans: Plans) {
+        match source {
+            Source::List(list, side) => self.lists[list as usize][side as usize] = Some(plans),
+            Source::Single(variable) => {
+                if let Some(index) = SINGLES.iter().position(|single| *single == variable) {
+                    self.singles[index] = Some(plans);
+                }
+            }
+        }
+    }
+}
+
+impl Side {
+    const ALL: [Self; 2] = [Self::Values, Self::Names];
+}

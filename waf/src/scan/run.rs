@@ -1,0 +1,254 @@
+//! Scans the values of a transaction that were not scanned yet.
+
+use super::Test;
+use super::bits::Bits;
+use super::build::only_folds;
+use super::literals::{Hits, Literals, TestId};
+use super::plan::Plan;
+use super::source::{List, SINGLES, Side, Source};
+use super::tree::{NodeId, Nodes};
+use crate::ruleset::Ruleset;
+use crate::state::State;
+use crate::text::TextId;
+
+/// Which values were scanned, and which rules may match.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Fields scanned of each list.
+    lists: [usize; List::ALL.len()],
+    singles: [Option<TextId>; SINGLES.len()],
+    /// The rules, by phase and place in it, of which a test matched.
+    pub(crate) candidates: [Bits; 5],
+    forms: Forms,
+    hits: Hits,
+}
+
+/// The forms that transformations give one value.
+#[derive(Debug, Default)]
+struct Forms {
+    /// Texts that are scanned, with the nodes that have them and their classes of bytes.
+    texts: Vec<(TextId, Nodes, u128)>,
+    /// For each node the number of its scanned text; by node.
+    scanned: Vec<u8>,
+    /// For each node its own text, which may differ from the scanned one by case; by node.
+    own: Vec<Option<TextId>>,
+}
+
+impl Progress {
+    /// For a ruleset with so many rules in its phases.
+    pub(crate) fn new(rules: [usize; 5]) -> Self {
+        Self { candidates: rules.map(Bits::new), ..Self::default() }
+    }
+}
+
+impl State {
+    /// Scans what arrived since the last time.
+    pub(crate) fn scan(&mut self, ruleset: &Ruleset) {
+        let scan = &ruleset.scan;
+        let mut progress = std::mem::take(&mut self.progress);
+        for list in List::ALL {
+            let done = progress.lists[list as usize];
+            let count = list.fields(&self.collections).len();
+            progress.lists[list as usize] = count;
+            for side in Side::ALL {
+                let source = Source::List(list, side);
+                let Some(plans) = scan.plans(source) else { continue };
+                for index in done..count {
+                    let field = list.fields(&self.collections)[index];
+                    let value = if side == Side::Values { field.value } else { field.name };
+                    if let Some(plan) = plans.of(self.texts.bytes(field.name)) {
+                        self.scan_value(ruleset, source, plan, value, &mut progress);
+                    }
+                }
+            }
+        }
+        for (index, variable) in SINGLES.into_iter().enumerate() {
+            let text = self.scalars.get(variable);
+            if text == progress.singles[index] {
+                continue;
+            }
+            progress.singles[index] = text;
+            let source = Source::Single(variable);
+            if let (Some(plan), Some(text)) = (scan.plans(source).and_then(|plans| plans.of(b"")), text) {
+                self.scan_value(ruleset, source, plan, text, &mut progress);
+            }
+        }
+        self.progress = progress;
+    }
+
+    fn scan_value(
+        &mut self,
+        ruleset: &Ruleset,
+        source: Source,
+        plan: &Plan,
+        value: TextId,
+        progress: &mut Progress,
+    ) {
+        let scan = &ruleset.scan;
+        let mut forms = std::mem::take(&mut progress.forms);
+        self.find_forms(ruleset, plan, value, &mut forms);
+        let literals = if source.is_response() { &scan.response } else { &scan.request };
+        for index in 0..forms.texts.len() {
+            self.scan_text(ruleset, plan, literals, index, &mut forms, progress);
+        }
+        progress.forms = forms;
+    }
+
+    /// Works out which forms of the value differ.
+    fn find_forms(&mut self, ruleset: &Ruleset, plan: &Plan, value: TextId, forms: &mut Forms) {
+        let scan = &ruleset.scan;
+        let classes = scan.classes.present(self.texts.bytes(value));
+        forms.texts.clear();
+        forms.texts.push((value, plan.nodes, classes));
+        if classes & plan.triggers == 0 && !plan.always_changes {
+            forms.own.clear();
+            return;
+        }
+        let context = ruleset.settings.transformation_context();
+        forms.scanned.clear();
+        forms.scanned.resize(scan.tree.len(), 0);
+        forms.own.clear();
+        forms.own.resize(scan.tree.len(), None);
+        forms.own[0] = Some(value);
+        forms.texts[0].1 = plan.nodes & 1;
+        for step in &plan.steps {
+            let (node, parent) = (usize::from(step.node), usize::from(step.parent));
+            let scanned = forms.scanned[parent];
+            let unchanged = !step.always && forms.texts[usize::from(scanned)].2 & step.triggers == 0;
+            forms.scanned[node] = scanned;
+            if unchanged {
+                forms.own[node] = forms.own[parent];
+            } else if !only_folds(step.transformation) {
+                let before = self.own_text(ruleset, step.parent, forms);
+                let after = self.texts.transform(before, step.transformation, &context);
+                forms.own[node] = Some(after);
+                if after != before {
+                    forms.scanned[node] = self.scanned_as(ruleset, after, forms);
+                }
+            }
+            if plan.nodes >> node & 1 == 1 {
+                forms.texts[usize::from(forms.scanned[node])].1 |= 1 << node;
+            }
+        }
+    }
+
+    /// The scanned text that stands for a new one.
+    fn scanned_as(&self, ruleset: &Ruleset, text: TextId, forms: &mut Forms) -> u8 {
+        let bytes = self.texts.bytes(text);
+        let stands_for = |known: TextId| {
+            let known = self.texts.bytes(known);
+            known.len() == bytes.len()
+                && known
+                    .iter()
+                    .zip(bytes)
+                    .all(|(known, byte)| known == byte || known.to_ascii_lowercase() == *byte)
+        };
+        if let Some(index) = forms.texts.iter().position(|(known, ..)| *known == text || stands_for(*known)) {
+            return index as u8;
+        }
+        forms.texts.push((text, 0, ruleset.scan.classes.present(bytes)));
+        (forms.texts.len() - 1) as u8
+    }
+
+    /// The text at a node, made when it is wanted.
+    fn own_text(&mut self, ruleset: &Ruleset, node: NodeId, forms: &mut Forms) -> TextId {
+        let index = usize::from(node);
+        match (forms.own.get(index), ruleset.scan.tree.step(node)) {
+            (Some(Some(text)), _) => *text,
+            (Some(None), Some((parent, transformation))) => {
+                let before = self.own_text(ruleset, parent, forms);
+                let context = ruleset.settings.transformation_context();
+                let text = self.texts.transform(before, transformation, &context);
+                forms.own[index] = Some(text);
+                text
+            }
+            // Nothing changes the value.
+            _ => forms.texts[0].0,
+        }
+    }
+
+    /// Runs the tests whose needs a text meets.
+    fn scan_text(
+        &mut self,
+        ruleset: &Ruleset,
+        plan: &Plan,
+        literals: &Literals,
+        index: usize,
+        forms: &mut Forms,
+        progress: &mut Progress,
+    ) {
+        let (text, nodes, classes) = forms.texts[index];
+        if nodes == 0 {
+            return;
+        }
+        let mut attempt = Attempt { ruleset, nodes, classes, length: self.texts.bytes(text).len() };
+        for &test in &*plan.every {
+            attempt.run(self, test, forms, &mut progress.candidates);
+        }
+        for (bit, tests) in &*plan.by_class {
+            if classes >> bit & 1 == 1 {
+                for &test in &**tests {
+                    attempt.run(self, test, forms, &mut progress.candidates);
+                }
+            }
+        }
+        if plan.has_literals {
+            literals.find(self.texts.bytes(text), &mut progress.hits);
+            for &found in progress.hits.texts() {
+                for &test in literals.owners(found) {
+                    if plan.members.contains(test as usize) {
+                        attempt.run(self, test, forms, &mut progress.candidates);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A scanned text, about to be tested.
+struct Attempt<'r> {
+    ruleset: &'r Ruleset,
+    nodes: Nodes,
+    classes: u128,
+    length: usize,
+}
+
+impl Attempt<'_> {
+    /// Runs the operator of a test if the text has what it needs, and marks its rule when it matches.
+    #[inline]
+    fn run(&mut self, state: &mut State, number: TestId, forms: &mut Forms, candidates: &mut [Bits; 5]) {
+        let Some(test) = self.ruleset.scan.tests.get(number as usize) else { return };
+        let nodes = test.nodes & self.nodes;
+        if nodes == 0 || self.classes & test.classes != test.classes || self.length < test.length {
+            return;
+        }
+        let candidates = &mut candidates[usize::from(test.phase)];
+        if !candidates.contains(test.position as usize) && self.matches(state, test, nodes, forms) {
+            candidates.insert(test.position as usize);
+        }
+    }
+
+    fn matches(&self, state: &mut State, test: &Test, mut nodes: Nodes, forms: &mut Forms) -> bool {
+        let ruleset = self.ruleset;
+        let rule = &ruleset.phases[usize::from(test.phase)][test.position as usize];
+        let Some(condition) = &rule.links[test.link as usize].condition else { return true };
+        let mut last = None;
+        while nodes != 0 {
+            let node = nodes.trailing_zeros() as NodeId;
+            nodes &= nodes - 1;
+            let text = state.own_text(ruleset, node, forms);
+            if last == Some(text) {
+                continue;
+            }
+            last = Some(text);
+            let value = state.texts.bytes(text);
+            let budget = ruleset.settings.pcre_match_limit;
+            match condition.operator.test(value, &test.argument, budget, None) {
+                Ok(matched) if matched == condition.negated => {}
+                // No answer is for the evaluation to deal with.
+                _ => return true,
+            }
+        }
+        false
+    }
+}

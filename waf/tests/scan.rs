@@ -1,0 +1,218 @@
+//! The scan against the plain walk over the same rules: whatever a request
+//! holds, both tell the same.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use hop3_waf::{Interruption, RuleMatch, Ruleset, Strategy, Transaction, Verdict};
+
+const ENGINE: &str = "SecRequestBodyAccess On\nSecResponseBodyAccess On\n\
+    SecResponseBodyMimeType text/plain text/html\n\
+    SecRule REQUEST_HEADERS:Content-Type \"^(?:application(?:/soap\\+|/)|text/)xml\" \
+    \"id:'200000',phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML\"\n\
+    SecRule REQUEST_HEADERS:Content-Type \"^application/json\" \
+    \"id:'200001',phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON\"\n";
+
+fn setup(level: u8) -> String {
+    format!(
+        "SecAction \"id:900005,phase:1,nolog,pass,setvar:tx.blocking_paranoia_level={level},\
+         setvar:tx.detection_paranoia_level={level},setvar:tx.crs_validate_utf8_encoding=1,\
+         setvar:tx.arg_name_length=100,setvar:tx.arg_length=400,setvar:tx.max_num_args=255\"\n"
+    )
+}
+
+fn load(engine: &str, level: u8) -> Option<Arc<Ruleset>> {
+    let document = support::crs(&format!("SecRuleEngine {engine}\n{ENGINE}"), &setup(level))?;
+    Some(Arc::new(Ruleset::compile(&document).unwrap_or_else(|error| panic!("{error}"))))
+}
+
+/// Texts that rules were written for: the inputs of the ruleset's own tests, line by line.
+fn fragments() -> Vec<Vec<u8>> {
+    let mut found = BTreeSet::new();
+    if let Some(folder) = support::test_data("crs/tests/regression/tests") {
+        collect(&folder, &mut found);
+    }
+    found.into_iter().collect()
+}
+
+fn collect(folder: &Path, found: &mut BTreeSet<Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if let Ok(text) = std::fs::read(&path) {
+            for line in text.split(|byte| *byte == b'\n') {
+                let line = line.trim_ascii();
+                if let Some(colon) = line.iter().position(|byte| *byte == b':')
+                    && line.len() > colon + 5
+                {
+                    let value = line[colon + 1..].trim_ascii();
+                    found.insert(value.iter().copied().filter(|byte| *byte != b'"').collect());
+                }
+            }
+        }
+    }
+}
+
+fn percent_encoded(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect()
+}
+
+/// One request; how it is put together follows from the number.
+struct Request {
+    target: Vec<u8>,
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn new(number: usize, fragment: &[u8], other: &[u8]) -> Self {
+        let header = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
+        let mut request = Self {
+            target: b"/index.php".to_vec(),
+            headers: vec![header("Host", b"shop.example.org")],
+            body: Vec::new(),
+        };
+        request.headers.push(header("User-Agent", b"Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0"));
+        let clean: Vec<u8> = fragment.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+        match number % 9 {
+            0 => {
+                request.target =
+                    [b"/a?x=", &percent_encoded(fragment)[..], b"&y=", &percent_encoded(other)].concat()
+            }
+            1 => request.target = [b"/", &clean[..]].concat(),
+            2 => request.target = [b"/?", &clean[..]].concat(),
+            3 => request.headers.push(header("Cookie", &[b"a=", &clean[..], b"; b=c"].concat())),
+            4 => request
+                .headers
+                .push(header(["Referer", "User-Agent", "X-Other", "Accept", "Range"][number % 5], &clean)),
+            5 => request.post(
+                "application/x-www-form-urlencoded",
+                [b"f=", &percent_encoded(fragment)[..], b"&", &clean].concat(),
+            ),
+            6 => {
+                let text = serde_json::json!({"a": String::from_utf8_lossy(fragment), "b": [{"c": String::from_utf8_lossy(other)}, 1, null]});
+                request.post("application/json", text.to_string().into_bytes());
+            }
+            7 => {
+                let body = [
+                    b"--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"",
+                    &clean[..],
+                    b"\"\r\nContent-Type: text/plain\r\n\r\n",
+                    fragment,
+                    b"\r\n--B\r\nContent-Disposition: form-data; name=\"g\"\r\n\r\n",
+                    other,
+                    b"\r\n--B--\r\n",
+                ]
+                .concat();
+                request.post("multipart/form-data; boundary=B", body);
+            }
+            _ => {
+                let body = [b"<a b=\"x\">", &clean[..], b"<c>", other, b"</c></a>"].concat();
+                request.post("text/xml", body);
+            }
+        }
+        request
+    }
+
+    fn post(&mut self, kind: &str, body: Vec<u8>) {
+        self.headers.push((b"Content-Type".to_vec(), kind.as_bytes().to_vec()));
+        self.headers.push((b"Content-Length".to_vec(), body.len().to_string().into_bytes()));
+        self.body = body;
+    }
+}
+
+/// What a transaction told, and what it left behind.
+type Told = (Vec<RuleMatch>, Option<Interruption>, Vec<Option<Vec<u8>>>);
+
+fn run(mut transaction: Transaction, request: &Request, answer: &[u8]) -> Told {
+    let method: &[u8] = if request.body.is_empty() { b"GET" } else { b"POST" };
+    transaction.set_request_line(method, &request.target, b"HTTP/1.1");
+    for (name, value) in &request.headers {
+        transaction.add_request_header(name, value);
+    }
+    let mut verdict = transaction.process_request_headers();
+    if verdict == Verdict::Pass {
+        let _ = transaction.append_request_body(&request.body);
+        verdict = transaction.process_request_body();
+    }
+    if verdict == Verdict::Pass {
+        transaction.add_response_header(b"Content-Type", b"text/html");
+        verdict = transaction.process_response_headers(200, b"HTTP/1.1");
+    }
+    if verdict == Verdict::Pass {
+        let _ = transaction.append_response_body(answer);
+        let _ = transaction.process_response_body();
+    }
+    transaction.process_logging();
+    let told = transaction.matches().iter().filter(|found| found.logged || found.audit).cloned().collect();
+    let variables = [
+        "blocking_inbound_anomaly_score",
+        "detection_inbound_anomaly_score",
+        "0",
+        "1",
+        "sql_injection_score",
+        "blocking_outbound_anomaly_score",
+        "detection_paranoia_level",
+        "crs_setup_version",
+    ];
+    let variables = variables.iter().map(|name| transaction.tx(name)).collect();
+    (told, transaction.interruption().cloned(), variables)
+}
+
+fn compare(engine: &str, level: u8, step: usize) {
+    let Some(ruleset) = load(engine, level) else { return };
+    let fragments = fragments();
+    let mut matched = 0;
+    for number in (0..fragments.len()).step_by(step) {
+        let (fragment, other) = (&fragments[number], &fragments[(number * 7 + 13) % fragments.len()]);
+        let request = Request::new(number + number / 9, fragment, other);
+        let scanned = run(support::transaction(&ruleset), &request, fragment);
+        let walked = run(support::transaction(&ruleset).with_plain_evaluation(), &request, fragment);
+        matched += usize::from(!walked.0.is_empty());
+        assert!(
+            scanned == walked,
+            "request {number}: {}\n{:?}\nscan {scanned:#?}\nwalk {walked:#?}",
+            request.target.escape_ascii(),
+            String::from_utf8_lossy(fragment)
+        );
+    }
+    println!("{engine} at {level}: {} requests, {matched} with matches", fragments.len() / step);
+    assert!(fragments.is_empty() || matched > 100);
+}
+
+#[test]
+fn detection_at_level_4() {
+    compare("DetectionOnly", 4, 2);
+}
+
+#[test]
+fn blocking_at_level_1() {
+    compare("On", 1, 1);
+}
+
+#[test]
+fn blocking_at_level_2() {
+    compare("On", 2, 3);
+}
+
+/// A rule that is walked, or asked of each value, costs every request.
+#[test]
+fn strategies_of_the_core_rule_set() {
+    let Some(ruleset) = load("On", 1) else { return };
+    let mut counts = std::collections::BTreeMap::new();
+    for (id, strategy) in ruleset.strategies() {
+        let name = match strategy {
+            Strategy::Literals(_) => "literals".to_owned(),
+            other => other.to_string(),
+        };
+        println!("{id} {strategy}");
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    println!("{counts:?}");
+}
