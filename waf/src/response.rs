@@ -4,6 +4,7 @@ use hop3_seclang::ast::Variable;
 
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::text::{MOST_DIGITS, push_decimal};
 
 impl State {
     /// Keeps a header line as the back end sent it.
@@ -12,18 +13,26 @@ impl State {
         self.collections.response_headers.push(field);
         if name.eq_ignore_ascii_case(b"content-type") {
             let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
-            self.set(Variable::ResponseContentType, value[..end].trim_ascii());
+            let kind = &value[..end];
+            let start = kind.len() - kind.trim_ascii_start().len();
+            let text = self.texts.part(field.value, start..start + kind.trim_ascii().len());
+            self.scalars.set(Variable::ResponseContentType, text);
         }
     }
 
     /// Sets status and protocol.
     pub(crate) fn set_response_line(&mut self, status: u16, protocol: &[u8]) {
-        let number = status.to_string();
-        self.set(Variable::ResponseStatus, number.as_bytes());
-        self.set(Variable::Status, number.as_bytes());
-        self.set(Variable::ResponseProtocol, protocol);
-        let line = [protocol, number.as_bytes()].join(&b' ');
-        self.set(Variable::StatusLine, &line);
+        let number = self.texts.add_number(status.into());
+        self.scalars.set(Variable::ResponseStatus, number);
+        self.scalars.set(Variable::Status, number);
+        let line = self.texts.add_with(protocol.len() + 1 + MOST_DIGITS, |out| {
+            out.extend_from_slice(protocol);
+            out.push(b' ');
+            push_decimal(status.into(), out);
+        });
+        self.scalars.set(Variable::StatusLine, line);
+        let protocol = self.texts.part(line, 0..protocol.len());
+        self.scalars.set(Variable::ResponseProtocol, protocol);
     }
 
     /// Whether the body is to be inspected: access is on and its type is listed.
@@ -37,7 +46,7 @@ impl State {
     pub(crate) fn read_response_body(&mut self, ruleset: &Ruleset) {
         if self.inspects_response_body(ruleset) {
             let body = std::mem::take(&mut self.response_body);
-            self.set(Variable::ResponseContentLength, body.len().to_string().as_bytes());
+            self.set_number(Variable::ResponseContentLength, body.len());
             let body = self.decode_response_body(ruleset, body);
             self.set(Variable::ResponseBody, &body);
             self.response_body = body;

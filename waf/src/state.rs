@@ -16,7 +16,7 @@ use crate::rule_control::RuleChanges;
 use crate::rule_match::RuleMatch;
 use crate::ruleset::Ruleset;
 use crate::scan::Progress;
-use crate::text::TextStore;
+use crate::text::{TextId, TextStore};
 use crate::variables::found::Found;
 use crate::variables::scalars::Scalars;
 use crate::verdict::{Allowance, Interruption};
@@ -49,7 +49,6 @@ pub(crate) struct State {
     pub(crate) audit_engine: AuditEngine,
     pub(crate) audit_log_parts: AuditParts,
 
-    pub(crate) request_body: Vec<u8>,
     pub(crate) response_body: Vec<u8>,
     pub(crate) inbound_data_error: bool,
     pub(crate) outbound_data_error: bool,
@@ -105,7 +104,6 @@ impl State {
             force_request_body: false,
             audit_engine: settings.audit_engine,
             audit_log_parts: settings.audit_log_parts,
-            request_body: Vec::new(),
             response_body: Vec::new(),
             inbound_data_error: false,
             outbound_data_error: false,
@@ -148,7 +146,13 @@ impl State {
 
     /// Sets a variable to `1` or `0`.
     pub(crate) fn set_flag(&mut self, variable: Variable, flag: bool) {
-        self.set(variable, if flag { b"1" } else { b"0" });
+        self.scalars.set(variable, if flag { TextId::ONE } else { TextId::ZERO });
+    }
+
+    /// Sets a variable to a number.
+    pub(crate) fn set_number(&mut self, variable: Variable, number: usize) {
+        let text = self.texts.add_number(number);
+        self.scalars.set(variable, text);
     }
 
     /// The text of a single value; empty when it is not set.

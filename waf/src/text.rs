@@ -2,18 +2,30 @@
 //! transformations made of it.
 //!
 //! Texts are only ever added, so a [`TextId`] names the same bytes for as long
-//! as the transaction lives, and results are cached by identity. Short-lived
-//! texts (collection variables, counts, times) live in a second store that is
-//! emptied before each test.
+//! as the transaction lives, and results are cached by identity. A part of a
+//! text is a text without a copy; so are parts of the request body, which lies
+//! here for that reason. Short-lived texts (collection variables, counts, times)
+//! live in a second store that is emptied before each test.
+
+use std::ops::Range;
 
 use hop3_transformations::{Context, Transformation};
 
-/// Most bytes one transaction may hold in either store.
+/// Most bytes one transaction may hold in either store, or in its body.
 const BYTES_LIMIT: usize = 1 << 30;
 /// No output; the end of a list of outputs.
 const NONE: u32 = u32::MAX;
 /// Set in the ids of short-lived texts.
 const PASSING: u32 = 1 << 31;
+/// Set in the starts of records that lie in the body.
+const IN_BODY: u32 = 1 << 31;
+
+/// Room for the bytes and the records of an ordinary request without a body.
+const ORDINARY_BYTES: usize = 2 << 10;
+const ORDINARY_RECORDS: usize = 96;
+
+/// Most digits that a number can have.
+pub(crate) const MOST_DIGITS: usize = 20;
 
 /// A text of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +34,10 @@ pub(crate) struct TextId(u32);
 impl TextId {
     /// The empty text.
     pub(crate) const EMPTY: Self = Self(0);
+    /// `0`.
+    pub(crate) const ZERO: Self = Self(1);
+    /// `1`.
+    pub(crate) const ONE: Self = Self(2);
 
     /// Whether the text lives only until the next test.
     pub(crate) fn is_passing(self) -> bool {
@@ -34,27 +50,96 @@ impl TextId {
 pub(crate) struct TextStore {
     kept: Pool,
     passing: Pool,
+    body: Vec<u8>,
     buffer: Vec<u8>,
     exhausted: bool,
 }
 
 impl TextStore {
     pub(crate) fn new() -> Self {
-        let mut kept = Pool::default();
-        kept.add(&[]);
-        Self { kept, passing: Pool::default(), buffer: Vec::new(), exhausted: false }
+        let mut kept = Pool {
+            bytes: Vec::with_capacity(ORDINARY_BYTES),
+            records: Vec::with_capacity(ORDINARY_RECORDS),
+            outputs: Vec::new(),
+        };
+        for constant in [&b""[..], b"0", b"1"] {
+            kept.add(constant);
+        }
+        Self { kept, passing: Pool::default(), body: Vec::new(), buffer: Vec::new(), exhausted: false }
     }
 
     /// Keeps bytes for the rest of the transaction.
     pub(crate) fn add(&mut self, bytes: &[u8]) -> TextId {
-        if bytes.is_empty() {
+        self.add_with(bytes.len(), |out| out.extend_from_slice(bytes))
+    }
+
+    /// Keeps parts as one text.
+    pub(crate) fn add_joined(&mut self, parts: &[&[u8]]) -> TextId {
+        self.add_with(parts.iter().map(|part| part.len()).sum(), |out| {
+            parts.iter().for_each(|part| out.extend_from_slice(part));
+        })
+    }
+
+    /// Keeps a number in decimal digits.
+    pub(crate) fn add_number(&mut self, number: usize) -> TextId {
+        match number {
+            0 => TextId::ZERO,
+            1 => TextId::ONE,
+            _ => self.add_with(MOST_DIGITS, |out| push_decimal(number, out)),
+        }
+    }
+
+    /// Keeps what `write` appends to the buffer it is given, `most` bytes at most.
+    pub(crate) fn add_with(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> TextId {
+        if most == 0 {
             return TextId::EMPTY;
         }
-        if self.kept.bytes.len() + bytes.len() > BYTES_LIMIT {
+        let start = self.kept.bytes.len();
+        if start + most > BYTES_LIMIT {
             self.exhausted = true;
             return TextId::EMPTY;
         }
-        TextId(self.kept.add(bytes))
+        write(&mut self.kept.bytes);
+        match self.kept.bytes.len() - start {
+            0 => TextId::EMPTY,
+            length => TextId(self.kept.record(start as u32, length as u32)),
+        }
+    }
+
+    /// A part of a text that is not short-lived, without a copy.
+    pub(crate) fn part(&mut self, whole: TextId, range: Range<usize>) -> TextId {
+        let record = self.kept.records.get(whole.0 as usize);
+        let Some(&Record { start, length, .. }) = record.filter(|_| !range.is_empty()) else {
+            return TextId::EMPTY;
+        };
+        let end = range.end.min(length as usize);
+        match end.saturating_sub(range.start) {
+            0 => TextId::EMPTY,
+            part if part == length as usize => whole,
+            part => TextId(self.kept.record(start + range.start as u32, part as u32)),
+        }
+    }
+
+    /// The request body.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The request body, to append to or to take away and bring back: texts
+    /// are empty for as long as the part of it that they mean is missing.
+    pub(crate) fn body_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.body
+    }
+
+    /// A body of so many bytes as a text, without a copy.
+    pub(crate) fn body_text(&mut self, length: usize) -> TextId {
+        if length > BYTES_LIMIT {
+            self.exhausted = true;
+        }
+        match length {
+            0 => TextId::EMPTY,
+            length => TextId(self.kept.record(IN_BODY, length.min(BYTES_LIMIT) as u32)),
+        }
     }
 
     /// Keeps bytes until [`TextStore::forget_passing`].
@@ -72,7 +157,7 @@ impl TextStore {
             return text;
         }
         let bytes = std::mem::take(&mut self.passing);
-        let kept = self.add(bytes.get(text.0 & !PASSING));
+        let kept = self.add(bytes.get(text.0 & !PASSING, &[]));
         self.passing = bytes;
         kept
     }
@@ -85,7 +170,11 @@ impl TextStore {
     /// The bytes of a text.
     #[inline]
     pub(crate) fn bytes(&self, text: TextId) -> &[u8] {
-        if text.is_passing() { self.passing.get(text.0 & !PASSING) } else { self.kept.get(text.0) }
+        if text.is_passing() {
+            self.passing.get(text.0 & !PASSING, &[])
+        } else {
+            self.kept.get(text.0, &self.body)
+        }
     }
 
     /// Whether a text had to be refused for want of room; such a transaction
@@ -107,7 +196,7 @@ impl TextStore {
         if let Some(known) = pool.output(record, transformation) {
             return TextId(known);
         }
-        let changed = transformation.apply(pool.get(record), &mut self.buffer, context);
+        let changed = transformation.apply(pool.get(record, &self.body), &mut self.buffer, context);
         let result = if changed {
             let buffer = std::mem::take(&mut self.buffer);
             let result = if passing { self.add_passing(&buffer) } else { self.add(&buffer) };
@@ -120,6 +209,20 @@ impl TextStore {
         pool.set_output(record, transformation, result.0);
         result
     }
+}
+
+/// Appends a number in decimal digits.
+pub(crate) fn push_decimal(number: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; MOST_DIGITS];
+    let mut start = digits.len() - 1;
+    let mut rest = number;
+    while rest >= 10 {
+        digits[start] = b'0' + (rest % 10) as u8;
+        start -= 1;
+        rest /= 10;
+    }
+    digits[start] = b'0' + rest as u8;
+    out.extend_from_slice(&digits[start..]);
 }
 
 #[derive(Debug, Default)]
@@ -145,18 +248,21 @@ struct Output {
 
 impl Pool {
     fn add(&mut self, bytes: &[u8]) -> u32 {
-        let record =
-            Record { start: self.bytes.len() as u32, length: bytes.len() as u32, first_output: NONE };
+        let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(bytes);
-        self.records.push(record);
+        self.record(start, bytes.len() as u32)
+    }
+
+    fn record(&mut self, start: u32, length: u32) -> u32 {
+        self.records.push(Record { start, length, first_output: NONE });
         self.records.len() as u32 - 1
     }
 
-    fn get(&self, record: u32) -> &[u8] {
-        match self.records.get(record as usize) {
-            Some(record) => &self.bytes[record.start as usize..(record.start + record.length) as usize],
-            None => &[],
-        }
+    fn get<'a>(&'a self, record: u32, body: &'a [u8]) -> &'a [u8] {
+        let Some(record) = self.records.get(record as usize) else { return &[] };
+        let start = (record.start & !IN_BODY) as usize;
+        let place = if record.start & IN_BODY == 0 { &self.bytes } else { body };
+        place.get(start..start + record.length as usize).unwrap_or_default()
     }
 
     fn output(&self, record: u32, transformation: Transformation) -> Option<u32> {
@@ -199,6 +305,43 @@ mod tests {
         let once = texts.transform(upper, lowercase, &context);
         assert_eq!(texts.bytes(once), b"abc");
         assert_eq!(texts.transform(upper, lowercase, &context), once);
+    }
+
+    #[test]
+    fn parts_of_texts_and_of_the_body_are_texts() {
+        let mut texts = TextStore::new();
+        let whole = texts.add(b"path?query");
+        let part = texts.part(whole, 5..10);
+        let inner = texts.part(part, 1..3);
+        assert_eq!((texts.bytes(part), texts.bytes(inner)), (&b"query"[..], &b"ue"[..]));
+        assert_eq!(texts.part(part, 0..5), part);
+        assert_eq!(texts.part(part, 2..2), TextId::EMPTY);
+        let body = std::mem::take(texts.body_mut());
+        assert!(body.is_empty());
+        let text = texts.body_text(9);
+        let value = texts.part(text, 2..9);
+        assert_eq!(texts.bytes(value), b"", "taken away");
+        *texts.body_mut() = b"a=VALUE42".to_vec();
+        assert_eq!((texts.bytes(text), texts.bytes(value)), (&b"a=VALUE42"[..], &b"VALUE42"[..]));
+        let lowercase = Transformation::from_name("lowercase").unwrap();
+        let lower = texts.transform(value, lowercase, &Context::default());
+        assert_eq!(texts.bytes(lower), b"value42");
+        assert_eq!(texts.transform(value, lowercase, &Context::default()), lower);
+    }
+
+    #[test]
+    fn constants_and_numbers() {
+        let mut texts = TextStore::new();
+        for (text, expected) in [(TextId::EMPTY, ""), (TextId::ZERO, "0"), (TextId::ONE, "1")] {
+            assert_eq!(texts.bytes(text), expected.as_bytes());
+        }
+        for number in [0, 1, 2, 9, 10, 443, 65_535, usize::MAX] {
+            let text = texts.add_number(number);
+            assert_eq!(texts.bytes(text), number.to_string().as_bytes());
+        }
+        let joined = texts.add_joined(&[b"a", b"", b"bc"]);
+        assert_eq!(texts.bytes(joined), b"abc");
+        assert_eq!(texts.add_joined(&[b"", b""]), TextId::EMPTY);
     }
 
     #[test]

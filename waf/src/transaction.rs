@@ -50,14 +50,7 @@ impl Transaction {
     /// Begins a transaction.
     pub fn new(ruleset: Arc<Ruleset>, start: TransactionStart, connection: Connection) -> Self {
         let mut state = State::new(&ruleset, start.unix_time);
-        let (client, server) = (connection.client, connection.server);
-        let client_address = client.ip().to_canonical().to_string();
-        state.set(Variable::UniqueId, start.id.as_bytes());
-        state.set(Variable::RemoteAddr, client_address.as_bytes());
-        state.set(Variable::RemoteHost, client_address.as_bytes());
-        state.set(Variable::RemotePort, client.port().to_string().as_bytes());
-        state.set(Variable::ServerAddr, server.ip().to_canonical().to_string().as_bytes());
-        state.set(Variable::ServerPort, server.port().to_string().as_bytes());
+        state.set_connection(&start.id, connection.client, connection.server);
         Self { ruleset, state, start, connection, reached: None }
     }
 
@@ -133,7 +126,7 @@ impl Transaction {
             return BodyStatus::Accepted;
         }
         let state = &mut self.state;
-        if !keep(&mut state.request_body, chunk, state.request_body_limit) {
+        if !keep(state.texts.body_mut(), chunk, state.request_body_limit) {
             return BodyStatus::Accepted;
         }
         state.inbound_data_error = true;

@@ -203,7 +203,7 @@ impl State {
                 uri: lossy(&self.shown_text(self.bytes(Variable::RequestUriRaw), TEXT_LIMIT)),
                 protocol: lossy(&self.shown_text(self.bytes(Variable::RequestProtocol), TEXT_LIMIT)),
                 headers: self.audit_fields(Source::RequestHeader, &c.request_headers),
-                body: self.audit_body(&self.request_body),
+                body: self.audit_body(self.texts.body()),
                 arguments: self.audit_fields(Source::Argument, &c.args_post),
                 files: c
                     .files

@@ -1,10 +1,14 @@
 //! The request body: choice of the processor, its results and its errors.
 
-use hop3_bodies::{Limits, form, json, multipart, xml};
+use std::ops::Range;
+
+use hop3_bodies::{Limits, Text, form, json, multipart, xml};
 use hop3_seclang::ast::{BodyProcessor, Variable, XmlIntoArgs};
 
+use crate::collections::fields::Field;
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::text::TextId;
 use crate::trace::Event;
 
 /// What a processor could not make sense of.
@@ -16,15 +20,16 @@ impl State {
     /// Parses the body and fills the variables of phase 2. Whatever goes wrong
     /// ends in REQBODY_ERROR, so that rules can refuse it.
     pub(crate) fn read_request_body(&mut self, ruleset: &Ruleset) {
-        let body = std::mem::take(&mut self.request_body);
+        // Taken out, so that what the processors find in it can be kept meanwhile.
+        let body = std::mem::take(self.texts.body_mut());
         let (mut failure, mut unreadable) = (None, None);
         if self.request_body_access {
             let inspected = self.decode_request_body(ruleset, body);
             failure = self.process_body(ruleset, &inspected.body);
             unreadable = inspected.failure.map(Failure::new);
-            self.request_body = inspected.body;
+            *self.texts.body_mut() = inspected.body;
         } else {
-            self.request_body = body;
+            *self.texts.body_mut() = body;
         }
         self.set_flag(Variable::ReqbodyProcessorError, failure.is_some());
         if let Some(failure) = &failure {
@@ -39,10 +44,8 @@ impl State {
             error: failure.as_ref().map(|failure| failure.message.as_str()),
         });
         self.set_flag(Variable::ReqbodyError, failure.is_some());
-        self.set(
-            Variable::ReqbodyErrorMsg,
-            failure.map_or(String::new(), |failure| failure.message).as_bytes(),
-        );
+        let message = failure.map_or(TextId::EMPTY, |failure| self.texts.add(failure.message.as_bytes()));
+        self.scalars.set(Variable::ReqbodyErrorMsg, message);
     }
 
     fn process_body(&mut self, ruleset: &Ruleset, body: &[u8]) -> Option<Failure> {
@@ -52,10 +55,11 @@ impl State {
             self.choose_processor(processor);
         }
         let processor = self.processor;
+        let text = self.texts.body_text(body.len());
         if self.force_request_body
             || matches!(processor, Some(BodyProcessor::UrlEncoded | BodyProcessor::Raw))
         {
-            self.set(Variable::RequestBody, body);
+            self.scalars.set(Variable::RequestBody, text);
         }
         let settings = &ruleset.settings;
         let limits = Limits {
@@ -65,9 +69,9 @@ impl State {
             ..Limits::default()
         };
         match processor {
-            Some(BodyProcessor::UrlEncoded) => self.read_form(ruleset, body, &limits),
-            Some(BodyProcessor::Multipart) => return self.read_multipart(body, &limits),
-            Some(BodyProcessor::Json) => return self.read_json(ruleset, body, limits),
+            Some(BodyProcessor::UrlEncoded) => self.read_form(ruleset, (text, body), &limits),
+            Some(BodyProcessor::Multipart) => return self.read_multipart((text, body), &limits),
+            Some(BodyProcessor::Json) => return self.read_json(ruleset, (text, body), limits),
             Some(BodyProcessor::Xml) => return self.read_xml(body, &limits),
             Some(BodyProcessor::Raw) | None => {}
         }
@@ -79,7 +83,7 @@ impl State {
         let limit = ruleset.settings.request_body_no_files_limit;
         let counted = match self.processor {
             Some(BodyProcessor::UrlEncoded | BodyProcessor::Json | BodyProcessor::Xml) => {
-                self.request_body.len()
+                self.texts.body().len()
             }
             Some(BodyProcessor::Multipart) => self.no_files_length,
             _ => 0,
@@ -94,31 +98,23 @@ impl State {
         None
     }
 
-    fn read_form(&mut self, ruleset: &Ruleset, body: &[u8], limits: &Limits) {
-        let form = form::parse(body, ruleset.settings.argument_separator, limits);
-        self.urlencoded_error |= form.invalid_encoding;
-        self.too_many_arguments |= form.over_limit;
-        if form.over_limit {
-            self.trace(|_| Event::ArgumentsOverLimit);
-        }
-        for argument in &form.arguments {
-            self.trace(|_| Event::Argument { in_body: true, name: &argument.name, value: &argument.value });
-            let field = self.field(&argument.name, &argument.value);
+    fn read_form(&mut self, ruleset: &Ruleset, body: (TextId, &[u8]), limits: &Limits) {
+        let separator = ruleset.settings.argument_separator;
+        let faults = form::read(body.1, separator, limits, |name, value| {
+            let field = self.found_argument(true, body, name, value);
             self.collections.args_post.push(field);
-        }
+        });
+        self.note_faults(faults);
     }
 
-    fn read_json(&mut self, ruleset: &Ruleset, body: &[u8], limits: Limits) -> Option<Failure> {
+    fn read_json(&mut self, ruleset: &Ruleset, body: (TextId, &[u8]), limits: Limits) -> Option<Failure> {
         let naming =
             if ruleset.settings.json_array_prefix { json::Naming::ModSecurity3 } else { json::Naming::Plain };
-        let json = json::parse(body, &json::Options { limits, naming });
-        for argument in json.arguments() {
-            self.trace(|_| Event::Argument { in_body: true, name: &argument.name, value: &argument.value });
-            let field = self.field(&argument.name, &argument.value);
+        let error = json::read(body.1, &json::Options { limits, naming }, |name, value| {
+            let field = self.found_argument(true, body, Text::Decoded(name), value);
             self.collections.args_post.push(field);
-        }
-        // A body of no bytes has nothing that could be misread.
-        json.error.filter(|_| !body.is_empty()).map(|error| Failure::new(error.to_string()))
+        });
+        error.map(|error| Failure::new(error.to_string()))
     }
 
     fn read_xml(&mut self, body: &[u8], limits: &Limits) -> Option<Failure> {
@@ -135,33 +131,23 @@ impl State {
             let field = self.field(b"", attribute);
             self.collections.xml_attributes.push(field);
         }
+        // A body of no bytes has nothing that could be misread.
         xml.error.filter(|_| !body.is_empty()).map(|error| Failure::new(error.to_string()))
     }
 
-    fn read_multipart(&mut self, body: &[u8], limits: &Limits) -> Option<Failure> {
-        let headers = std::mem::take(&mut self.collections.request_headers);
-        let content_type = self.header(&headers, "content-type").unwrap_or_default().to_vec();
-        self.collections.request_headers = headers;
-        let parsed = multipart::parse(&content_type, body, limits);
+    fn read_multipart(&mut self, body: (TextId, &[u8]), limits: &Limits) -> Option<Failure> {
+        let content_type = self.header(&self.collections.request_headers, "content-type").unwrap_or_default();
+        let parsed = multipart::parse(content_type, body.1, limits);
         self.trace(|_| Event::Multipart(&parsed));
         self.no_files_length = parsed.no_files_length;
-        for argument in parsed.fields() {
-            self.trace(|_| Event::Argument { in_body: true, name: &argument.name, value: &argument.value });
-            let field = self.field(&argument.name, &argument.value);
-            self.collections.args_post.push(field);
-        }
-        for file in parsed.files() {
-            let name = file.filename.as_deref().unwrap_or_default();
-            let field = self.field(&file.name, name);
-            self.collections.files.push(field);
-            let field = self.field(&file.name, &file.name);
-            self.collections.files_names.push(field);
-            let field = self.field(&file.name, file.content.len().to_string().as_bytes());
-            self.collections.files_sizes.push(field);
-            let field = self.field(&file.name, file.content);
-            self.collections.files_content.push(field);
-            let field = self.field(&file.name, b"");
-            self.collections.files_tmp_names.push(field);
+        for part in &parsed.parts {
+            let content = part.offset..part.offset + part.content.len();
+            if part.is_file() {
+                self.add_file(part, body.0, content);
+            } else {
+                let field = self.found_argument(true, body, Text::Decoded(&part.name), Text::Source(content));
+                self.collections.args_post.push(field);
+            }
         }
         for header in &parsed.part_headers {
             let field = self.field(&header.part, &header.line);
@@ -169,6 +155,17 @@ impl State {
         }
         self.set_multipart_flags(&parsed);
         parsed.error.as_ref().map(|error| Failure::new(error.to_string()))
+    }
+
+    fn add_file(&mut self, file: &multipart::Part<'_>, body: TextId, content: Range<usize>) {
+        let c = &mut self.collections;
+        let name = self.texts.add(&file.name);
+        let file_name = self.texts.add(file.filename.as_deref().unwrap_or_default());
+        c.files.push(Field { name, value: file_name });
+        c.files_names.push(Field { name, value: name });
+        c.files_sizes.push(Field { name, value: self.texts.add_number(content.len()) });
+        c.files_content.push(Field { name, value: self.texts.part(body, content) });
+        c.files_tmp_names.push(Field { name, value: TextId::EMPTY });
     }
 
     fn set_multipart_flags(&mut self, parsed: &multipart::Multipart<'_>) {
@@ -191,9 +188,8 @@ impl State {
         ] {
             self.set_flag(variable, flag);
         }
-        let unmatched = (parsed.unmatched_boundary as u8).to_string();
-        self.set(V::MultipartUnmatchedBoundary, unmatched.as_bytes());
-        self.set(V::FilesCombinedSize, parsed.files_combined_size().to_string().as_bytes());
+        self.set_number(V::MultipartUnmatchedBoundary, parsed.unmatched_boundary as usize);
+        self.set_number(V::FilesCombinedSize, parsed.files_combined_size());
     }
 }
 

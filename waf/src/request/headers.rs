@@ -4,7 +4,9 @@ use hop3_bodies::cookies;
 use hop3_seclang::ast::{BodyProcessor, Variable};
 use hop3_transformations::{Context, Transformation};
 
+use crate::collections::fields::Field;
 use crate::state::State;
+use crate::text::TextId;
 
 /// Most header lines kept; the proxy's own limit is far below.
 const HEADERS_LIMIT: usize = 10_000;
@@ -17,12 +19,16 @@ impl State {
         }
         let field = self.field(name, value);
         self.collections.request_headers.push(field);
-        match name.to_ascii_lowercase().as_slice() {
-            b"cookie" => self.add_cookies(value),
-            b"host" => self.set(Variable::ServerName, host_of(value)),
-            b"authorization" => self.set_credentials(value),
-            b"content-type" => self.choose_processor_by_type(value),
-            _ => {}
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("cookie") {
+            self.add_cookies(field.value, value);
+        } else if is("host") {
+            let host = self.texts.part(field.value, 0..host_of(value).len());
+            self.scalars.set(Variable::ServerName, host);
+        } else if is("authorization") {
+            self.set_credentials(field.value, value);
+        } else if is("content-type") {
+            self.choose_processor_by_type(value);
         }
     }
 
@@ -46,18 +52,20 @@ impl State {
         }
     }
 
-    fn add_cookies(&mut self, header: &[u8]) {
-        for cookie in cookies::parse(header) {
-            let field = self.field(&cookie.name, &cookie.value);
+    fn add_cookies(&mut self, text: TextId, header: &[u8]) {
+        cookies::read(header, |name, value| {
+            let field = Field { name: self.found(text, name), value: self.found(text, value) };
             self.collections.request_cookies.push(field);
-        }
+        });
     }
 
     /// AUTH_TYPE, and REMOTE_USER of HTTP's Basic scheme (RFC 7617).
-    fn set_credentials(&mut self, value: &[u8]) {
-        let value = value.trim_ascii();
+    fn set_credentials(&mut self, text: TextId, header: &[u8]) {
+        let value = header.trim_ascii();
+        let start = header.len() - header.trim_ascii_start().len();
         let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
-        self.set(Variable::AuthType, &value[..end]);
+        let scheme = self.texts.part(text, start..start + end);
+        self.scalars.set(Variable::AuthType, scheme);
         if value[..end].eq_ignore_ascii_case(b"basic") {
             let mut decoded = Vec::new();
             let encoded = value[end..].trim_ascii();

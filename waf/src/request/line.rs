@@ -1,11 +1,14 @@
 //! The request line: method, target and protocol (RFC 9112, section 3).
 
-use hop3_bodies::{Limits, form};
+use std::borrow::Cow;
+
+use hop3_bodies::{Limits, Text, form};
 use hop3_seclang::ast::Variable;
 
 use crate::collections::fields::Field;
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::text::TextId;
 use crate::trace::Event;
 
 impl State {
@@ -18,82 +21,133 @@ impl State {
         target: &[u8],
         protocol: &[u8],
     ) {
-        let parts = [method, target, protocol];
-        let shown = parts.iter().rposition(|part| !part.is_empty()).map_or(0, |last| last + 1);
-        let line = parts[..shown].join(&b' ');
+        let target_text = self.add_request_line(method, target, protocol);
         let uri = without_authority(target);
-        let (path, query) = match memchr::memchr(b'?', &uri) {
-            Some(at) => (&uri[..at], &uri[at + 1..]),
-            None => (&uri[..], &[][..]),
+        let uri_text = match &uri {
+            Cow::Borrowed(uri) => self.texts.part(target_text, target.len() - uri.len()..target.len()),
+            Cow::Owned(uri) => self.texts.add(uri),
         };
-        self.set(Variable::RequestLine, &line);
-        self.set(Variable::RequestMethod, method);
-        self.set(Variable::RequestProtocol, protocol);
-        self.set(Variable::RequestUriRaw, target);
         // A fragment is no part of REQUEST_URI (RFC 3986, section 3.5). Back ends
         // that were sent one may read it all the same, so path and query keep it.
         let end = memchr::memchr(b'#', &uri).unwrap_or(uri.len());
-        self.set(Variable::RequestUri, &uri[..end]);
-        let path = percent_decoded(path);
-        self.set(Variable::RequestFilename, &path);
-        self.set(Variable::PathInfo, &path);
-        self.set(Variable::RequestBasename, base_name(&path));
-        self.set(Variable::QueryString, query);
+        let without_fragment = self.texts.part(uri_text, 0..end);
+        self.scalars.set(Variable::RequestUri, without_fragment);
+        let path_end = memchr::memchr(b'?', &uri).unwrap_or(uri.len());
+        let path = match memchr::memchr(b'%', &uri[..path_end]) {
+            None => self.texts.part(uri_text, 0..path_end),
+            Some(_) => self.texts.add_with(path_end, |out| percent_decode(&uri[..path_end], out)),
+        };
+        self.scalars.set(Variable::RequestFilename, path);
+        self.scalars.set(Variable::PathInfo, path);
+        let bytes = self.texts.bytes(path);
+        let name = bytes.len() - base_name(bytes).len()..bytes.len();
+        let name = self.texts.part(path, name);
+        self.scalars.set(Variable::RequestBasename, name);
+        let query = uri.len().min(path_end + 1);
+        let query_text = self.texts.part(uri_text, query..uri.len());
+        self.scalars.set(Variable::QueryString, query_text);
         self.collections.args_get.clear();
-        self.read_query(ruleset, query);
+        self.read_query(ruleset, &uri[query..], query_text);
     }
 
-    fn read_query(&mut self, ruleset: &Ruleset, query: &[u8]) {
+    /// Keeps the line, of which most of the other variables are parts, and
+    /// returns the target. What is empty at the end has no space before it.
+    fn add_request_line(&mut self, method: &[u8], target: &[u8], protocol: &[u8]) -> TextId {
+        let line = match (target, protocol) {
+            ([], []) => self.texts.add(method),
+            (_, []) => self.texts.add_joined(&[method, b" ", target]),
+            _ => self.texts.add_joined(&[method, b" ", target, b" ", protocol]),
+        };
+        let from_target = method.len() + 1;
+        let from_protocol = from_target + target.len() + 1;
+        let target = self.texts.part(line, from_target..from_target + target.len());
+        let method = self.texts.part(line, 0..method.len());
+        let protocol = self.texts.part(line, from_protocol..from_protocol + protocol.len());
+        self.scalars.set(Variable::RequestLine, line);
+        self.scalars.set(Variable::RequestMethod, method);
+        self.scalars.set(Variable::RequestProtocol, protocol);
+        self.scalars.set(Variable::RequestUriRaw, target);
+        target
+    }
+
+    fn read_query(&mut self, ruleset: &Ruleset, query: &[u8], text: TextId) {
         let limits = Limits { arguments: ruleset.settings.arguments_limit, ..Limits::default() };
-        let form = form::parse(query, ruleset.settings.argument_separator, &limits);
-        self.urlencoded_error |= form.invalid_encoding;
-        self.too_many_arguments |= form.over_limit;
-        if form.over_limit {
+        let separator = ruleset.settings.argument_separator;
+        let faults = form::read(query, separator, &limits, |name, value| {
+            let field = self.found_argument(false, (text, query), name, value);
+            self.collections.args_get.push(field);
+        });
+        self.note_faults(faults);
+    }
+
+    /// What was wrong with a query or the body of a form.
+    pub(super) fn note_faults(&mut self, faults: form::Faults) {
+        self.urlencoded_error |= faults.invalid_encoding;
+        self.too_many_arguments |= faults.over_limit;
+        if faults.over_limit {
             self.trace(|_| Event::ArgumentsOverLimit);
         }
-        for argument in &form.arguments {
-            self.trace(|_| Event::Argument { in_body: false, name: &argument.name, value: &argument.value });
-            let field: Field = self.field(&argument.name, &argument.value);
-            self.collections.args_get.push(field);
+    }
+
+    /// Keeps an argument that a processor found in a source, which is a text
+    /// of this transaction and at hand.
+    pub(super) fn found_argument(
+        &mut self,
+        in_body: bool,
+        source: (TextId, &[u8]),
+        name: Text<'_>,
+        value: Text<'_>,
+    ) -> Field {
+        self.trace(|_| Event::Argument { in_body, name: name.bytes(source.1), value: value.bytes(source.1) });
+        Field { name: self.found(source.0, name), value: self.found(source.0, value) }
+    }
+
+    /// Keeps what a processor found in a text.
+    pub(super) fn found(&mut self, source: TextId, text: Text<'_>) -> TextId {
+        match text {
+            Text::Source(range) => self.texts.part(source, range),
+            Text::Decoded(bytes) => self.texts.add(bytes),
         }
     }
 }
 
 /// The target without `scheme://authority`. Two slashes at the start are a
 /// path: reading them as an authority would hide `//admin`.
-pub(crate) fn without_authority(target: &[u8]) -> Vec<u8> {
+pub(crate) fn without_authority(target: &[u8]) -> Cow<'_, [u8]> {
     let scheme =
         target.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
     let is_absolute = scheme > 0 && target[0].is_ascii_alphabetic() && target[scheme..].starts_with(b"://");
     if !is_absolute {
-        return target.to_vec();
+        return Cow::Borrowed(target);
     }
     let rest = &target[scheme + 3..];
     match rest.iter().position(|byte| b"/?#".contains(byte)) {
-        Some(at) if rest[at] == b'/' => rest[at..].to_vec(),
-        Some(at) => [b"/", &rest[at..]].concat(),
-        None => b"/".to_vec(),
+        Some(at) if rest[at] == b'/' => Cow::Borrowed(&rest[at..]),
+        Some(at) => Cow::Owned([b"/", &rest[at..]].concat()),
+        None => Cow::Owned(b"/".to_vec()),
     }
 }
 
 /// Replaces each `%HH` by its byte; any other `%` stays (RFC 3986, section 2.1).
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
+fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        let digit = |index: usize| after.get(index).and_then(|digit| (*digit as char).to_digit(16));
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
+    while let Some(percent) = memchr::memchr(b'%', rest) {
+        let (before, escape) = rest.split_at(percent);
+        out.extend_from_slice(before);
+        let digit = |index: usize| escape.get(index).and_then(|digit| (*digit as char).to_digit(16));
+        let taken = match (digit(1), digit(2)) {
+            (Some(high), Some(low)) => {
                 out.push((high << 4 | low) as u8);
-                rest = &after[2..];
+                3
             }
             _ => {
-                out.push(byte);
-                rest = after;
+                out.push(b'%');
+                1
             }
-        }
+        };
+        rest = &escape[taken..];
     }
-    out
+    out.extend_from_slice(rest);
 }
 
 /// What follows the last slash, forward or backward.
@@ -118,9 +172,11 @@ mod tests {
             ("/a?u=http://h/x", "/a?u=http://h/x"),
             ("", ""),
         ] {
-            assert_eq!(without_authority(target.as_bytes()), uri.as_bytes(), "{target}");
+            assert_eq!(&*without_authority(target.as_bytes()), uri.as_bytes(), "{target}");
         }
-        assert_eq!(percent_decoded(b"/a%20b+%2F%zz%4"), b"/a b+/%zz%4");
+        let mut decoded = Vec::new();
+        percent_decode(b"/a%20b+%2F%zz%4", &mut decoded);
+        assert_eq!(decoded, b"/a b+/%zz%4");
         assert_eq!(base_name(b"/a/b.php"), b"b.php");
         assert_eq!(base_name(b"/a\\c"), b"c");
         assert_eq!(base_name(b"/a/"), b"");

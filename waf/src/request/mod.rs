@@ -1,5 +1,6 @@
-//! The request: its line, its headers and its body become variables.
+//! The request: its connection, line, headers and body become variables.
 
 mod body;
+mod connection;
 mod headers;
 pub(crate) mod line;

@@ -52,7 +52,7 @@ impl State {
             V::RequestCookies => values(cookie(found)),
             V::RequestCookiesNames => names(cookie(found)),
             V::AuthType | V::RemoteUser => self.credentials(found).into_iter().collect(),
-            V::RequestBody | V::RequestBodyLength => vec![(self.body_variable(), self.request_body.len())],
+            V::RequestBody | V::RequestBodyLength => vec![(self.body_variable(), self.texts.body().len())],
             V::Files | V::MultipartFilename => self.file_places(ruleset, &c.files, found, FilePart::FileName),
             V::FilesNames | V::MultipartName => {
                 self.file_places(ruleset, &c.files_names, found, FilePart::Name)
@@ -106,7 +106,7 @@ impl State {
         let start = self.body_start();
         match self.processor? {
             BodyProcessor::UrlEncoded => {
-                pairs(&self.request_body, ruleset.settings.argument_separator, start).nth(at)
+                pairs(self.texts.body(), ruleset.settings.argument_separator, start).nth(at)
             }
             BodyProcessor::Multipart => {
                 let parsed = self.multipart(ruleset);
@@ -171,13 +171,13 @@ impl State {
     fn multipart(&self, ruleset: &Ruleset) -> multipart::Multipart<'_> {
         let content_type = self.header(&self.collections.request_headers, "content-type").unwrap_or_default();
         let limits = Limits { files: ruleset.settings.upload_file_limit, ..Limits::default() };
-        multipart::parse(content_type, &self.request_body, &limits)
+        multipart::parse(content_type, self.texts.body(), &limits)
     }
 
     /// Name, file name and content of each file.
     fn files(&self, ruleset: &Ruleset) -> Vec<[Place; 3]> {
         let start = self.body_start();
-        let place = |part: &[u8]| (start + offset_in(&self.request_body, part).unwrap_or(0), part.len());
+        let place = |part: &[u8]| (start + offset_in(self.texts.body(), part).unwrap_or(0), part.len());
         let parsed = self.multipart(ruleset);
         let files = parsed.files();
         files

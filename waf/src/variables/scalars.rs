@@ -7,12 +7,12 @@ use crate::text::TextId;
 /// The single values of one transaction; absent ones were never set.
 #[derive(Debug)]
 pub(crate) struct Scalars {
-    values: Vec<Option<TextId>>,
+    values: [Option<TextId>; Variable::ALL.len()],
 }
 
 impl Scalars {
     pub(crate) fn new() -> Self {
-        Self { values: vec![None; Variable::ALL.len()] }
+        Self { values: [None; Variable::ALL.len()] }
     }
 
     pub(crate) fn get(&self, variable: Variable) -> Option<TextId> {

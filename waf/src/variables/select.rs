@@ -232,7 +232,7 @@ impl State {
                 let sizes = fields.map(|f| self.texts.bytes(f.name).len() + self.texts.bytes(f.value).len());
                 sizes.sum::<usize>().to_string()
             }
-            V::RequestBodyLength => self.request_body.len().to_string(),
+            V::RequestBodyLength => self.texts.body().len().to_string(),
             V::ReqbodyProcessor | V::ReqbodyErrorMsg | V::ReqbodyProcessorErrorMsg => String::new(),
             V::ReqbodyError | V::ReqbodyProcessorError => "0".to_owned(),
             // Without a multipart body everything about it is in order.
@@ -270,7 +270,7 @@ impl State {
             out.push(b'\n');
         }
         out.push(b'\n');
-        out.extend_from_slice(&self.request_body);
+        out.extend_from_slice(self.texts.body());
     }
 
     /// Removes from `out` what the target or a `ctl` leaves out.
