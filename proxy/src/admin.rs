@@ -72,10 +72,7 @@ fn respond(head: Bytes, context: &Context) -> (&'static str, &'static str, Strin
         return ("405 Method Not Allowed", "text/plain", "only GET\n".to_owned());
     }
     match request.path_and_query.split(|byte| *byte == b'?').next().unwrap_or_default() {
-        b"/metrics" => {
-            let text = context.metrics.expose(&context.config.version, &context.table.load().upstreams());
-            ("200 OK", "text/plain; version=0.0.4; charset=utf-8", text)
-        }
+        b"/metrics" => ("200 OK", "text/plain; version=0.0.4; charset=utf-8", context.scrape()),
         b"/healthz" => ("200 OK", "text/plain", "ok\n".to_owned()),
         b"/readyz" if context.ready.load(Ordering::Acquire) => ("200 OK", "text/plain", "ready\n".to_owned()),
         b"/readyz" => ("503 Service Unavailable", "text/plain", "not ready\n".to_owned()),

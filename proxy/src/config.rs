@@ -21,10 +21,41 @@ pub struct ProxyConfig {
     pub listen: ListenConfig,
     /// Limits and deadlines towards clients.
     pub limits: ServerLimits,
+    /// How TLS is spoken.
+    pub tls: TlsOptions,
     /// Peers whose `X-Forwarded-*` fields are believed. Everybody else's are replaced.
     pub trusted_proxies: Vec<Network>,
     /// The version shown in `hop3_build_info`.
     pub version: String,
+}
+
+/// How TLS is spoken, the same for every host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The oldest version that is accepted.
+    pub min_version: MinVersion,
+    /// What a client gets that asks for a name no route answers for.
+    pub unknown_names: UnknownNames,
+}
+
+/// The oldest version of TLS that is accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MinVersion {
+    /// TLS 1.2 (RFC 5246), with forward secrecy and authenticated encryption only.
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+/// What a client gets that asks for a name no route answers for. No app's certificate, in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownNames {
+    /// The self-signed certificate of `localhost`.
+    #[default]
+    Fallback,
+    /// The handshake is refused.
+    Refuse,
 }
 
 /// Limits and deadlines towards clients, the same for every route.

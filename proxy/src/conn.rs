@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, tcp};
 use tokio_rustls::server::TlsStream;
 
 use crate::http1::target::Scheme;
+use crate::tls::client_certificates::ClientCertificate;
 
 /// What the request path needs to know about the connection a request came over.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct ConnectionInfo {
     pub scheme: Scheme,
     /// Server name the TLS client asked for, in lower case.
     pub server_name: Option<Arc<str>>,
+    /// The certificate the TLS client has shown.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// A connection that was accepted and, on the TLS listener, finished its handshake.

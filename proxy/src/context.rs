@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
+use crate::acme::Challenges;
+use crate::certificates::Certificates;
 use crate::config::ProxyConfig;
 use crate::events::EventSender;
 use crate::metrics::Metrics;
@@ -25,6 +28,10 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Where events go.
     pub events: EventSender,
+    /// The certificates in force.
+    pub certificates: Arc<Certificates>,
+    /// Proofs for authorities.
+    pub challenges: Arc<Challenges>,
     /// Makes transaction ids.
     pub ids: TransactionIds,
     /// Whether `/readyz` says yes.
@@ -34,7 +41,12 @@ pub struct Context {
 
 impl Context {
     /// A context without routes.
-    pub fn new(config: ProxyConfig, events: EventSender, random: [u64; 2]) -> Self {
+    pub fn new(
+        config: ProxyConfig,
+        events: EventSender,
+        certificates: Arc<Certificates>,
+        random: [u64; 2],
+    ) -> Self {
         let (instances, metrics) = (Instances::default(), Arc::new(Metrics::default()));
         let table = LiveTable::new(crate::route::RouteTable::default(), &instances, &metrics);
         Self {
@@ -43,10 +55,19 @@ impl Context {
             instances,
             metrics,
             events,
+            certificates,
+            challenges: Arc::default(),
             ids: TransactionIds::new(random[0]),
             ready: AtomicBool::new(false),
             entropy: AtomicU64::new(random[1]),
         }
+    }
+
+    /// The text of a scrape.
+    pub fn scrape(&self) -> String {
+        let mut text = self.metrics.expose(&self.config.version, &self.table.load().upstreams());
+        text.push_str(&self.certificates.expose(SystemTime::now()));
+        text
     }
 
     /// Random bits for a transaction (SplitMix64): good enough to sample by, not for secrets.

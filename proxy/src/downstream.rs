@@ -116,6 +116,8 @@ pub struct ResponseSink<'c> {
     pub status: Option<u16>,
     /// Body bytes handed over for sending.
     pub sent: u64,
+    /// Set in every answer (RFC 6797), over what a back end says.
+    pub strict_transport_security: Option<Bytes>,
 }
 
 /// Where the answer goes.
@@ -130,7 +132,7 @@ pub enum SinkStream<'c> {
 impl<'c> ResponseSink<'c> {
     /// A sink without anything sent.
     pub const fn new(stream: SinkStream<'c>) -> Self {
-        Self { stream, status: None, sent: 0 }
+        Self { stream, status: None, sent: 0, strict_transport_security: None }
     }
 
     /// Tells the client to send the body that it announced with `Expect: 100-continue`.
@@ -144,6 +146,12 @@ impl<'c> ResponseSink<'c> {
     /// Sends the head.
     pub fn send_head(&mut self, head: &ResponseHead, length: ResponseLength) -> io::Result<()> {
         self.status = Some(head.status);
+        let with_policy = self.strict_transport_security.as_ref().map(|policy| {
+            let mut head = head.clone();
+            head.headers.set("strict-transport-security", policy.clone());
+            head
+        });
+        let head = with_policy.as_ref().unwrap_or(head);
         match &mut self.stream {
             SinkStream::Http1(sink) => sink.send_head(head, length),
             SinkStream::Http2(sink) => sink.send_head(head, length)?,

@@ -104,8 +104,19 @@ pub async fn serve(
         started: Instant::now(),
         outcome: Outcome::default(),
     };
+    if let Some(proof) = context.challenges.http(&request.host, &request.path_and_query) {
+        // For the authority that asks, not for the route: its redirect and its firewall do not count.
+        exchange.prove(proof, body, sink).await;
+        exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
+        return;
+    }
     let table = context.table.load_full();
     exchange.live = table.find(&request.host, &normalized_path(&request.path_and_query)).cloned();
+    if let Some(live) = &exchange.live
+        && is_secure(request, connection, &context.config.trusted_proxies)
+    {
+        sink.strict_transport_security.clone_from(&live.route.tls.strict_transport_security);
+    }
     let result = match exchange.live.clone() {
         Some(live) => exchange.run(&table, &live, body, sink).await,
         None => Err(Stop::answer(404, "no route for this host and path")),
@@ -125,10 +136,9 @@ impl Exchange<'_> {
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
         self.check_server_name(table, live)?;
+        self.check_client_certificate(live)?;
         let route = &live.route;
-        if route.redirect_https
-            && !is_secure(self.request, self.connection, &self.context.config.trusted_proxies)
-        {
+        if route.redirect_https && !self.is_secure() {
             return Err(self.https_redirect());
         }
         body.limit = route.limits.max_body;
@@ -159,6 +169,36 @@ impl Exchange<'_> {
             Ok(())
         } else {
             Err(Stop::answer(421, "Host and TLS server name belong to different apps"))
+        }
+    }
+
+    fn is_secure(&self) -> bool {
+        is_secure(self.request, self.connection, &self.context.config.trusted_proxies)
+    }
+
+    /// A route that asks for client certificates serves only those its authority vouches for.
+    fn check_client_certificate(&self, live: &LiveRoute) -> Result<(), Stop> {
+        let Some(asked) = live.route.tls.client_certificates.as_ref().filter(|asked| asked.required) else {
+            return Ok(());
+        };
+        match &self.connection.client_certificate {
+            Some(shown) if shown.is_accepted_by(&asked.authority) => Ok(()),
+            // A redirect to HTTPS comes first: there a certificate can be shown.
+            None if live.route.redirect_https && !self.is_secure() => Ok(()),
+            _ => Err(Stop::answer(403, "no client certificate of the route's authority")),
+        }
+    }
+
+    /// Answers an authority's http-01 probe.
+    async fn prove(&mut self, proof: Bytes, body: &RequestBody<'_>, sink: &mut ResponseSink<'_>) {
+        let mut head = ResponseHead::new(200);
+        head.headers.push("content-type", "application/octet-stream");
+        if !body.is_finished() {
+            sink.close_after();
+        }
+        if let Err(error) = send_page(sink, &head, proof).await {
+            self.note = Some(format!("client: {error}"));
+            sink.abort();
         }
     }
 

@@ -22,7 +22,7 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 /// Fields that only we may tell a back end.
-const OURS: [&str; 9] = [
+const OURS: [&str; 11] = [
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",
@@ -30,6 +30,8 @@ const OURS: [&str; 9] = [
     "x-real-ip",
     "x-request-id",
     "forwarded",
+    "client-cert",
+    "client-cert-chain",
     "expect",
     "content-length",
 ];
@@ -88,6 +90,9 @@ pub fn request_headers(
         headers.push("accept-encoding", "identity");
     }
     add_forwarding(&mut headers, request, connection, peer_is_trusted);
+    if let Some(certificate) = &connection.client_certificate {
+        headers.push("client-cert", certificate.field().to_owned());
+    }
     headers.push("x-request-id", id.to_owned());
     headers
 }
@@ -157,7 +162,8 @@ mod tests {
 
     fn connection(client: &str) -> ConnectionInfo {
         let server = "127.0.0.1:80".parse().unwrap();
-        ConnectionInfo { client: client.parse().unwrap(), server, scheme: Scheme::Http, server_name: None }
+        let client = client.parse().unwrap();
+        ConnectionInfo { client, server, scheme: Scheme::Http, server_name: None, client_certificate: None }
     }
 
     fn forwarded(lines: &str, trusted: &[&str]) -> Vec<String> {
@@ -171,7 +177,7 @@ mod tests {
     fn hop_by_hop_and_forged_fields_are_replaced() {
         let lines = "Connection: close, X-Secret, host\r\nX-Secret: 1\r\nX-Kept: 2\r\nx_twin: 3\r\nTE: gzip\r\n\
             Upgrade: h2c\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-proto: https\r\nX-Request-Id: forged\r\n\
-            Forwarded: for=6.6.6.6\r\nExpect: 100-continue\r\nKeep-Alive: 3\r\nProxy-Connection: x\r\n";
+            Client-Cert: :AAAA:\r\nForwarded: for=6.6.6.6\r\nExpect: 100-continue\r\nKeep-Alive: 3\r\nProxy-Connection: x\r\n";
         let expected = [
             "Host: Shop.org:81",
             "X-Kept: 2",

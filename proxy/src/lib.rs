@@ -12,6 +12,7 @@
 //! HTTP/2 is framed by the `h2` crate with pingora's bounded options.
 #![forbid(unsafe_code)]
 
+mod acme;
 mod admin;
 mod backend;
 mod certificates;
@@ -43,14 +44,19 @@ mod tls;
 mod transaction_id;
 mod upstream;
 
+pub use acme::{ChallengeError, Challenges, PendingChallenge};
 pub use backend::{Backend, Endpoint, EndpointError};
+pub use certificates::facts::{CertificateFacts, FactsError};
 pub use certificates::{
-    CertificateError, CertificatePem, CertificateStore, FALLBACK_NAME, MemoryCertificates,
+    CertificateError, CertificateOrigin, CertificatePem, CertificateStore, FALLBACK_NAME, MemoryCertificates,
 };
-pub use config::{ListenConfig, Network, NetworkError, ProxyConfig, ServerLimits};
+pub use config::{
+    ListenConfig, MinVersion, Network, NetworkError, ProxyConfig, ServerLimits, TlsOptions, UnknownNames,
+};
 pub use events::{AccessRecord, AuditRecord, Event, EventSender};
 pub use firewall::{AppliedAction, Protection, ProtectionMode, RuleMatch};
 pub use metrics::UNROUTED;
-pub use route::{HostPattern, HostPatternError, Route, RouteError, RouteLimits, RouteTable};
+pub use route::{HostPattern, HostPatternError, Route, RouteError, RouteLimits, RouteTable, RouteTls};
 pub use server::{Addresses, Proxy, ProxyHandle, Services, StartError};
 pub use static_files::StaticFiles;
+pub use tls::client_certificates::{ClientAuthority, ClientAuthorityError, ClientCertificates};

@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use crate::conn::{Conn, ConnectionInfo};
 use crate::context::Context;
 use crate::drain::{Drain, OpenConnections};
 use crate::http1::target::Scheme;
-use crate::{http1, http2, tls};
+use crate::tls::{Handshake, Handshakes};
+use crate::{http1, http2};
 
 /// Connections that the kernel keeps for us before we accept them.
 const BACKLOG: u32 = 4096;
@@ -37,7 +37,7 @@ pub(crate) struct Acceptance {
     pub(crate) open: Arc<OpenConnections>,
     pub(crate) drain: Drain,
     /// TLS on this listener.
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Arc<Handshakes>>,
 }
 
 /// Accepts until the shutdown begins. The connections live in tasks that end with the returned set.
@@ -93,16 +93,21 @@ async fn accept(
 async fn serve(acceptance: Acceptance, stream: TcpStream, client: SocketAddr) {
     let Acceptance { context, mut drain, tls, .. } = acceptance;
     let (Ok(()), Ok(server)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
-    let mut info = ConnectionInfo { client, server, scheme: Scheme::Http, server_name: None };
-    let Some(acceptor) = tls else {
+    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let mut info = ConnectionInfo { client, server, scheme, server_name: None, client_certificate: None };
+    let Some(handshakes) = tls else {
         return http1::connection::serve_connection(&context, &info, Conn::Tcp(stream), &mut drain).await;
     };
-    let Some(accepted) = tls::accept(&acceptor, stream, context.config.limits.handshake_timeout).await else {
-        context.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed);
-        return;
+    let accepted = match handshakes.accept(stream, context.config.limits.handshake_timeout).await {
+        Handshake::Accepted(accepted) => accepted,
+        Handshake::Probe => return,
+        Handshake::Failed => {
+            context.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
     };
-    info.scheme = Scheme::Https;
     info.server_name = accepted.server_name;
+    info.client_certificate = accepted.client_certificate;
     let conn = Conn::Tls(accepted.stream);
     if accepted.http2 {
         http2::connection::serve_connection(context, Arc::new(info), conn, &mut drain).await;

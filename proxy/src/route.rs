@@ -4,9 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::backend::Backend;
 use crate::firewall::Protection;
 use crate::http1::target::host_of;
+use crate::tls::client_certificates::ClientCertificates;
 
 /// A host that a route answers for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +101,17 @@ pub struct Route {
     pub limits: RouteLimits,
     /// Whether plain HTTP is answered with a redirect to HTTPS.
     pub redirect_https: bool,
+    /// What HTTPS means for it.
+    pub tls: RouteTls,
+}
+
+/// What HTTPS means for one route.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteTls {
+    /// The value of `Strict-Transport-Security` in answers over HTTPS (RFC 6797); a back end's own gives way.
+    pub strict_transport_security: Option<Bytes>,
+    /// Whether and from whom client certificates are asked for.
+    pub client_certificates: Option<ClientCertificates>,
 }
 
 impl Route {
@@ -111,6 +125,7 @@ impl Route {
             waf: None,
             limits: RouteLimits::default(),
             redirect_https: false,
+            tls: RouteTls::default(),
         }
     }
 }

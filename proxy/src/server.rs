@@ -4,13 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
 
+use crate::acme::Challenges;
+use crate::admin;
 use crate::backend::Endpoint;
 use crate::certificates::{CertificateError, CertificatePem, CertificateStore, Certificates};
 use crate::config::ProxyConfig;
@@ -20,7 +21,7 @@ use crate::events::EventSender;
 use crate::listener::{Acceptance, accept_loop, bind};
 use crate::route::RouteTable;
 use crate::table::LiveTable;
-use crate::{admin, tls};
+use crate::tls::Handshakes;
 
 /// How often pools are rid of connections that were idle for too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
@@ -94,8 +95,8 @@ impl Proxy {
     /// Binds all listeners, then serves on the tokio runtime it is called from (it must be called from one). Nothing is
     /// left behind when it fails.
     pub fn start(config: ProxyConfig, services: Services) -> Result<ProxyHandle, StartError> {
-        let certificates = Arc::new(Certificates::new(services.certificates)?);
-        let acceptor = tls::acceptor(certificates.clone())?;
+        let unknown = config.tls.unknown_names;
+        let certificates = Arc::new(Certificates::new(services.certificates, unknown, SystemTime::now())?);
         let random = [random()?, random()?];
         let mut addresses = Addresses::default();
         let http = open("http", config.listen.http, &mut addresses.http)?;
@@ -106,9 +107,11 @@ impl Proxy {
         let mut config = config;
         // Redirects name the port that was really chosen.
         config.listen.https = addresses.https;
-        let context = Arc::new(Context::new(config, services.events, random));
+        let options = config.tls;
+        let context = Arc::new(Context::new(config, services.events, certificates.clone(), random));
+        let handshakes = Arc::new(Handshakes::new(certificates, context.challenges.clone(), options)?);
         let (drainer, stopper) = (Drainer::default(), Drainer::default());
-        let accepting = |listener: Option<TcpListener>, tls: Option<TlsAcceptor>| {
+        let accepting = |listener: Option<TcpListener>, tls: Option<Arc<Handshakes>>| {
             let acceptance = Acceptance {
                 context: context.clone(),
                 permits: permits.clone(),
@@ -118,14 +121,16 @@ impl Proxy {
             };
             listener.map(|listener| tokio::spawn(accept_loop(listener, acceptance)))
         };
-        let acceptors =
-            [accepting(http, None), accepting(https, Some(acceptor))].into_iter().flatten().collect();
+        let acceptors = [accepting(http, None), accepting(https, Some(handshakes.clone()))]
+            .into_iter()
+            .flatten()
+            .collect();
         let mut background = JoinSet::new();
         if let Some(listener) = admin_listener {
             background.spawn(admin::serve(listener, context.clone(), stopper.drain()));
         }
         background.spawn(sweep(context.clone()));
-        Ok(ProxyHandle { context, certificates, addresses, drainer, stopper, acceptors, background })
+        Ok(ProxyHandle { context, handshakes, addresses, drainer, stopper, acceptors, background })
     }
 }
 
@@ -158,7 +163,7 @@ async fn sweep(context: Arc<Context>) {
 #[derive(Debug)]
 pub struct ProxyHandle {
     context: Arc<Context>,
-    certificates: Arc<Certificates>,
+    handshakes: Arc<Handshakes>,
     addresses: Addresses,
     drainer: Drainer,
     stopper: Drainer,
@@ -176,7 +181,8 @@ impl ProxyHandle {
     ///
     /// Hosts without a certificate get a self-signed one before the routes are in force.
     pub fn publish(&self, routes: RouteTable) {
-        self.certificates.provide(&routes);
+        self.context.certificates.provide(&routes, SystemTime::now());
+        self.handshakes.provide(&routes);
         let table = LiveTable::new(routes, &self.context.instances, &self.context.metrics);
         self.context.table.store(Arc::new(table));
     }
@@ -197,7 +203,17 @@ impl ProxyHandle {
         host: &str,
         certificate: &CertificatePem,
     ) -> Result<(), CertificateError> {
-        self.certificates.replace(host, certificate)
+        self.context.certificates.replace(host, certificate)
+    }
+
+    /// Asks the store again for the certificates of an app's hosts, after one of them changed there.
+    pub fn reload_certificates(&self, app: &str) {
+        self.context.certificates.reload(app, SystemTime::now());
+    }
+
+    /// Where proofs for certificate authorities are put.
+    pub fn challenges(&self) -> Arc<Challenges> {
+        self.context.challenges.clone()
     }
 
     /// What `/readyz` answers from now on.
@@ -207,7 +223,7 @@ impl ProxyHandle {
 
     /// The text that `/metrics` serves.
     pub fn metrics(&self) -> String {
-        self.context.metrics.expose(&self.context.config.version, &self.context.table.load().upstreams())
+        self.context.scrape()
     }
 
     /// Stops accepting, lets requests under way end, closes idle connections; cuts what is left after `drain`.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use hop3_proxy::{CertificatePem, CertificateStore};
+use hop3_proxy::{CertificateOrigin, CertificatePem, CertificateStore};
 
 use crate::failure::chain;
 use crate::model::Secret;
@@ -21,10 +21,14 @@ impl StoredCertificates {
 }
 
 impl CertificateStore for StoredCertificates {
-    fn load(&self, host: &str) -> io::Result<Option<CertificatePem>> {
+    fn load(&self, _app: &str, host: &str) -> io::Result<Option<CertificatePem>> {
         let found =
             self.0.read().and_then(|snapshot| snapshot.certificate(host)).map_err(|error| other(&error))?;
-        Ok(found.map(|(chain, key)| CertificatePem { chain, key: key.reveal().clone() }))
+        Ok(found.map(|(chain, key)| CertificatePem {
+            chain,
+            key: key.reveal().clone(),
+            origin: CertificateOrigin::SelfSigned,
+        }))
     }
 
     fn save(&self, host: &str, certificate: &CertificatePem) -> io::Result<()> {
