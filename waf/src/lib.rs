@@ -10,6 +10,7 @@ mod coding;
 mod collections;
 mod compile;
 mod evaluate;
+mod fold;
 mod geo;
 mod inspection;
 mod masking;

@@ -43,6 +43,11 @@ impl RuleSelection {
         self.words.get(rule.0 as usize / 64).is_some_and(|word| word & (1 << (rule.0 % 64)) != 0)
     }
 
+    /// Whether a rule is in both.
+    pub(crate) fn intersects(&self, other: &Self) -> bool {
+        self.words.iter().zip(&other.words).any(|(word, other)| word & other != 0)
+    }
+
     pub(crate) fn extend(&mut self, other: &Self) {
         if other.words.len() > self.words.len() {
             self.words.resize(other.words.len(), 0);

@@ -8,6 +8,7 @@ use crate::collections::tx::{Slot, SlotNames};
 use crate::compile::{self, CompileError};
 use crate::regex::PcreConstruct;
 use crate::rule::Rule;
+use crate::rule_control::RuleSelection;
 use crate::scan::bits::Bits;
 use crate::scan::{Scan, Strategy};
 use crate::settings::Settings;
@@ -19,6 +20,8 @@ pub struct Ruleset {
     pub(crate) phases: [Vec<Rule>; 5],
     /// For each phase the rules that are evaluated whatever the values are.
     pub(crate) walked: [Bits; 5],
+    /// Rules that folding takes to match whenever they are reached.
+    pub(crate) relied_on: RuleSelection,
     pub(crate) scan: Scan,
     pub(crate) settings: Settings,
     pub(crate) tx_names: SlotNames,

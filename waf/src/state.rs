@@ -74,6 +74,8 @@ pub(crate) struct State {
 
     /// Whether values are scanned, or every rule is evaluated.
     pub(crate) scans: bool,
+    /// The phases that began, one bit each.
+    pub(crate) begun: u8,
     pub(crate) progress: Progress,
     pub(crate) captures: Captures,
     pub(crate) candidates: Vec<Found>,
@@ -123,6 +125,7 @@ impl State {
             masks_secrets: settings.mask_secrets,
             secrets: Secrets::default(),
             scans: true,
+            begun: 0,
             progress: Progress::new(ruleset.phases.each_ref().map(Vec::len)),
             captures: Captures::default(),
             candidates: Vec::new(),

@@ -25,6 +25,7 @@ use hop3_seclang::source::FileId;
 pub use error::CompileError;
 
 use crate::collections::tx::SlotNames;
+use crate::fold::{self, Folded, Folding};
 use crate::rule::Rule;
 use crate::ruleset::{Fallback, Ruleset};
 use crate::scan::bits::Bits;
@@ -120,7 +121,10 @@ impl<'d> Compiler<'d> {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
-        let scan = scan::build(&phases, |_, _| true);
+        let folding =
+            Folding { phases: &phases, settings: &self.settings, names: &self.names, limits: limits_slot };
+        let Folded { alive, relied_on } = fold::fold(&folding);
+        let scan = scan::build(&phases, |phase, position| alive[phase].contains(position));
         let walked = std::array::from_fn(|phase| {
             let mut walked = Bits::new(phases[phase].len());
             for (position, strategy) in scan.strategies(phase).iter().enumerate() {
@@ -133,6 +137,7 @@ impl<'d> Compiler<'d> {
         Ok(Ruleset {
             phases,
             walked,
+            relied_on,
             scan,
             settings: self.settings,
             tx_names: self.names,

@@ -58,7 +58,7 @@ impl State {
                         record.deprecate(&key, *amount, *seconds, now);
                     }
                 }
-                Action::Control(control) => self.control(control),
+                Action::Control(control) => self.control(ruleset, control),
                 Action::Sanitise(what) => self.sanitise(what, link.capture),
             }
         }
@@ -160,7 +160,7 @@ impl State {
         }
     }
 
-    fn control(&mut self, control: &Control) {
+    fn control(&mut self, ruleset: &Ruleset, control: &Control) {
         match control {
             Control::Engine(mode) => self.engine = *mode,
             Control::AuditEngine(mode) => self.audit_engine = *mode,
@@ -178,8 +178,13 @@ impl State {
             Control::ResponseBodyAccess(on) => self.response_body_access = *on,
             Control::ResponseBodyLimit(bytes) => self.response_body_limit = *bytes,
             Control::XmlIntoArgs(mode) => self.xml_into_args = *mode,
-            Control::RemoveRules(rules) => self.changes.remove(rules),
+            Control::RemoveRules(rules) => {
+                // What was folded took these rules for granted.
+                self.scans &= !rules.intersects(&ruleset.relied_on);
+                self.changes.remove(rules);
+            }
             Control::RemoveTarget(rules, variable, selector) => {
+                self.scans &= *variable != Variable::Tx;
                 self.changes.remove_target(rules, *variable, selector);
             }
         }
@@ -187,7 +192,7 @@ impl State {
 }
 
 /// Numbers in their usual spelling are kept as numbers.
-fn value_of(text: &[u8]) -> Value {
+pub(crate) fn value_of(text: &[u8]) -> Value {
     let is_plain = match text {
         [b'0'] => true,
         [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),

@@ -5,6 +5,8 @@ mod link;
 mod outcome;
 mod reference;
 
+pub(crate) use actions::value_of;
+
 use hop3_seclang::ast::{AllowScope, EngineMode, Phase};
 
 use crate::trace::{Event, Skipped};
@@ -25,17 +27,17 @@ enum Next {
 impl State {
     /// Runs a phase. Phase 5 always runs and never interrupts.
     pub(crate) fn run_phase(&mut self, ruleset: &Ruleset, phase: Phase) -> Verdict {
+        self.scans &= self.trace.is_none() && self.follows(phase);
         self.trace(|state| Event::Phase { number: phase.number(), runs: state.engine != EngineMode::Off });
         if self.engine == EngineMode::Off || (phase != Phase::Logging && self.is_decided(phase)) {
             return self.verdict();
         }
         let rules = ruleset.phase(phase);
-        let scans = self.scans && self.trace.is_none();
-        if scans {
+        if self.scans {
             self.scan(ruleset);
         }
         let mut at = 0;
-        while let Some(position) = if scans { self.next_candidate(ruleset, phase, at) } else { Some(at) }
+        while let Some(position) = if self.scans { self.next_candidate(ruleset, phase, at) } else { Some(at) }
             && let Some(rule) = rules.get(position)
         {
             at = position + 1;
@@ -69,6 +71,13 @@ impl State {
         }
         self.refuse_what_does_not_fit(phase);
         if phase == Phase::Logging { Verdict::Pass } else { self.verdict() }
+    }
+
+    /// Notes that a phase begins; whether those before it did, which is what folding takes for granted.
+    fn follows(&mut self, phase: Phase) -> bool {
+        let bit = 1 << (phase.number() - 1);
+        self.begun |= bit;
+        phase == Phase::Logging || self.begun & (bit - 1) == bit - 1
     }
 
     /// The next rule that may match.

@@ -7,7 +7,7 @@ use hop3_transformations::{ByteSet, Transformation};
 use super::bits::Bits;
 use super::classes::ClassNumbers;
 use super::literals::{Literals, TestId};
-use super::needs::Needs;
+use super::needs::{Needs, answers_only};
 use super::plan::{Plan, Plans, Step};
 use super::source::Source;
 use super::strategy::Strategy;
@@ -243,8 +243,7 @@ impl Builder {
 
 /// Whether a link that matches without the rest of its chain leaves no trace.
 fn is_silent(link: &Link) -> bool {
-    let answers_only =
-        link.condition.as_ref().is_none_or(|condition| Needs::answers_only(&condition.operator));
+    let answers_only = link.condition.as_ref().is_none_or(|condition| answers_only(&condition.operator));
     link.actions.is_empty() && !link.capture && answers_only
 }
 

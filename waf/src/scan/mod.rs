@@ -23,6 +23,7 @@ mod tree;
 use hop3_transformations::ByteClasses;
 
 pub(crate) use build::build;
+pub(crate) use needs::answers_only;
 pub(crate) use run::Progress;
 pub use strategy::Strategy;
 

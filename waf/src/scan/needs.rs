@@ -25,32 +25,6 @@ impl Needs {
         Some(if negated { Self::default() } else { needs })
     }
 
-    /// Whether an operator does nothing but answer, and always answers.
-    pub(super) fn answers_only(operator: &Operator) -> bool {
-        match operator {
-            Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) => {
-                pattern.pcre_only().is_none()
-            }
-            Operator::Phrases(_)
-            | Operator::BeginsWith(_)
-            | Operator::EndsWith(_)
-            | Operator::Contains(_)
-            | Operator::ContainsWord(_)
-            | Operator::StrEq(_)
-            | Operator::Within(_)
-            | Operator::Compare(..)
-            | Operator::IpMatch(_)
-            | Operator::ByteRange(_)
-            | Operator::UrlEncoding
-            | Operator::Utf8Encoding
-            | Operator::DetectSqli
-            | Operator::DetectXss
-            | Operator::Always
-            | Operator::Never => true,
-            _ => false,
-        }
-    }
-
     fn of_match(operator: &Operator) -> Option<Self> {
         Some(match operator {
             Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) => {
@@ -110,6 +84,32 @@ impl Needs {
                 ..Self::default()
             },
         }
+    }
+}
+
+/// Whether an operator does nothing but answer, and always answers.
+pub(crate) fn answers_only(operator: &Operator) -> bool {
+    match operator {
+        Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) => {
+            pattern.pcre_only().is_none()
+        }
+        Operator::Phrases(_)
+        | Operator::BeginsWith(_)
+        | Operator::EndsWith(_)
+        | Operator::Contains(_)
+        | Operator::ContainsWord(_)
+        | Operator::StrEq(_)
+        | Operator::Within(_)
+        | Operator::Compare(..)
+        | Operator::IpMatch(_)
+        | Operator::ByteRange(_)
+        | Operator::UrlEncoding
+        | Operator::Utf8Encoding
+        | Operator::DetectSqli
+        | Operator::DetectXss
+        | Operator::Always
+        | Operator::Never => true,
+        _ => false,
     }
 }
 
