@@ -32,6 +32,7 @@ pub mod trace;
 mod transaction;
 mod variables;
 mod verdict;
+mod xml_body;
 
 pub use collections::memory_store::MemoryStore;
 pub use collections::persistent::{Collection, CollectionStore, PersistentRecord, PersistentVariable};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hop3_bodies::xml::xpath::XPath;
 use hop3_seclang::ast::{AllowScope, Collection, Phase, SetVarOp, Severity, Variable};
 use hop3_transformations::Transformation;
 
@@ -98,6 +99,16 @@ pub(crate) enum Selector {
     Pattern(Arc<Pattern>),
     XmlText,
     XmlAttributes,
+    /// What an XPath expression selects.
+    XPath(Arc<XPathSelector>),
+}
+
+/// An XPath expression with its text, which is also the name of what it selects.
+#[derive(Debug)]
+pub(crate) struct XPathSelector {
+    pub(crate) text: Box<str>,
+    /// `None` for exclusions, which mean the text.
+    pub(crate) path: Option<XPath>,
 }
 
 impl Selector {
@@ -117,6 +128,7 @@ impl Selector {
             Selector::All | Selector::XmlText | Selector::XmlAttributes => true,
             Selector::Name(wanted) => wanted.eq_ignore_ascii_case(name),
             Selector::Slot(_) => false,
+            Selector::XPath(path) => path.text.as_bytes() == name,
             Selector::Pattern(pattern) => pattern.is_match(name, SELECTOR_BUDGET).unwrap_or(without_answer),
         }
     }

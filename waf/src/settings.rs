@@ -61,6 +61,8 @@ pub struct Settings {
     pub(crate) default_processor: Option<BodyProcessor>,
     pub(crate) xml_into_args: XmlIntoArgs,
     pub(crate) json_array_prefix: bool,
+    /// Whether a rule asks more of XML bodies than their text and attributes.
+    pub(crate) needs_xml_tree: bool,
     pub(crate) rx_mode: RxMode,
     pub(crate) places: Option<Arc<Places>>,
     pub(crate) audit_relevant_pattern: Option<Arc<Pattern>>,
@@ -133,6 +135,7 @@ impl Default for Settings {
             default_processor: None,
             xml_into_args: XmlIntoArgs::Off,
             json_array_prefix: false,
+            needs_xml_tree: false,
             rx_mode: RxMode::Text,
             unicode_map: None,
         }

@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) audit_engine: AuditEngine,
     pub(crate) audit_log_parts: AuditParts,
 
+    /// The tree of an XML body, when a rule asks for it.
+    pub(crate) xml: Option<crate::xml_body::XmlBody>,
     pub(crate) response_body: Vec<u8>,
     pub(crate) inbound_data_error: bool,
     pub(crate) outbound_data_error: bool,
@@ -106,6 +108,7 @@ impl State {
             force_request_body: false,
             audit_engine: settings.audit_engine,
             audit_log_parts: settings.audit_log_parts,
+            xml: None,
             response_body: Vec::new(),
             inbound_data_error: false,
             outbound_data_error: false,

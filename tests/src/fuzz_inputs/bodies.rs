@@ -93,7 +93,9 @@ pub(super) fn xml(input: &[u8]) {
         assert!(parsed.attributes.len() <= limits.arguments);
         // UTF-16 and Latin-1 grow when they become UTF-8.
         let produced = parsed.text.len() + parsed.attributes.iter().map(|value| value.len()).sum::<usize>();
-        assert!(produced <= 3 * input.len() + 64, "{produced} bytes from {}", input.len());
+        let most = 3 * input.len() + 64 + xmls::ENTITIES_LIMIT;
+        assert!(produced <= most, "{produced} bytes from {}", input.len());
+        tree(input, &limits, &parsed);
         if let Some(error) = &parsed.error {
             assert!(!error.to_string().is_empty());
             continue;
@@ -103,6 +105,21 @@ pub(super) fn xml(input: &[u8]) {
         assert_eq!(again.error, None, "{written:?}");
         assert_eq!(again.text, parsed.text, "{written:?}");
         assert_eq!(again.attributes, parsed.attributes, "{written:?}");
+    }
+}
+
+/// The tree says the same, and paths and definitions are answered about any document.
+fn tree(input: &[u8], limits: &Limits, parsed: &xmls::Xml<'_>) {
+    let (again, tree) = xmls::parse_tree(input, limits);
+    assert_eq!(again, *parsed);
+    assert!(tree.is_whole() || parsed.error.is_some() || input.is_empty());
+    assert!(tree.len() <= 2 * input.len() + 1);
+    for text in ["//node()", "//*[position() = last()]/@*", "//*[contains(., 'a')]//text()"] {
+        if let Ok(path) = xmls::xpath::XPath::parse(text, &|_| None)
+            && let Ok(nodes) = path.select(&tree)
+        {
+            assert!(nodes.is_sorted() && nodes.len() <= tree.len());
+        }
     }
 }
 

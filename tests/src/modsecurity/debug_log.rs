@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use hop3_seclang::Document;
-use hop3_seclang::ast::{Action, Condition, Ctl, DirectiveKind, OperatorName, Rule};
+use hop3_seclang::ast::{Action, Condition, Ctl, DirectiveKind, OperatorName, Rule, Selector};
 use hop3_waf::RuleMatch;
 use hop3_waf::trace::{Event, Skipped, Trace};
 
@@ -86,6 +86,18 @@ impl DebugLog {
         match state.position.checked_sub(1) {
             None => rule.condition.as_ref(),
             Some(link) => rule.links.get(link)?.condition.as_ref(),
+        }
+    }
+
+    /// v3 tells the namespaces of a rule that reads XML.
+    fn namespaces(&self, state: &mut State) {
+        let reads_xml = self.condition(state).is_some_and(|condition| {
+            condition.targets.iter().any(|target| matches!(target.selector, Some(Selector::XPath(_))))
+        });
+        for action in self.rules.get(&state.rule_id).into_iter().flat_map(|rule| &rule.actions) {
+            if let (Action::Xmlns { prefix, uri }, true) = (&action.node, reads_xml) {
+                write(state, 4, &format!("Registered XML namespace href \"{uri}\" prefix \"{prefix}\""));
+            }
         }
     }
 
@@ -207,6 +219,7 @@ impl Trace for DebugLog {
             Event::Link { rule_id, position, argument } => {
                 (state.rule_id, state.position) = (rule_id, position);
                 self.link(state, argument);
+                self.namespaces(state);
             }
             Event::Transformed { transformation, value } => {
                 let name = transformation.name().to_ascii_lowercase();

@@ -56,9 +56,14 @@ impl Compiler<'_> {
     fn link_of(&mut self, draft: &Draft, depth: usize, link: &DraftLink, drafts: &[Draft]) -> Link {
         let defaults: &[Located<Said>] = if depth == 0 { &draft.defaults } else { &[] };
         let said: Vec<&Located<Said>> = defaults.iter().chain(&link.actions).collect();
+        let namespaces = said.iter().filter_map(|action| match &action.node {
+            Said::Xmlns { prefix, uri } => Some((prefix.clone(), uri.clone())),
+            _ => None,
+        });
+        let namespaces: Vec<_> = namespaces.collect();
         let condition = link.operator.as_ref().and_then(|operator| {
             Some(Condition {
-                targets: self.targets(&link.targets),
+                targets: self.targets(&link.targets, &namespaces),
                 transformations: transformations(&draft.defaults, &link.actions),
                 operator: self.operator(draft.id, operator)?,
                 negated: operator.negated,

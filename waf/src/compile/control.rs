@@ -27,10 +27,10 @@ impl Compiler<'_> {
             Ctl::RuleRemoveById(ids) => Control::RemoveRules(by_id(drafts, ids)),
             Ctl::RuleRemoveByTag(tag) => Control::RemoveRules(by_tag(drafts, tag)),
             Ctl::RuleRemoveByMsg(message) => Control::RemoveRules(by_message(drafts, message)),
-            Ctl::RuleRemoveTargetById(ids, target) => self.remove_target(by_id(drafts, ids), target, span),
-            Ctl::RuleRemoveTargetByTag(tag, target) => self.remove_target(by_tag(drafts, tag), target, span),
+            Ctl::RuleRemoveTargetById(ids, target) => self.remove_target(by_id(drafts, ids), target),
+            Ctl::RuleRemoveTargetByTag(tag, target) => self.remove_target(by_tag(drafts, tag), target),
             Ctl::RuleRemoveTargetByMsg(message, target) => {
-                self.remove_target(by_message(drafts, message), target, span)
+                self.remove_target(by_message(drafts, message), target)
             }
             other => {
                 let message = format!("this `ctl` has no effect in this engine: {other:?}");
@@ -40,8 +40,8 @@ impl Compiler<'_> {
         })
     }
 
-    fn remove_target(&mut self, rules: RuleSelection, target: &Target, span: Span) -> Control {
-        let selector = self.selector(target.variable, target.selector.as_ref(), span);
+    fn remove_target(&mut self, rules: RuleSelection, target: &Target) -> Control {
+        let selector = self.selector(target.variable, target.selector.as_ref());
         Control::RemoveTarget(rules, target.variable, selector)
     }
 }

@@ -1,19 +1,35 @@
 //! Variables and selectors of rules.
 
+use std::sync::Arc;
+
+use hop3_bodies::xml::xpath::XPath;
 use hop3_seclang::ast::{self, Variable};
 use hop3_seclang::diagnostic::Diagnostic;
 use hop3_seclang::source::{Located, Span};
 
 use super::Compiler;
 use crate::regex::Flags;
-use crate::rule::{Selector, Target};
+use crate::rule::{Selector, Target, XPathSelector};
+
+/// The namespaces that `xmlns` gives to prefixes.
+pub(super) type Namespaces = [(String, String)];
+
+/// What the prefix `xml` always means.
+const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
 
 impl Compiler<'_> {
     /// The targets of a link; exclusions are attached to the targets they narrow.
-    pub(super) fn targets(&mut self, targets: &[Located<ast::Target>]) -> Box<[Target]> {
+    pub(super) fn targets(
+        &mut self,
+        targets: &[Located<ast::Target>],
+        namespaces: &Namespaces,
+    ) -> Box<[Target]> {
         let mut compiled: Vec<Target> = Vec::new();
         for target in targets.iter().filter(|target| !target.exclude) {
-            let selector = self.selector(target.variable, target.selector.as_ref(), target.span);
+            let selector = match &target.selector {
+                Some(ast::Selector::XPath(path)) => self.xpath(path, target.span, namespaces),
+                selector => self.selector(target.variable, selector.as_ref()),
+            };
             compiled.push(Target {
                 variable: target.variable,
                 selector,
@@ -22,7 +38,7 @@ impl Compiler<'_> {
             });
         }
         for exclusion in targets.iter().filter(|target| target.exclude) {
-            let selector = self.selector(exclusion.variable, exclusion.selector.as_ref(), exclusion.span);
+            let selector = self.selector(exclusion.variable, exclusion.selector.as_ref());
             let narrowed = compiled.iter_mut().filter(|target| target.variable == exclusion.variable);
             narrowed.for_each(|target| target.exclusions.push(selector.clone()));
         }
@@ -34,13 +50,8 @@ impl Compiler<'_> {
         compiled.into()
     }
 
-    /// A selector of a variable. On an error nothing is selected: the document is refused anyway.
-    pub(super) fn selector(
-        &mut self,
-        variable: Variable,
-        selector: Option<&ast::Selector>,
-        span: Span,
-    ) -> Selector {
+    /// A selector of a variable, XPath expressions only by their text. On an error nothing is selected: the document is refused anyway.
+    pub(super) fn selector(&mut self, variable: Variable, selector: Option<&ast::Selector>) -> Selector {
         match selector {
             None => Selector::All,
             Some(ast::Selector::Key(key)) if variable == Variable::Tx => {
@@ -57,24 +68,58 @@ impl Compiler<'_> {
                     }
                 }
             }
-            Some(ast::Selector::XPath(path)) => self.xpath(path, span),
+            Some(ast::Selector::XPath(path)) => known_path(path).unwrap_or_else(|| {
+                Selector::XPath(Arc::new(XPathSelector { text: path.as_str().into(), path: None }))
+            }),
         }
     }
 
-    fn xpath(&mut self, path: &str, span: Span) -> Selector {
-        match path.trim() {
-            "/*" | "//*" | "/*/text()" | "//text()" => Selector::XmlText,
-            "//@*" | "/@*" => Selector::XmlAttributes,
-            other => {
-                let message = format!("the XPath expression `{other}` is not supported");
-                self.errors.push(
-                    Diagnostic::error(span, message)
-                        .hint("use `XML:/*` for all text or `XML://@*` for all attributes"),
-                );
+    /// An XPath expression that selects.
+    fn xpath(&mut self, text: &str, span: Span, namespaces: &Namespaces) -> Selector {
+        if let Some(selector) = known_path(text) {
+            return selector;
+        }
+        let namespace = |prefix: &str| {
+            let known = namespaces.iter().rev().find(|(known, _)| known == prefix);
+            known.map(|(_, uri)| uri.clone()).or((prefix == "xml").then(|| XML_NAMESPACE.to_owned()))
+        };
+        match XPath::parse(text, &namespace) {
+            Ok(path) => {
+                self.settings.needs_xml_tree = true;
+                Selector::XPath(Arc::new(XPathSelector { text: text.into(), path: Some(path) }))
+            }
+            Err(error) => {
+                let at = self.place_in(span, text, error.offset);
+                let message = format!("the XPath expression cannot be used: {error}");
+                let hint = match error.reason.contains("has no namespace") {
+                    true => "declare it in the rule: `xmlns:PREFIX=http://…`",
+                    false => {
+                        "use `XML:/*` for all text, `XML://@*` for all attributes, or a path such as `XML:/a/b[@c]`"
+                    }
+                };
+                self.errors.push(Diagnostic::error(at, message).hint(hint));
                 Selector::All
             }
         }
     }
+
+    /// The place of a byte of `text`, which stands in `span` as it is.
+    fn place_in(&self, span: Span, text: &str, offset: usize) -> Span {
+        let written = self.document.sources.text(span);
+        let Some(start) = memchr::memmem::rfind(written, text.as_bytes()) else { return span };
+        let Ok(start) = u32::try_from(start + offset) else { return span };
+        let start = span.start.saturating_add(start).min(span.end);
+        Span { start, end: start.saturating_add(1).min(span.end), ..span }
+    }
+}
+
+/// Paths that need no tree.
+fn known_path(text: &str) -> Option<Selector> {
+    Some(match text.trim() {
+        "/*" | "//*" | "/*/text()" | "//text()" => Selector::XmlText,
+        "//@*" | "/@*" => Selector::XmlAttributes,
+        _ => return None,
+    })
 }
 
 /// Whether an exclusion takes away everything that a target selects.
@@ -84,6 +129,7 @@ fn same_or_all(exclusion: &Selector, selected: &Selector) -> bool {
         | (Selector::XmlText, Selector::XmlText)
         | (Selector::XmlAttributes, Selector::XmlAttributes) => true,
         (Selector::Slot(left), Selector::Slot(right)) => left == right,
+        (Selector::XPath(left), Selector::XPath(right)) => left.text == right.text,
         _ => false,
     }
 }

@@ -25,7 +25,7 @@ fn every_error_is_reported() {
     let rules = "SecRule ARGS \"@rx (a\" \"id:1,phase:2,pass\"\n\
         SecRule XML \"@validateDTD words.data\" \"id:2,phase:2,pass\"\n\
         SecRule ARGS:/(/ \"@rx a\" \"id:3,phase:2,pass\"\n\
-        SecRule XML:/a/b \"@rx a\" \"id:4,phase:2,pass\"\n";
+        SecRule XML:/a/preceding::b \"@rx a\" \"id:4,phase:2,pass\"\n";
     let error = compile(rules).unwrap_err();
     for line in 1..=4 {
         assert!(error.contains(&format!("t.conf:{line}:")), "line {line} in {error}");

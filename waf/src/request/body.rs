@@ -10,6 +10,7 @@ use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::text::TextId;
 use crate::trace::Event;
+use crate::xml_body::XmlBody;
 
 /// What a processor could not make sense of.
 struct Failure {
@@ -72,7 +73,7 @@ impl State {
             Some(BodyProcessor::UrlEncoded) => self.read_form(ruleset, (text, body), &limits),
             Some(BodyProcessor::Multipart) => return self.read_multipart((text, body), &limits),
             Some(BodyProcessor::Json) => return self.read_json(ruleset, (text, body), limits),
-            Some(BodyProcessor::Xml) => return self.read_xml(body, &limits),
+            Some(BodyProcessor::Xml) => return self.read_xml(ruleset, body, &limits),
             Some(BodyProcessor::Raw) | None => {}
         }
         None
@@ -117,8 +118,14 @@ impl State {
         error.map(|error| Failure::new(error.to_string()))
     }
 
-    fn read_xml(&mut self, body: &[u8], limits: &Limits) -> Option<Failure> {
-        let xml = xml::parse(body, limits);
+    fn read_xml(&mut self, ruleset: &Ruleset, body: &[u8], limits: &Limits) -> Option<Failure> {
+        let xml = if ruleset.settings.needs_xml_tree && self.xml_into_args != XmlIntoArgs::OnlyArgs {
+            let (xml, tree) = xml::parse_tree(body, limits);
+            self.xml = Some(XmlBody { tree, error: xml.error.as_ref().map(ToString::to_string) });
+            xml
+        } else {
+            xml::parse(body, limits)
+        };
         let text = self.field(b"", &xml.text);
         if self.xml_into_args != XmlIntoArgs::OnlyArgs {
             self.collections.xml_text.push(text);

@@ -71,7 +71,8 @@ impl State {
             V::MultipartPartHeaders => (Side::Values, [&c.part_headers, &[]]),
             V::Env => (Side::Values, [&c.env, &[]]),
             V::Geo => (Side::Values, [&c.geo, &[]]),
-            V::Xml | V::RequestXml => match target.selector {
+            V::Xml | V::RequestXml => match &target.selector {
+                Selector::XPath(path) => return self.select_xpath(target.variable, path, out),
                 Selector::XmlText => (Side::Values, [&c.xml_text, &[]]),
                 Selector::XmlAttributes => (Side::Values, [&c.xml_attributes, &[]]),
                 _ => (Side::Values, [&c.xml_text, &c.xml_attributes]),

@@ -1,6 +1,8 @@
 //! The attributes of one start tag (XML 1.0, section 3.1).
 
+use super::entity::Entities;
 use super::reference::resolve_all;
+use super::tree_builder::Tag;
 use super::{Reason, Xml};
 use crate::Limits;
 use std::borrow::Cow;
@@ -18,8 +20,15 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// Adds the values in `text`, what follows the element's name in its tag, to
-/// `xml`. `false` when there are more than the limit allows.
-pub(super) fn collect<'a>(text: &'a str, offset: usize, limits: &Limits, xml: &mut Xml<'a>) -> bool {
+/// `xml`, and with their names to `tag`. `false` when there are more than the limit allows.
+pub(super) fn collect<'a>(
+    text: &'a str,
+    offset: usize,
+    limits: &Limits,
+    entities: &mut Entities,
+    xml: &mut Xml<'a>,
+    mut tag: Option<&mut Tag<'a>>,
+) -> bool {
     if text.is_empty() {
         return true;
     }
@@ -43,12 +52,20 @@ pub(super) fn collect<'a>(text: &'a str, offset: usize, limits: &Limits, xml: &m
         if !names.insert(name) {
             xml.note(Reason::DuplicateAttribute, offset);
         }
-        if name == "xmlns" || name.starts_with("xmlns:") {
+        let (value, fault) = normalise(value, entities);
+        if let Some(prefix) = name.strip_prefix("xmlns")
+            && (prefix.is_empty() || prefix.starts_with(':'))
+        {
+            if let Some(tag) = tag.as_deref_mut() {
+                tag.namespaces.push((prefix.strip_prefix(':').unwrap_or_default(), value));
+            }
             continue;
         }
-        let (value, fault) = normalise(value);
         if let Some(reason) = fault {
             xml.note(reason, offset);
+        }
+        if let Some(tag) = tag.as_deref_mut() {
+            tag.attributes.push((name, value.clone()));
         }
         if !push(value, offset, limits, xml) {
             return false;
@@ -77,12 +94,12 @@ fn attribute(text: &str) -> Option<(&str, &str, &str)> {
 
 /// The value as the application sees it; beside a fault, the best that could be
 /// made of it.
-fn normalise(value: &str) -> (Cow<'_, [u8]>, Option<Reason>) {
+fn normalise<'a>(value: &'a str, entities: &mut Entities) -> (Cow<'a, [u8]>, Option<Reason>) {
     if !value.bytes().any(|b| matches!(b, b'&' | b'\t' | b'\n' | b'\r')) {
         return (Cow::Borrowed(value.as_bytes()), None);
     }
     let mut resolved = Vec::with_capacity(value.len());
-    let fault = resolve_all(value, &mut resolved).err();
+    let fault = resolve_all(value, entities, &mut resolved).err();
     (Cow::Owned(resolved), fault)
 }
 

@@ -2,18 +2,30 @@
 //! (`XML://@*`).
 //!
 //! This file owns the result; `walk` goes through the markup with quick-xml,
-//! `attribute` takes start tags apart, `reference` resolves `&…;`, `encoding`
-//! turns the body into text. Nothing outside the body is ever loaded, and
-//! entities that a DTD declares are not expanded: using one is an error, since
-//! the application would see text that the rules did not.
+//! `attribute` takes start tags apart, `reference` resolves `&…;`, `entity`
+//! what the body's own DTD declares as text, `encoding` turns the body into
+//! text. For rules that ask for more there is a `tree`: `xpath` selects from it,
+//! `dtd` says whether it is as it should be. Nothing outside the
+//! body is ever loaded: an entity that is no plain text of the body's own DTD
+//! is an error, since the application would see text that the rules did not.
 
 mod attribute;
+mod content_model;
+pub mod dtd;
 mod encoding;
+mod entity;
 mod reference;
+mod tree;
+mod tree_builder;
 mod walk;
+pub mod xpath;
+
+pub use entity::ENTITIES_LIMIT;
+pub use tree::{Name, NodeId, NodeKind, Tree};
 
 use crate::Limits;
 use std::borrow::Cow;
+use tree_builder::TreeBuilder;
 
 /// What an XML body holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,8 +111,8 @@ pub enum Reason {
     /// A start tag has the same attribute twice.
     #[error("duplicate attribute")]
     DuplicateAttribute,
-    /// `&name;` that is none of the five predefined entities.
-    #[error("entity references other than the predefined ones are not expanded")]
+    /// `&name;` that is neither predefined nor declared in the body as plain text, or expands to too much.
+    #[error("an entity is not declared as plain text, or expands to too much")]
     Entity,
     /// `&` without a reference, or a character reference to no XML character.
     #[error("malformed reference")]
@@ -134,15 +146,41 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Xml<'a> {
     xml.error = error;
     match text {
         Cow::Borrowed(text) => {
-            walk::walk(text, limits, &mut xml);
+            walk::walk(text, limits, &mut xml, None);
             xml
         }
         Cow::Owned(text) => {
             let mut inner = Xml { error: xml.error, ..Xml::default() };
-            walk::walk(&text, limits, &mut inner);
+            walk::walk(&text, limits, &mut inner, None);
             inner.into_owned()
         }
     }
+}
+
+/// Reads an XML body as [`parse`] does, and its tree too. A body of no bytes
+/// has an empty one.
+#[must_use]
+pub fn parse_tree<'a>(body: &'a [u8], limits: &Limits) -> (Xml<'a>, Tree) {
+    if body.is_empty() {
+        return (Xml::default(), Tree::default());
+    }
+    let (text, error) = encoding::decode(body);
+    let is_whole = !matches!(&error, Some(Error { reason: Reason::InvalidUtf8, .. }));
+    match text {
+        Cow::Borrowed(text) => read_tree(text, error, is_whole, limits),
+        Cow::Owned(text) => {
+            let (xml, tree) = read_tree(&text, error, is_whole, limits);
+            (xml.into_owned(), tree)
+        }
+    }
+}
+
+fn read_tree<'a>(text: &'a str, error: Option<Error>, is_whole: bool, limits: &Limits) -> (Xml<'a>, Tree) {
+    let mut xml = Xml { error, ..Xml::default() };
+    let mut tree = TreeBuilder::new();
+    let is_read = walk::walk(text, limits, &mut xml, Some(&mut tree));
+    let tree = tree.finish(&xml.text, is_whole && is_read);
+    (xml, tree)
 }
 
 #[cfg(test)]

@@ -1,23 +1,19 @@
 //! What stands between `&` and `;` (XML 1.0, section 4.1).
 
 use super::Reason;
+use super::entity::{Entities, predefined};
 
 /// Appends what `&inside;` stands for to `out`. A reference that cannot be
 /// resolved is appended as it stands and reported.
-pub(super) fn resolve(inside: &str, out: &mut Vec<u8>) -> Result<(), Reason> {
-    let plain = match inside {
-        "lt" => '<',
-        "gt" => '>',
-        "amp" => '&',
-        "apos" => '\'',
-        "quot" => '"',
-        _ => match inside.strip_prefix('#') {
-            Some(number) => match character(number) {
-                Some(character) => character,
-                None => return keep(inside, out, Reason::Reference),
-            },
-            None => return keep(inside, out, Reason::Entity),
+pub(super) fn resolve(inside: &str, entities: &mut Entities, out: &mut Vec<u8>) -> Result<(), Reason> {
+    let plain = match (predefined(inside), inside.strip_prefix('#')) {
+        (Some(plain), _) => plain,
+        (None, Some(number)) => match character(number) {
+            Some(character) => character,
+            None => return keep(inside, out, Reason::Reference),
         },
+        (None, None) if entities.expand(inside, out) => return Ok(()),
+        (None, None) => return keep(inside, out, Reason::Entity),
     };
     out.extend_from_slice(plain.encode_utf8(&mut [0; 4]).as_bytes());
     Ok(())
@@ -31,7 +27,7 @@ fn keep(inside: &str, out: &mut Vec<u8>, reason: Reason) -> Result<(), Reason> {
 }
 
 /// The character that `60` or `x3C` names, if XML allows it.
-fn character(number: &str) -> Option<char> {
+pub(super) fn character(number: &str) -> Option<char> {
     let code = match number.strip_prefix('x') {
         Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => {
             u32::from_str_radix(digits, 16).ok()?
@@ -45,7 +41,7 @@ fn character(number: &str) -> Option<char> {
 
 /// Appends `text`, the value of an attribute, with its references resolved and
 /// literal white space turned into spaces. Returns the first fault.
-pub(super) fn resolve_all(text: &str, out: &mut Vec<u8>) -> Result<(), Reason> {
+pub(super) fn resolve_all(text: &str, entities: &mut Entities, out: &mut Vec<u8>) -> Result<(), Reason> {
     let mut result = Ok(());
     let mut rest = text;
     while let Some(special) = memchr::memchr2(b'&', b'\r', rest.as_bytes()) {
@@ -60,7 +56,11 @@ pub(super) fn resolve_all(text: &str, out: &mut Vec<u8>) -> Result<(), Reason> {
         let window = &rest.as_bytes()[..rest.len().min(256)];
         let fault = match memchr::memchr(b';', window) {
             Some(end) => {
-                let fault = resolve(&rest[1..end], out);
+                let (inside, from) = (&rest[1..end], out.len());
+                let fault = resolve(inside, entities, out);
+                if !inside.starts_with('#') {
+                    out[from..].iter_mut().for_each(normalise);
+                }
                 rest = &rest[end + 1..];
                 fault
             }
@@ -77,5 +77,13 @@ pub(super) fn resolve_all(text: &str, out: &mut Vec<u8>) -> Result<(), Reason> {
 }
 
 fn push_normalised(text: &str, out: &mut Vec<u8>) {
-    out.extend(text.bytes().map(|byte| if matches!(byte, b'\t' | b'\n') { b' ' } else { byte }));
+    let from = out.len();
+    out.extend_from_slice(text.as_bytes());
+    out[from..].iter_mut().for_each(normalise);
+}
+
+fn normalise(byte: &mut u8) {
+    if matches!(byte, b'\t' | b'\n' | b'\r') {
+        *byte = b' ';
+    }
 }

@@ -107,12 +107,65 @@ fn one_byte_encodings_are_read_as_latin_1() {
 }
 
 #[test]
-fn entities_are_never_expanded() {
-    let laughs = b"<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;\">]><l>&c;</l>";
-    let xml = parse(laughs, &Limits::default());
-    assert!(xml.doctype.is_some_and(|doctype| doctype.starts_with(b"l [<!ENTITY a")));
-    assert_eq!(&*xml.text, b"&c;");
-    assert_eq!(xml.error.map(|e| e.reason), Some(Reason::Entity));
+fn entities_are_expanded_when_they_are_plain_text_and_small() {
+    let doctype = "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\"><!ENTITY x SYSTEM 'file:///etc/passwd'><!ENTITY m '<b/>'>]>";
+    let cases = [
+        ("<l t='&b;\n'>&b;!</l>", "haha!", "haha ", None),
+        ("<l t=''>&x;</l>", "&x;", "", Some(Reason::Entity)),
+        ("<l t='&m;'>&m;</l>", "&m;", "&m;", Some(Reason::Entity)),
+        ("<l t=''>&c;</l>", "&c;", "", Some(Reason::Entity)),
+    ];
+    for (body, text, attribute, reason) in cases {
+        let found = read(format!("{doctype}{body}").as_bytes());
+        assert_eq!(found, (text.to_owned(), vec![attribute.to_owned()], reason), "{body}");
+    }
+    let mut laughs = String::from("<!DOCTYPE l [<!ENTITY e0 'ha'>");
+    for level in 1..10 {
+        let inner = format!("&e{};", level - 1).repeat(10);
+        laughs.push_str(&format!("<!ENTITY e{level} '{inner}'>"));
+    }
+    laughs.push_str("]><l>&e9;</l>");
+    let (text, _, reason) = read(laughs.as_bytes());
+    assert_eq!((text.as_str(), reason), ("&e9;", Some(Reason::Entity)));
+}
+
+#[test]
+fn trees_know_names_and_namespaces() {
+    let body = "<s:e xmlns:s='urn:s' xmlns='urn:d' a='1' s:b='2'><f>x<!-- -->y<![CDATA[z]]></f><xml:g xmlns:s='urn:t'><s:h/></xml:g></s:e>";
+    let (xml, tree) = parse_tree(body.as_bytes(), &Limits::default());
+    assert_eq!((xml.error, tree.is_whole()), (None, true));
+    let described: Vec<String> = (0..tree.len() as NodeId)
+        .map(|node| match tree.name(node) {
+            Some(name) => {
+                format!("{{{}}}{}={}", name.namespace, name.local, String::from_utf8_lossy(tree.value(node)))
+            }
+            None => String::from_utf8_lossy(tree.value(node)).into_owned(),
+        })
+        .collect();
+    let expected = [
+        "xyz",
+        "{urn:s}e=xyz",
+        "{}a=1",
+        "{urn:s}b=2",
+        "{urn:d}f=xyz",
+        "x",
+        "yz",
+        "{http://www.w3.org/XML/1998/namespace}g=",
+        "{urn:t}h=",
+    ];
+    assert_eq!(described, expected);
+    let root = tree.root().unwrap();
+    assert_eq!(tree.namespace(root, "s"), Some("urn:s"));
+    assert_eq!(tree.namespace(8, "s"), Some("urn:t"));
+    assert_eq!(tree.namespace(8, ""), Some("urn:d"));
+    assert_eq!(tree.namespace(8, "none"), None);
+    assert_eq!(tree.children(root).collect::<Vec<_>>(), [4, 7]);
+    assert_eq!(tree.attributes(root).collect::<Vec<_>>(), [2, 3]);
+    for (body, is_whole) in
+        [("<a><b></a>", false), ("<a>", false), ("text", false), ("", false), ("<a>&x;</a>", true)]
+    {
+        assert_eq!(parse_tree(body.as_bytes(), &Limits::default()).1.is_whole(), is_whole, "{body}");
+    }
 }
 
 #[test]

@@ -1,20 +1,38 @@
 //! The walk over the markup, event by event.
 
 use super::attribute::{collect, is_name};
+use super::entity::Entities;
 use super::reference::resolve;
-use super::{Reason, Xml};
+use super::tree_builder::{Tag, TreeBuilder};
+use super::{Reason, Xml, dtd};
 use crate::Limits;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use std::borrow::Cow;
 
-/// Reads `source` into `xml`, which may already carry an error.
-pub(super) fn walk<'a>(source: &'a str, limits: &Limits, xml: &mut Xml<'a>) {
+/// Reads `source` into `xml`, which may already carry an error, and into `tree`.
+/// True when all of it was read, and each element is closed.
+pub(super) fn walk<'a>(
+    source: &'a str,
+    limits: &Limits,
+    xml: &mut Xml<'a>,
+    tree: Option<&mut TreeBuilder<'a>>,
+) -> bool {
     let mut reader = Reader::from_str(source);
     let config = reader.config_mut();
     config.check_comments = true;
     config.check_end_names = true;
-    let mut walker = Walker { source, limits, xml, depth: 0, seen_root: false };
+    let mut walker = Walker {
+        source,
+        limits,
+        xml,
+        tree,
+        tag: Tag::default(),
+        entities: Entities::new(),
+        joins: false,
+        depth: 0,
+        seen_root: false,
+    };
     loop {
         let start = position(reader.buffer_position());
         let going_on = match reader.read_event() {
@@ -28,7 +46,7 @@ pub(super) fn walk<'a>(source: &'a str, limits: &Limits, xml: &mut Xml<'a>) {
             }
         };
         if !going_on {
-            return;
+            return false;
         }
     }
     if walker.depth > 0 {
@@ -36,6 +54,7 @@ pub(super) fn walk<'a>(source: &'a str, limits: &Limits, xml: &mut Xml<'a>) {
     } else if !walker.seen_root {
         walker.xml.note(Reason::NoElement, source.len());
     }
+    walker.depth == 0 && walker.seen_root
 }
 
 fn position(offset: u64) -> usize {
@@ -46,6 +65,11 @@ struct Walker<'a, 'x, 'l> {
     source: &'a str,
     limits: &'l Limits,
     xml: &'x mut Xml<'a>,
+    tree: Option<&'x mut TreeBuilder<'a>>,
+    tag: Tag<'a>,
+    entities: Entities,
+    /// Whether the next text goes on with the last.
+    joins: bool,
     depth: usize,
     seen_root: bool,
 }
@@ -54,6 +78,17 @@ impl<'a> Walker<'a, '_, '_> {
     /// Takes the event that lies from `start` to `end`; false when the walk is
     /// to stop.
     fn event(&mut self, event: Event<'a>, start: usize, end: usize) -> bool {
+        let before = self.xml.text.len();
+        let is_text = matches!(event, Event::Text(_) | Event::CData(_) | Event::GeneralRef(_));
+        let going_on = self.take(event, start, end);
+        if is_text && let Some(tree) = &mut self.tree {
+            tree.text(before, self.xml.text.len(), self.joins);
+        }
+        self.joins = is_text;
+        going_on
+    }
+
+    fn take(&mut self, event: Event<'a>, start: usize, end: usize) -> bool {
         match event {
             Event::Start(_) => {
                 self.depth += 1;
@@ -63,8 +98,15 @@ impl<'a> Walker<'a, '_, '_> {
                 }
                 return self.tag(start, end, ">", self.depth == 1);
             }
-            Event::Empty(_) => return self.tag(start, end, "/>", self.depth == 0),
-            Event::End(_) => self.depth = self.depth.saturating_sub(1),
+            Event::Empty(_) => {
+                let going_on = self.tag(start, end, "/>", self.depth == 0);
+                self.close();
+                return going_on;
+            }
+            Event::End(_) => {
+                self.depth = self.depth.saturating_sub(1);
+                self.close();
+            }
             Event::Text(text) => self.text(text.into_inner(), start),
             Event::CData(text) => self.cdata(text.into_inner(), start),
             Event::GeneralRef(reference) => self.reference(&reference, start),
@@ -86,6 +128,13 @@ impl<'a> Walker<'a, '_, '_> {
         {
             self.xml.note(Reason::Declarations, start);
         }
+        if let Cow::Borrowed(text) = declaration {
+            let name = text.trim_ascii_start().split(|c: char| c.is_ascii_whitespace() || c == '[').next();
+            if let (Some(tree), Some(name)) = (&mut self.tree, name) {
+                tree.doctype(name);
+            }
+            dtd::declare_entities(text, &mut self.entities);
+        }
         self.xml.doctype = Some(match declaration {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
@@ -104,7 +153,18 @@ impl<'a> Walker<'a, '_, '_> {
         if !is_name(name) {
             self.xml.note(Reason::ElementName, start);
         }
-        collect(attributes, start, self.limits, self.xml)
+        let tag = self.tree.is_some().then_some(&mut self.tag);
+        let going_on = collect(attributes, start, self.limits, &mut self.entities, self.xml, tag);
+        if let Some(tree) = &mut self.tree {
+            tree.open(name, &mut self.tag, self.xml.text.len());
+        }
+        going_on
+    }
+
+    fn close(&mut self) {
+        if let Some(tree) = &mut self.tree {
+            tree.close(self.xml.text.len());
+        }
     }
 
     fn text(&mut self, text: Cow<'a, str>, start: usize) {
@@ -129,7 +189,7 @@ impl<'a> Walker<'a, '_, '_> {
         if self.depth == 0 {
             self.xml.note(Reason::OutsideRoot, start);
         }
-        if let Err(reason) = resolve(inside, self.xml.text.to_mut()) {
+        if let Err(reason) = resolve(inside, &mut self.entities, self.xml.text.to_mut()) {
             self.xml.note(reason, start);
         }
     }
