@@ -5,6 +5,7 @@ use std::ops::Range;
 use hop3_bodies::{Limits, Text, form, json, multipart, xml};
 use hop3_seclang::ast::{BodyProcessor, Variable, XmlIntoArgs};
 
+use super::headers::COOKIES_LIMIT;
 use crate::collections::fields::Field;
 use crate::ruleset::Ruleset;
 use crate::state::State;
@@ -65,9 +66,9 @@ impl State {
         let settings = &ruleset.settings;
         let limits = Limits {
             arguments: settings.arguments_limit.saturating_sub(self.argument_count()),
+            name_bytes: Limits::names_of(settings.arguments_limit, body.len()),
             depth: settings.json_depth_limit,
             files: settings.upload_file_limit,
-            ..Limits::default()
         };
         match processor {
             Some(BodyProcessor::UrlEncoded) => self.read_form(ruleset, (text, body), &limits),
@@ -95,6 +96,9 @@ impl State {
         }
         if self.too_many_arguments {
             return Some(Failure::new("The request has more arguments than SecArgumentsLimit allows."));
+        }
+        if self.has_too_many_cookies() {
+            return Some(Failure::new(format!("The request has more than {COOKIES_LIMIT} cookies.")));
         }
         None
     }

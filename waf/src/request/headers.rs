@@ -10,6 +10,9 @@ use crate::text::TextId;
 
 /// Most header lines kept; the proxy's own limit is far below.
 const HEADERS_LIMIT: usize = 10_000;
+/// Most cookies; browsers send 180 at most. Those beyond it are one value, and
+/// the request is in error as one with too many arguments is.
+pub(crate) const COOKIES_LIMIT: usize = 1000;
 
 impl State {
     /// Keeps a header line as sent.
@@ -30,6 +33,11 @@ impl State {
         } else if is("content-type") {
             self.choose_processor_by_type(value);
         }
+    }
+
+    /// Whether there were more cookies than can be told apart.
+    pub(super) fn has_too_many_cookies(&self) -> bool {
+        self.collections.request_cookies.len() > COOKIES_LIMIT
     }
 
     /// Sets the body processor and what rules see of it.
@@ -53,7 +61,8 @@ impl State {
     }
 
     fn add_cookies(&mut self, text: TextId, header: &[u8]) {
-        cookies::read(header, |name, value| {
+        let most = COOKIES_LIMIT.saturating_sub(self.collections.request_cookies.len());
+        cookies::read(header, most, |name, value| {
             let field = Field { name: self.found(text, name), value: self.found(text, value) };
             self.collections.request_cookies.push(field);
         });

@@ -2,5 +2,5 @@
 
 mod body;
 mod connection;
-mod headers;
+pub(crate) mod headers;
 pub(crate) mod line;

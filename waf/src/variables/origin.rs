@@ -4,11 +4,12 @@
 //! matched are looked up again. Offsets count as ModSecurity v3 counts them:
 //! from the request line on, each line end of the head as one byte.
 
-use hop3_bodies::{Limits, cookies, multipart};
+use hop3_bodies::{Limits, Text, cookies, multipart};
 use hop3_seclang::ast::{BodyProcessor, Variable};
 
 use super::found::Found;
 use crate::collections::fields::Field;
+use crate::request::headers::COOKIES_LIMIT;
 use crate::request::line::without_authority;
 use crate::ruleset::Ruleset;
 use crate::state::State;
@@ -142,9 +143,12 @@ impl State {
     fn cookie_pairs(&self) -> Vec<Pair> {
         let mut pairs = Vec::new();
         for (header, (start, _)) in self.headers_named("cookie") {
-            let place = |part: &[u8]| (start + offset_in(header, part).unwrap_or(0), part.len());
-            let parsed = cookies::parse(header);
-            pairs.extend(parsed.iter().map(|cookie| (place(&cookie.name), place(&cookie.value))));
+            let place = |part: Text<'_>| match part {
+                Text::Source(range) => (start + range.start, range.len()),
+                Text::Decoded(_) => (start, 0),
+            };
+            let most = COOKIES_LIMIT.saturating_sub(pairs.len());
+            cookies::read(header, most, |name, value| pairs.push((place(name), place(value))));
         }
         pairs
     }
