@@ -13,7 +13,7 @@ mod evaluate;
 mod fold;
 mod geo;
 mod inspection;
-mod masking;
+pub mod masking;
 mod operators;
 mod rarity;
 mod regex;
@@ -37,10 +37,13 @@ mod xml_body;
 pub use collections::memory_store::MemoryStore;
 pub use collections::persistent::{Collection, CollectionStore, PersistentRecord, PersistentVariable};
 pub use compile::CompileError;
+pub use operators::{BlockLists, Listing};
 pub use regex::{PatternError, PcreConstruct};
 pub use rule_match::{LogContext, MatchedValue, RuleMatch, Severity};
 pub use ruleset::{Fallback, Ruleset};
 pub use scan::Strategy;
-pub use settings::{AuditFormat, AuditLogSettings, AuditType, EngineMode, LimitAction, Settings};
-pub use transaction::{Connection, Transaction, TransactionStart};
+pub use settings::{
+    AuditFormat, AuditLogSettings, AuditType, DebugLogSettings, EngineMode, LimitAction, Settings,
+};
+pub use transaction::{Connection, ShownHead, Transaction, TransactionStart};
 pub use verdict::{BodyStatus, Disruption, Interruption, Verdict};

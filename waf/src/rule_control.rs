@@ -13,6 +13,7 @@ pub(crate) enum Control {
     Engine(EngineMode),
     AuditEngine(AuditEngine),
     AuditLogParts(PartsChange),
+    DebugLogLevel(u8),
     ForceRequestBodyVariable(bool),
     RequestBodyAccess(bool),
     RequestBodyLimit(usize),

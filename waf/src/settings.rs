@@ -52,6 +52,8 @@ pub struct Settings {
     pub audit_relevant_status: Option<String>,
     /// Where and how the host writes the audit log.
     pub audit_log: AuditLogSettings,
+    /// Where the host writes the debug log, and how much of it.
+    pub debug_log: DebugLogSettings,
     /// `SecMaskSecrets` (ours): whether secrets are masked in everything that is told about a transaction.
     pub mask_secrets: bool,
     /// `SecWebAppId`.
@@ -75,6 +77,8 @@ pub struct Settings {
 pub struct AuditLogSettings {
     /// `SecAuditLog`: the file of the serial log, or the index of the concurrent one.
     pub path: Option<String>,
+    /// `SecAuditLog2`: a second index of the concurrent one, written instead of the first.
+    pub second_path: Option<String>,
     /// `SecAuditLogType`.
     pub kind: AuditType,
     /// `SecAuditLogFormat`.
@@ -87,10 +91,23 @@ pub struct AuditLogSettings {
     pub file_mode: Option<u32>,
 }
 
+/// `SecDebugLog…`: what a host has to know to write the debug log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DebugLogSettings {
+    /// `SecDebugLog`: the file.
+    pub path: Option<String>,
+    /// `SecDebugLogLevel`, 0 (nothing) to 9 (everything).
+    pub level: u8,
+    /// Whether a rule may raise or lower the level for its transaction (`ctl:debugLogLevel`).
+    pub is_controlled: bool,
+}
+
 impl Default for AuditLogSettings {
     fn default() -> Self {
         Self {
             path: None,
+            second_path: None,
             kind: AuditType::Serial,
             format: AuditFormat::Native,
             folder: None,
@@ -128,6 +145,7 @@ impl Default for Settings {
             audit_relevant_status: None,
             audit_relevant_pattern: None,
             audit_log: AuditLogSettings::default(),
+            debug_log: DebugLogSettings::default(),
             mask_secrets: true,
             places: None,
             web_app_id: "default".into(),
@@ -184,6 +202,9 @@ impl Settings {
                 self.audit_relevant_status = Some(pattern.clone());
             }
             Setting::AuditLog(path) => self.audit_log.path = Some(path.clone()),
+            Setting::AuditLog2(path) => self.audit_log.second_path = Some(path.clone()),
+            Setting::DebugLog(path) => self.debug_log.path = Some(path.clone()),
+            Setting::DebugLogLevel(level) => self.debug_log.level = *level,
             Setting::AuditLogType(kind) => self.audit_log.kind = *kind,
             Setting::AuditLogFormat(format) => self.audit_log.format = *format,
             Setting::AuditLogStorageDir(folder) => self.audit_log.folder = Some(folder.clone()),
@@ -197,7 +218,7 @@ impl Settings {
             }
             Setting::WebAppId(id) => self.web_app_id.clone_from(id),
             Setting::SensorId(id) => self.sensor_id.clone_from(id),
-            // Where logs and uploads go is the host's business, not the engine's.
+            // Where uploads go is the host's business, not the engine's.
             _ => {}
         }
         Ok(())

@@ -32,6 +32,7 @@ pub(crate) struct State {
     /// Values of collections that no rule opened.
     pub(crate) unkept: Vec<OpenRecord>,
     pub(crate) store: Option<Arc<dyn CollectionStore>>,
+    pub(crate) block_lists: Option<Arc<dyn crate::operators::BlockLists>>,
 
     pub(crate) trace: Option<Arc<dyn crate::trace::Trace>>,
     /// Whether matches tell where in the request they stood.
@@ -95,6 +96,7 @@ impl State {
             records: Vec::new(),
             unkept: Vec::new(),
             store: None,
+            block_lists: None,
             trace: None,
             references: false,
             reference: String::new(),

@@ -1,9 +1,16 @@
 //! What an observer is told while a transaction is evaluated.
 //!
-//! For debug logs, explanations and conformance tests. Without an observer the
+//! For debug logs ([`DebugLog`]), explanations and conformance tests. Without an observer the
 //! engine only asks whether there is one. What a document says (operators,
 //! targets, actions of a rule) is not repeated here: an observer looks it up
 //! by rule and link.
+
+mod body_log;
+mod debug_log;
+mod rule_texts;
+
+pub use debug_log::DebugLog;
+pub use rule_texts::RuleTexts;
 
 use hop3_bodies::multipart::Multipart;
 use hop3_seclang::ast::{BodyProcessor, Collection};
@@ -116,6 +123,8 @@ pub enum Event<'a> {
         /// Its value.
         value: &'a [u8],
     },
+    /// `ctl:debugLogLevel`: how much the debug log is to say from here on.
+    DebugLogLevel(u8),
     /// More arguments than `SecArgumentsLimit`.
     ArgumentsOverLimit,
     /// The body is not parsed, because access to it is off.

@@ -34,6 +34,15 @@ pub struct TransactionStart {
     pub entropy: u64,
 }
 
+/// The head of a request as it may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownHead {
+    /// Target.
+    pub target: String,
+    /// Header lines in order.
+    pub headers: Vec<(String, String)>,
+}
+
 /// One request/response pair. Feed, then evaluate, phase by phase; never
 /// panics, whatever the order and the bytes.
 #[derive(Debug)]
@@ -58,6 +67,13 @@ impl Transaction {
     #[must_use]
     pub fn with_store(mut self, store: Arc<dyn CollectionStore>) -> Self {
         self.state.store = Some(store);
+        self
+    }
+
+    /// Lets `@rbl` ask the host's block lists; without them it never matches.
+    #[must_use]
+    pub fn with_block_lists(mut self, lists: Arc<dyn crate::operators::BlockLists>) -> Self {
+        self.state.block_lists = Some(lists);
         self
     }
 
@@ -260,7 +276,17 @@ impl Transaction {
     /// Whether the transaction belongs in the audit log (`SecAuditEngine`,
     /// `SecAuditLogRelevantStatus`, `auditlog`); final after phase 5.
     pub fn audit_relevant(&self) -> bool {
-        self.state.is_audit_relevant(&self.ruleset)
+        self.state.is_audit_relevant(&self.ruleset, None)
+    }
+
+    /// The same, when the host answered with a status that the engine did not see.
+    pub fn audit_relevant_with(&self, status: u16) -> bool {
+        self.state.is_audit_relevant(&self.ruleset, Some(status))
+    }
+
+    /// The head of the request as it may be shown: bounded and masked. Bytes that are no UTF-8 are replaced.
+    pub fn shown_head(&mut self) -> ShownHead {
+        self.state.shown_head()
     }
 
     /// What the audit log says about the transaction, bounded and masked.

@@ -10,11 +10,11 @@ use hop3_seclang::diagnostic::Diagnostic;
 use hop3_seclang::loader::{Files, Loader};
 use hop3_seclang::source::Sources;
 use hop3_seclang::{Dialect, Document, Parser};
+use hop3_waf::trace::{DebugLog, RuleTexts};
 use hop3_waf::{Connection, MemoryStore, Ruleset, Transaction, TransactionStart, Verdict};
 
 use super::audit_log;
 use super::case::{Case, End};
-use super::debug_log::DebugLog;
 
 /// What a case is judged by when its rules load.
 #[derive(Debug)]
@@ -66,20 +66,14 @@ pub fn run(root: &Path, case: &Case) -> Loaded {
         }
     };
     match Ruleset::compile(&document) {
-        Ok(ruleset) => Loaded::Ran(send(&Arc::new(ruleset), document, case)),
+        Ok(ruleset) => Loaded::Ran(send(&Arc::new(ruleset), &document, case)),
         Err(found) => Loaded::Refused { diagnostics: found.diagnostics, sources: found.sources },
     }
 }
 
-fn send(ruleset: &Arc<Ruleset>, document: Document, case: &Case) -> Outcome {
-    let debug_log = Arc::new(DebugLog::new(
-        document,
-        match ruleset.settings().web_app_id.as_str() {
-            "default" => "",
-            id => id,
-        },
-    ));
-    debug_log.removed(&ruleset.rule_ids().collect::<Vec<_>>());
+fn send(ruleset: &Arc<Ruleset>, document: &Document, case: &Case) -> Outcome {
+    let texts = Arc::new(RuleTexts::new(document, ruleset));
+    let debug_log = Arc::new(DebugLog::at_level(texts, 9));
     let start = TransactionStart {
         id: "1700000000.123456".to_owned(),
         unix_time: Duration::new(1_700_000_000, 123_456_000),

@@ -12,12 +12,19 @@ use crate::masking::Source;
 use crate::rule_match::{LogContext, RuleMatch, Severity};
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::transaction::ShownHead;
 use crate::verdict::{Disruption, Interruption};
 
 /// Most bytes of each body.
 const BODY_LIMIT: usize = 64 * 1024;
 /// Most bytes of a header, an argument or the target.
 const TEXT_LIMIT: usize = 8 * 1024;
+/// Most headers of a shown head.
+const HEAD_COUNT: usize = 64;
+/// Most bytes of the target and of each header's value in a shown head.
+const HEAD_VALUE: usize = 1024;
+/// Most bytes of all headers of a shown head.
+const HEAD_ROOM: usize = 8 * 1024;
 /// Most headers, arguments, files and messages of each kind.
 const COUNT_LIMIT: usize = 1000;
 
@@ -155,20 +162,20 @@ pub struct AuditInterruption {
 
 impl State {
     /// Whether the transaction belongs in the audit log.
-    pub(crate) fn is_audit_relevant(&self, ruleset: &Ruleset) -> bool {
+    pub(crate) fn is_audit_relevant(&self, ruleset: &Ruleset, status: Option<u16>) -> bool {
         match self.audit_engine {
             AuditEngine::Off => false,
             AuditEngine::On => true,
             AuditEngine::RelevantOnly => {
-                self.matches.iter().any(|found| found.audit) || self.has_relevant_status(ruleset)
+                self.matches.iter().any(|found| found.audit) || self.has_relevant_status(ruleset, status)
             }
         }
     }
 
     /// Whether the status fits SecAuditLogRelevantStatus. A pattern without an answer makes it relevant.
-    fn has_relevant_status(&self, ruleset: &Ruleset) -> bool {
+    fn has_relevant_status(&self, ruleset: &Ruleset, status: Option<u16>) -> bool {
         let Some(pattern) = &ruleset.settings.audit_relevant_pattern else { return false };
-        let status = self.audit_status().to_string();
+        let status = status.unwrap_or_else(|| self.audit_status()).to_string();
         pattern.is_match(status.as_bytes(), ruleset.settings.pcre_match_limit).unwrap_or(true)
     }
 
@@ -226,6 +233,22 @@ impl State {
             producer: concat!("Hop3/", env!("CARGO_PKG_VERSION")).to_owned(),
             components: ruleset.signatures.clone(),
         }
+    }
+
+    /// The request's head, with as many headers as events keep.
+    pub(crate) fn shown_head(&mut self) -> ShownHead {
+        self.learn_secrets();
+        let mut room = HEAD_ROOM;
+        let mut headers = Vec::new();
+        for field in self.collections.request_headers.iter().take(HEAD_COUNT) {
+            let (name, value) = (self.texts.bytes(field.name), self.texts.bytes(field.value));
+            let shown = self.shown_field(Source::RequestHeader, name, value, HEAD_VALUE);
+            let Some(rest) = room.checked_sub(name.len() + shown.len()) else { break };
+            room = rest;
+            headers.push((lossy(name), lossy(&shown)));
+        }
+        let target = lossy(&self.shown_text(self.bytes(Variable::RequestUriRaw), HEAD_VALUE));
+        ShownHead { target, headers }
     }
 
     fn audit_fields(&self, source: Source, fields: &Fields) -> Vec<(String, String)> {

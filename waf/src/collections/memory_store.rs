@@ -77,6 +77,12 @@ impl MemoryStore {
         self.len() == 0
     }
 
+    /// The places of all records, in no order. Records that have expired may be among them.
+    pub fn places(&self) -> Vec<(Collection, Vec<u8>)> {
+        let of = |shard| lock(shard).entries.keys().map(|place| (**place).clone()).collect::<Vec<_>>();
+        self.shards.iter().flat_map(of).collect()
+    }
+
     /// Bytes of names and values, with what keeping them takes.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).bytes).sum()
@@ -181,6 +187,9 @@ mod tests {
         assert!(store.load(Collection::Ip, b"a", NOW).is_some());
         assert!(store.load(Collection::Session, b"a", NOW).is_none());
         assert_eq!(store.len(), 2);
+        let mut places = store.places();
+        places.sort();
+        assert_eq!(places, [(Collection::Ip, b"a".to_vec()), (Collection::Ip, b"c".to_vec())]);
         assert!(store.load(Collection::Ip, b"a", LATER).is_none());
         assert_eq!(store.len(), 1);
     }

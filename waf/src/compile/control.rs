@@ -16,6 +16,10 @@ impl Compiler<'_> {
         Some(match ctl {
             Ctl::AuditEngine(mode) => Control::AuditEngine(*mode),
             Ctl::AuditLogParts(change) => Control::AuditLogParts(*change),
+            Ctl::DebugLogLevel(level) => {
+                self.settings.debug_log.is_controlled = true;
+                Control::DebugLogLevel(*level)
+            }
             Ctl::ForceRequestBodyVariable(on) => Control::ForceRequestBodyVariable(*on),
             Ctl::RequestBodyAccess(on) => Control::RequestBodyAccess(*on),
             Ctl::RequestBodyLimit(bytes) => Control::RequestBodyLimit(size(*bytes)),

@@ -9,8 +9,8 @@ use hop3_seclang::source::{Located, Span};
 use super::Compiler;
 use super::draft::Draft;
 use crate::operators::{
-    ByteRange, CheckDigits, Comparison, Networks, Operator, RxTemplate, parse_phrases, pattern_of_path,
-    phrases_of_file,
+    BlockList, ByteRange, CheckDigits, Comparison, Networks, Operator, RxTemplate, parse_phrases,
+    pattern_of_path, phrases_of_file,
 };
 use crate::regex::{Flags, Pattern};
 use crate::ruleset::Fallback;
@@ -115,7 +115,7 @@ impl Compiler<'_> {
             N::DetectXss => Operator::DetectXss,
             N::UnconditionalMatch => Operator::Always,
             N::NoMatch => Operator::Never,
-            N::Rbl => self.never(span, "`@rbl` never matches: the engine asks no name server"),
+            N::Rbl => self.block_list(&text(), span)?,
             N::GeoLookup => match &self.settings.places {
                 Some(places) => Operator::GeoLookup(places.clone()),
                 None => self.never(span, "`@geoLookup` never matches: there is no SecGeoLookupDb"),
@@ -127,8 +127,21 @@ impl Compiler<'_> {
         })
     }
 
+    fn block_list(&mut self, zone: &str, span: Span) -> Option<Operator> {
+        let Some(list) = BlockList::new(zone) else {
+            let message = format!("`{zone}` is no domain of a block list");
+            self.errors.push(Diagnostic::error(span, message).hint("write one such as `bl.example.org`"));
+            return None;
+        };
+        self.warnings.push(
+            Diagnostic::warning(span, "`@rbl` never matches unless the server may ask name servers")
+                .hint("set `rbl = true` in [server.firewall] of hop3-server.toml, or use @ipMatchFromFile"),
+        );
+        Some(Operator::Rbl(list))
+    }
+
     /// An operator whose source of knowledge the engine does not have, as v3
-    /// without its file or resolver: the ruleset loads, and says so.
+    /// without its file: the ruleset loads, and says so.
     fn never(&mut self, span: Span, message: &str) -> Operator {
         self.warnings.push(Diagnostic::warning(span, message).hint("use @ipMatchFromFile with a local list"));
         Operator::Never

@@ -171,6 +171,7 @@ impl State {
                     PartsChange::Remove(parts) => self.audit_log_parts.without(*parts),
                 };
             }
+            Control::DebugLogLevel(level) => self.trace(|_| Event::DebugLogLevel(*level)),
             Control::ForceRequestBodyVariable(on) => self.force_request_body = *on,
             Control::RequestBodyAccess(on) => self.request_body_access = *on,
             Control::RequestBodyLimit(bytes) => self.request_body_limit = *bytes,

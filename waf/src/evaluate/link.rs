@@ -1,7 +1,7 @@
 //! One rule, link by link: values, transformations, operator.
 
 use super::Next;
-use crate::operators::Operator;
+use crate::operators::{BlockList, Captures, Operator};
 use crate::rule::{Condition, Link, Rule};
 use crate::ruleset::Ruleset;
 use crate::state::State;
@@ -113,6 +113,7 @@ impl State {
         let wanted = link.capture && !condition.negated && condition.operator.captures();
         let result = match &condition.operator {
             Operator::Inspection(inspection) => Ok(self.inspect(ruleset, rule, inspection, found.value)),
+            Operator::Rbl(list) => Ok(self.is_listed(list, found.value)),
             operator => operator.test(
                 self.texts.bytes(found.value),
                 literal.unwrap_or(&argument),
@@ -142,6 +143,15 @@ impl State {
             self.run_actions(ruleset, rule, link);
         }
         matched
+    }
+
+    /// Asks the host's block lists; the answer's code is what a capture keeps.
+    fn is_listed(&mut self, list: &BlockList, value: TextId) -> bool {
+        let lists = self.block_lists.as_deref();
+        let code = lists.and_then(|lists| list.find(self.texts.bytes(value), lists));
+        let text = code.map(|code| code.to_string().into_bytes());
+        self.captures = Captures { text, ..Captures::default() };
+        code.is_some()
     }
 
     /// Sets MATCHED_VAR and, after a capture, `TX:0` to `TX:9`.

@@ -228,7 +228,7 @@ impl State {
     }
 }
 
-fn is_secret_by_default(source: Source, name: &[u8]) -> bool {
+pub(super) fn is_secret_by_default(source: Source, name: &[u8]) -> bool {
     match source {
         Source::Cookie => true,
         Source::Argument => names::is_secret(name),
@@ -256,7 +256,7 @@ fn secret_parts<'v>(source: Source, name: &[u8], value: &'v [u8]) -> impl Iterat
 }
 
 /// A secret value as it is shown: names of cookies and the scheme of credentials stay.
-fn masked(source: Source, name: &[u8], value: &[u8]) -> Vec<u8> {
+pub(super) fn masked(source: Source, name: &[u8], value: &[u8]) -> Vec<u8> {
     let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
     if value.is_empty() {
         return Vec::new();

@@ -9,6 +9,7 @@ mod injection;
 mod ip_match;
 mod number;
 mod phrases;
+mod rbl;
 mod rest_path;
 mod rx_template;
 mod text;
@@ -22,6 +23,8 @@ pub(crate) use check_digits::CheckDigits;
 pub(crate) use ip_match::Networks;
 pub(crate) use number::{Comparison, number};
 pub(crate) use phrases::{PhraseSet, parse_phrases, phrases_of_file};
+pub(crate) use rbl::BlockList;
+pub use rbl::{BlockLists, Listing};
 pub(crate) use rest_path::pattern_of_path;
 pub(crate) use rx_template::RxTemplate;
 pub(crate) use text::word_at;
@@ -80,7 +83,9 @@ pub(crate) enum Operator {
     /// What looks at the whole transaction; the evaluator asks `State::inspect`.
     #[allow(dead_code)]
     Inspection(Inspection),
-    /// `@noMatch`, and `@rbl`, which asks no one.
+    /// `@rbl`: only the host can answer it.
+    Rbl(BlockList),
+    /// `@noMatch`.
     Never,
 }
 
@@ -133,6 +138,7 @@ impl Operator {
                 | Operator::CheckDigits(..)
                 | Operator::DetectSqli
                 | Operator::DetectXss
+                | Operator::Rbl(_)
         )
     }
 
@@ -205,7 +211,7 @@ impl Operator {
             }
             Operator::Always => true,
             Operator::GeoLookup(places) => places.find(value).is_some(),
-            Operator::Inspection(_) | Operator::Never => false,
+            Operator::Inspection(_) | Operator::Rbl(_) | Operator::Never => false,
         })
     }
 }

@@ -36,6 +36,14 @@ pub(crate) fn common_log(at: Duration) -> String {
     format!("{day:02}/{month}/{year}:{clock} +0000")
 }
 
+/// `20231114` and `221320`, as names of files have them.
+pub(crate) fn compact(at: Duration) -> (String, String) {
+    let (year, month, day) = civil((at.as_secs() / 86_400) as i64);
+    let of_day = at.as_secs() % 86_400;
+    let clock = format!("{:02}{:02}{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60);
+    (format!("{year:04}{month:02}{day:02}"), clock)
+}
+
 /// `Tue Nov 14 22:13:20 2023`, as C's `asctime` writes it.
 pub(crate) fn asctime(at: Duration) -> String {
     let (year, month, day, clock) = parts(at);
@@ -84,6 +92,7 @@ mod tests {
             assert_eq!(value(variable, at).as_deref(), Some(text), "{variable}");
         }
         assert_eq!(common_log(at), "29/Feb/2024:12:34:56 +0000");
+        assert_eq!(compact(at), ("20240229".to_owned(), "123456".to_owned()));
         assert_eq!(asctime(at), "Thu Feb 29 12:34:56 2024");
         assert_eq!(asctime(Duration::ZERO), "Thu Jan  1 00:00:00 1970");
         assert_eq!(value(Variable::TimeDay, Duration::ZERO).as_deref(), Some("1"));

@@ -3,8 +3,12 @@
 use hop3_bodies::multipart::{Error, Multipart};
 use hop3_seclang::ast::BodyProcessor;
 
-/// Lines about a multipart body.
-pub fn multipart(multipart: &Multipart<'_>, line: &mut dyn FnMut(u8, &str)) {
+/// Lines about a multipart body; `shown` is how the value of a field is told.
+pub(super) fn multipart(
+    multipart: &Multipart<'_>,
+    shown: &dyn Fn(&[u8], &[u8]) -> String,
+    line: &mut dyn FnMut(u8, &str),
+) {
     let error = multipart.error.as_ref().map(ToString::to_string);
     if let Some(error) = error.filter(|error| error.contains("C-T")) {
         line(4, &error);
@@ -36,10 +40,7 @@ pub fn multipart(multipart: &Multipart<'_>, line: &mut dyn FnMut(u8, &str)) {
             }
             None => {
                 line(9, &format!("Multipart: Added part to the list: name \"{name}\" {place}"));
-                line(
-                    9,
-                    &format!("Multipart: Added data to variable: {}", String::from_utf8_lossy(part.content)),
-                );
+                line(9, &format!("Multipart: Added data to variable: {}", shown(&part.name, part.content)));
             }
         }
         if let (None, Some(extended)) = (&part.filename, &part.extended_filename) {
@@ -73,7 +74,7 @@ pub fn multipart(multipart: &Multipart<'_>, line: &mut dyn FnMut(u8, &str)) {
 }
 
 /// Lines about any body.
-pub fn body(processor: Option<BodyProcessor>, error: Option<&str>, line: &mut dyn FnMut(u8, &str)) {
+pub(super) fn body(processor: Option<BodyProcessor>, error: Option<&str>, line: &mut dyn FnMut(u8, &str)) {
     let Some(error) = error else { return };
     line(1, error);
     if error.contains("argument limit exceeded") {
