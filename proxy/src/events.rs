@@ -73,8 +73,10 @@ pub struct AuditRecord {
     pub method: String,
     /// Host in lower case.
     pub host: Arc<str>,
-    /// Request target, with odd bytes escaped.
+    /// Request target, bounded, secrets masked, with odd bytes escaped.
     pub target: String,
+    /// Header lines of the request in order, bounded, secrets masked.
+    pub headers: Vec<(String, String)>,
     /// Status of the answer.
     pub status: u16,
     /// What was done about it.

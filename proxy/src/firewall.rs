@@ -3,12 +3,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use hop3_waf::RuleMatch;
+use hop3_waf::trace::DebugLog;
 use hop3_waf::{
-    BodyStatus, CollectionStore, Connection, Disruption, Interruption, LogContext, Ruleset, Transaction,
-    TransactionStart, Verdict,
+    BlockLists, BodyStatus, CollectionStore, Connection, Disruption, Interruption, LogContext, Ruleset,
+    Transaction, TransactionStart, Verdict,
 };
 
 use crate::events::{AuditRecord, Event, EventSender, loggable};
@@ -17,6 +19,7 @@ use crate::http1::framing::Refusal;
 use crate::http1::response::ResponseHead;
 use crate::metrics::{AppMetrics, Metrics};
 use crate::request::Request;
+use crate::transaction_log::TransactionLog;
 
 /// Bodies beyond this many bytes are inspected on the blocking pool.
 const INLINE_BODY: usize = 64 * 1024;
@@ -30,12 +33,16 @@ pub struct Protection {
     pub mode: ProtectionMode,
     /// Where persistent collections (`initcol`) live; without it they end with each transaction.
     pub collections: Option<Arc<dyn CollectionStore>>,
+    /// What `@rbl` asks; without it it never matches.
+    pub block_lists: Option<Arc<dyn BlockLists>>,
+    /// Where audit records and debug logs go.
+    pub log: Option<Arc<dyn TransactionLog>>,
 }
 
 impl Protection {
-    /// A firewall that blocks, without persistent collections.
+    /// A firewall that blocks, without persistent collections, block lists and logs.
     pub const fn new(ruleset: Arc<Ruleset>) -> Self {
-        Self { ruleset, mode: ProtectionMode::Block, collections: None }
+        Self { ruleset, mode: ProtectionMode::Block, collections: None, block_lists: None, log: None }
     }
 
     /// Whether responses are inspected, so that back ends are asked for uncompressed ones.
@@ -152,6 +159,8 @@ pub struct Firewall {
     metrics: Arc<AppMetrics>,
     events: EventSender,
     all_metrics: Arc<Metrics>,
+    log: Option<Arc<dyn TransactionLog>>,
+    debug_log: Option<Arc<DebugLog>>,
     record: Box<AuditRecord>,
     request_body: usize,
     response_body: usize,
@@ -179,6 +188,13 @@ impl Firewall {
         if let Some(collections) = &protection.collections {
             inspection = inspection.with_store(collections.clone());
         }
+        if let Some(lists) = &protection.block_lists {
+            inspection = inspection.with_block_lists(lists.clone());
+        }
+        let debug_log = protection.log.as_ref().and_then(|log| log.debug_log());
+        if let Some(debug_log) = &debug_log {
+            inspection = inspection.with_trace(debug_log.clone());
+        }
         inspection.set_request_line(head.method, head.target, head.protocol);
         for field in head.headers.iter() {
             inspection.add_request_header(&field.name, &field.value);
@@ -194,6 +210,7 @@ impl Firewall {
             status: 0,
             action: AppliedAction::Passed,
             reason: None,
+            headers: Vec::new(),
             context: LogContext::default(),
             matches: Vec::new(),
         };
@@ -203,6 +220,8 @@ impl Firewall {
             metrics,
             events,
             all_metrics,
+            log: protection.log.clone(),
+            debug_log,
             record: Box::new(record),
             request_body: 0,
             response_body: 0,
@@ -372,9 +391,44 @@ impl Firewall {
             self.metrics.count_rule(found.rule_id);
         }
         self.metrics.count_verdict(self.record.action as usize);
+        self.write_logs();
         let silent = self.record.matches.is_empty() && self.record.action == AppliedAction::Passed;
         if !silent && self.events.is_enabled() {
+            self.mask_head();
             self.events.send(Event::Audit(self.record.clone()), &self.all_metrics);
+        }
+    }
+
+    /// The head of the request as it may be shown, in the event.
+    fn mask_head(&mut self) {
+        match self.inspection.as_mut() {
+            Some(inspection) => {
+                let head = inspection.shown_head();
+                self.record.target = loggable(head.target.as_bytes());
+                self.record.headers = head.headers;
+            }
+            None => self.record.target = loggable(&hop3_waf::masking::text(self.record.target.as_bytes())),
+        }
+    }
+
+    /// Hands over the audit record and the debug log, where they are wanted; what is dropped is counted.
+    fn write_logs(&mut self) {
+        let (Some(log), Some(inspection)) = (&self.log, self.inspection.as_mut()) else { return };
+        let status = self.record.status;
+        let mut dropped = 0;
+        if log.wants_audit() && inspection.audit_relevant_with(status) {
+            let (_, parts) = inspection.audit();
+            let mut record = inspection.audit_record();
+            // What was sent, whatever the rules wanted.
+            record.response.status = status;
+            dropped += u64::from(log.audit(record, parts).is_err());
+        }
+        if let Some(debug_log) = &self.debug_log {
+            let lines = debug_log.take(&self.record.id, &self.record.context.uri);
+            dropped += u64::from(!lines.is_empty() && log.debug(lines).is_err());
+        }
+        if dropped > 0 {
+            self.all_metrics.events_dropped.fetch_add(dropped, Ordering::Relaxed);
         }
     }
 }

@@ -42,6 +42,7 @@ mod static_files;
 mod table;
 mod tls;
 mod transaction_id;
+mod transaction_log;
 mod upstream;
 
 pub use acme::{ChallengeError, Challenges, PendingChallenge};
@@ -60,3 +61,4 @@ pub use route::{HostPattern, HostPatternError, Route, RouteError, RouteLimits, R
 pub use server::{Addresses, Proxy, ProxyHandle, Services, StartError};
 pub use static_files::StaticFiles;
 pub use tls::client_certificates::{ClientAuthority, ClientAuthorityError, ClientCertificates};
+pub use transaction_log::{Dropped, TransactionLog};

@@ -277,3 +277,70 @@ async fn a_new_ruleset_is_in_force_with_the_next_request() {
     proxy.handle.publish(table);
     assert_eq!(client.get("/phase1").await.status, 403);
 }
+
+/// Keeps what it is given, as text.
+#[derive(Debug)]
+struct Kept {
+    texts: Arc<hop3_waf::trace::RuleTexts>,
+    told: std::sync::mpsc::SyncSender<String>,
+}
+
+impl hop3_proxy::TransactionLog for Kept {
+    fn wants_audit(&self) -> bool {
+        true
+    }
+
+    fn audit(
+        &self,
+        record: hop3_waf::audit::AuditTransaction,
+        parts: hop3_waf::audit::AuditParts,
+    ) -> Result<(), hop3_proxy::Dropped> {
+        let text = String::from_utf8(hop3_waf::audit::native(&record, parts)).unwrap();
+        self.told.try_send(text).map_err(|_| hop3_proxy::Dropped)
+    }
+
+    fn debug_log(&self) -> Option<Arc<hop3_waf::trace::DebugLog>> {
+        Some(Arc::new(hop3_waf::trace::DebugLog::at_level(self.texts.clone(), 4)))
+    }
+
+    fn debug(&self, lines: Vec<u8>) -> Result<(), hop3_proxy::Dropped> {
+        self.told.try_send(String::from_utf8(lines).unwrap()).map_err(|_| hop3_proxy::Dropped)
+    }
+}
+
+#[tokio::test]
+async fn audit_and_debug_logs_are_handed_over_and_losses_counted() {
+    let rules = "SecRuleEngine On\nSecAuditEngine RelevantOnly\nSecAuditLogRelevantStatus \"^5\"\n\
+        SecAuditLogParts ABFHZ\nSecRule ARGS:q \"@contains x\" \"id:1,phase:1,deny,status:403,log\"\n";
+    let document = hop3_seclang::parse_str("test.conf", rules, &MemoryLoader::new()).unwrap();
+    let ruleset = Arc::new(Ruleset::compile(&document).unwrap());
+    let texts = Arc::new(hop3_waf::trace::RuleTexts::new(&document, &ruleset));
+    let (told, said) = std::sync::mpsc::sync_channel(2);
+    let log: Arc<dyn hop3_proxy::TransactionLog> = Arc::new(Kept { texts, told });
+    let backend = backend(answer).await;
+    let mut route = to(&backend);
+    route.waf = Some(Arc::new(Protection { log: Some(log), ..Protection::new(ruleset) }));
+    let mut proxy = start(vec![route]);
+    let mut client = Client::connect(proxy.http).await;
+    for _ in 0..2 {
+        let secret = "Authorization: Bearer abcdef\r\n";
+        assert_eq!(client.request("GET", "/?q=x&token=abcdef", secret, b"").await.status, 403);
+    }
+    let record = audit(&mut proxy).await;
+    let _second = audit(&mut proxy).await;
+    let text = said.recv().unwrap();
+    for part in
+        ["GET /?q=x&token=******** HTTP/1.1\n", "\nAuthorization: Bearer ********\n", "HTTP/1.1 403\n"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let lines = said.recv().unwrap();
+    let line = format!("[{}] [/] [4] (Rule: 1) Executing operator", record.id);
+    assert!(lines.contains(&line), "{lines}");
+    assert!(said.try_recv().is_err(), "there was no room for more");
+    let metrics = proxy.handle.metrics();
+    assert!(metrics.contains("hop3_events_dropped_total 2"), "{metrics}");
+    assert_eq!(record.target, "/?q=x&token=********");
+    let masked = ("Authorization".to_owned(), "Bearer ********".to_owned());
+    assert!(record.headers.contains(&masked), "{:?}", record.headers);
+}
