@@ -7,7 +7,8 @@
 //! ├── store.redb            0600
 //! ├── certificates/
 //! ├── rules/                installed rulesets
-//! ├── apps/NAME/releases/vN/…, data/, logs/
+//! ├── apps/NAME/releases/vN/…, data/, logs/, logs/waf/
+//! ├── logs/ROUTE/           what the rules of static routes log
 //! └── run/hop3.sock         0600, the command line's way in; run/addresses.json, the chosen ports
 //! ```
 

@@ -128,11 +128,77 @@ fn a_refusal_is_explained_from_the_log() {
     assert!(told.contains("Tried: with them the request is passed"), "{told}");
     assert!(!told.contains("hunter2") && !told.contains("41111111"), "a secret was shown: {told}");
     assert!(!event.to_string().contains("41111111"), "{event}");
+    assert!(told.starts_with("REFUSED with status 403, score 5 of 5: "), "as `waf test` says it: {told}");
     let tried = server.ok(&["waf", "test", "--app", "site", "GET /?id=1 UNION SELECT password FROM users--"]);
     assert!(tried.starts_with("REFUSED with status 403, score "), "{tried}");
     assert!(server.ok(&["waf", "test", "--app", "site", "/", "--paranoia", "4"]).starts_with("PASSED"));
     assert_eq!(server.command(&["waf", "explain", "nothing"]).code, 3);
     assert_eq!(server.command(&["waf", "test", "--app", "sit", "/"]).code, 3);
+}
+
+#[test]
+fn headers_are_kept_so_that_they_can_be_explained() {
+    let server = Server::start();
+    let rules = "SecRule REQUEST_HEADERS:X-Probe \"@rx evil\" \\\n  \
+                 \"id:100,phase:1,deny,status:403,log,capture,t:none,t:lowercase,msg:'Probe'\"\n";
+    let manifest = format!("[[waf.rules]]\nseclang = \'\'\'\n{rules}\'\'\'\n");
+    let site = folder(&[("Procfile", "static: .\n"), ("index.html", "hello"), ("hop3.toml", &manifest)]);
+    server.ok(&["deploy", "site", site.path().to_str().unwrap()]);
+    let headers = "X-Probe: EVIL\r\nAuthorization: Bearer abcdef\r\nCookie: sid=123456\r\n";
+    assert_eq!(server.get_with("site.localhost", "/", headers).0, 403);
+    let event = server.eventually(|| {
+        let events = server.ok(&["waf", "logs", "site", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&events).unwrap().get(0).cloned()
+    });
+    let shown = event.to_string();
+    assert!(!shown.contains("abcdef") && !shown.contains("123456"), "{shown}");
+    assert_eq!(event["headers"][1], serde_json::json!(["X-Probe", "EVIL"]));
+    let told = server.ok(&["waf", "explain", event["transaction"].as_str().unwrap()]);
+    for part in [
+        "REQUEST_HEADERS:X-Probe = EVIL\n          t:lowercase → evil\n          matched: evil\n",
+        "hop3.toml:3, phase 1",
+        "Tried: with them the request is passed",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn responses_are_tried_with_their_requests() {
+    let server = Server::start();
+    let site = folder(&[("Procfile", "static: .\n"), ("index.html", "hello")]);
+    server.ok(&["deploy", "site", site.path().to_str().unwrap()]);
+    let leak = "HTTP/1.1 200 OK\nContent-Type: text/html\n\n\
+                <b>Fatal error</b>: Uncaught PDOException: SQLSTATE[42000]: Syntax error or access violation: 1064 \
+                You have an error in your SQL syntax; check the manual that corresponds to your MySQL server\n";
+    let files = folder(&[
+        ("leak", leak),
+        ("plain", "HTTP/1.1 200 OK\nContent-Type: text/html\n\nhello\n"),
+        ("bad", "hello\n"),
+    ]);
+    let path = |name: &str| files.path().join(name).display().to_string();
+    let withheld = server.ok(&["waf", "test", "--app", "site", "/", "--response", &path("leak")]);
+    assert!(withheld.starts_with("REFUSED with status "), "{withheld}");
+    assert!(withheld.contains(", phase 4") && withheld.contains("RESPONSE_BODY = "), "{withheld}");
+    let plain = server.ok(&["waf", "test", "--app", "site", "/", "--response", &path("plain")]);
+    assert!(plain.starts_with("PASSED, score 0 of 5\n"), "{plain}");
+    let here = run(&["waf", "test", "--ruleset", "base", "/", "--response", &path("leak")]);
+    assert!(here.stdout.starts_with("REFUSED with status "), "{here:?}");
+    let bad = run(&["waf", "test", "--ruleset", "base", "/", "--response", &path("bad")]);
+    assert!(bad.code == 2 && bad.stderr.contains("begin with a line like `HTTP/1.1 200 OK`"), "{bad:?}");
+}
+
+#[test]
+fn faults_in_own_rules_are_placed_in_the_manifest() {
+    let server = Server::start();
+    let manifest = "# é\n[waf]\nmode = 'block'\n\n[[waf.rules]]\nname = 'mine'\nseclang = \'\'\'\n\
+                    SecAction \"id:1,phase:1,pass\"\n  SecRule ARGS \"@contain x\" \"id:2,phase:2,deny\"\n\'\'\'\n";
+    let site = folder(&[("Procfile", "static: .\n"), ("index.html", "hello"), ("hop3.toml", manifest)]);
+    let refused = server.command(&["deploy", "site", site.path().to_str().unwrap()]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    assert!(said.contains("hop3.toml:9:17: "), "{said}");
+    assert!(said.contains("9 |   SecRule ARGS \"@contain x\""), "{said}");
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl Control {
         self.publish();
         let ids: Vec<_> = self.fleet.of(name).into_iter().map(|(id, _)| id).collect();
         self.fleet.stop(&ids).await;
+        locked(&self.collections).remove(name.as_str());
         // The folder first: if it cannot be removed, the app is still there to be destroyed again.
         let folder = self.data.app(name);
         let doomed = self.data.apps().join(format!(".destroyed-{name}"));
@@ -93,7 +94,6 @@ impl Control {
             }
         })?;
         self.watch.forget(name.as_str());
-        locked(&self.collections).remove(name.as_str());
         locked(&self.locks).remove(name);
         Ok(())
     }

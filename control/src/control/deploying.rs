@@ -45,8 +45,8 @@ impl Control {
         let manifest = Manifest::load(incoming.path()).map_err(|error| manifest_failure(&error))?;
         self.check_hosts(name, &manifest)?;
         let options = manifest.waf.clone().or(&self.settings.load().waf);
-        let shield =
-            tokio::task::block_in_place(|| Shield::raise(&options, Some(incoming.path()), &self.rulesets))?;
+        let owner = self.owner(name, incoming.path());
+        let shield = tokio::task::block_in_place(|| Shield::raise(&options, &owner, &self.rulesets))?;
         self.announce_unenforced(&manifest, report);
         if request.dry_run {
             return self.rehearse(name, incoming.path(), manifest, &shield, report);
@@ -166,7 +166,8 @@ impl Control {
         self.check_hosts(name, &target.manifest)?;
         let options = target.manifest.waf.clone().or(&self.settings.load().waf);
         let source = self.data.release(name, target.source).join("source");
-        let shield = tokio::task::block_in_place(|| Shield::raise(&options, Some(&source), &self.rulesets))?;
+        let owner = self.owner(name, &source);
+        let shield = tokio::task::block_in_place(|| Shield::raise(&options, &owner, &self.rulesets))?;
         let entry = Entry::new(actor, "app:rollback", name).detail(target.number);
         let (_, previous, release) = tokio::task::block_in_place(|| {
             let variables = self.store.read()?.variables(name, target.config_version)?;

@@ -37,7 +37,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use crate::api::wire::{Addresses, AuditLog, ServerStatus};
 use crate::data::DataDir;
 use crate::failure::{Failure, Kind, did_you_mean};
-use crate::firewall::{Rulesets, Shield, Watch};
+use crate::firewall::{Collections, LogWriter, NameServers, Rulesets, Shield, Watch};
 use crate::model::{App, AppName, Desired, Release, Timestamp};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -64,7 +64,11 @@ pub struct Control {
     /// By the name of the static route.
     routes: Mutex<Vec<RouteShield>>,
     /// Persistent collections of the rules, by app or static route.
-    collections: Mutex<HashMap<String, Arc<hop3_waf::MemoryStore>>>,
+    collections: Mutex<HashMap<String, Arc<Collections>>>,
+    /// Writes what the rules log.
+    logs: LogWriter,
+    /// What `@rbl` asks, once it may.
+    name_servers: Mutex<Option<Arc<NameServers>>>,
     /// Held while a table is made and published, so that an older one never replaces a newer one.
     publishing: Mutex<()>,
 }
@@ -79,6 +83,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Rules.
     pub rulesets: Rulesets,
+    /// The writer of the firewalls' logs.
+    pub logs: LogWriter,
     /// Instances.
     pub fleet: Fleet,
     /// The running proxy.
@@ -132,6 +138,8 @@ impl Control {
             deployed: Mutex::default(),
             routes: Mutex::default(),
             collections: Mutex::default(),
+            logs: parts.logs,
+            name_servers: Mutex::default(),
             publishing: Mutex::default(),
         }
     }

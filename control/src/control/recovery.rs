@@ -154,7 +154,7 @@ impl Control {
         let settings = self.settings.load();
         let shields = settings.routes.iter().map(|route| super::RouteShield {
             name: route.name(),
-            shield: tokio::task::block_in_place(|| Shield::raise(&route.waf, None, &self.rulesets)),
+            shield: tokio::task::block_in_place(|| self.raise_route(route, &settings)),
         });
         let shields: Vec<_> = shields.collect();
         for route in &shields {
@@ -180,7 +180,7 @@ impl Control {
     pub(super) fn raise(&self, app: &AppName, release: &Release) -> Result<Shield, Failure> {
         let options = release.manifest.waf.clone().or(&self.settings.load().waf);
         let source = self.data.release(app, release.source).join("source");
-        Shield::raise(&options, Some(&source), &self.rulesets)
+        Shield::raise(&options, &self.owner(app, &source), &self.rulesets)
     }
 
     /// Finds the instances of an app again, or starts them; those of other releases are ended.

@@ -1,32 +1,33 @@
 //! Requests put before the rules of an app, and logged transactions explained.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hop3_runtimes::manifest::waf::{ParanoiaLevel, Tuning, WafOptions};
 
 use super::{Control, locked};
 use crate::failure::Failure;
-use crate::firewall::rehearsal::{Inspection, RawRequest, inspect, rehearse};
-use crate::firewall::{Compiled, Rulesets, Shield, explain};
+use crate::firewall::rehearsal::{Exchange, Inspection, RawRequest, RawResponse, inspect, rehearse};
+use crate::firewall::{Compiled, Owner, Rulesets, Shield, explain};
 use crate::model::{AppName, Explanation, Rehearsal};
 
 /// `[waf]` of somebody, with what it means.
 struct Protected {
     options: WafOptions,
-    folder: Option<PathBuf>,
+    owner: Owner,
     compiled: Option<Arc<Compiled>>,
 }
 
 impl Control {
-    /// Puts a raw HTTP request before the rules of an app, at another paranoia level if one is given.
+    /// Puts a raw HTTP request before the rules of an app, with a response if there is one, at another paranoia level if
+    /// one is given.
     ///
     /// # Errors
-    /// The app does not exist, was not deployed or has no firewall, or the request is none.
+    /// The app does not exist, was not deployed or has no firewall, or the messages are none.
     pub fn try_request(
         &self,
         name: &AppName,
         request: &[u8],
+        response: Option<&[u8]>,
         paranoia: Option<ParanoiaLevel>,
     ) -> Result<Rehearsal, Failure> {
         self.existing(name)?;
@@ -34,7 +35,8 @@ impl Control {
             Failure::conflict(format!("app '{name}' has no release"))
                 .hint(format!("deploy it: hop3 deploy {name} FOLDER"))
         })?;
-        let request = RawRequest::parse(request)?;
+        let response = response.map(RawResponse::parse).transpose()?;
+        let exchange = Exchange { request: RawRequest::parse(request)?, response };
         if let Some(level) = paranoia {
             at_level(&mut protected.options, level);
             protected.compiled = protected.raise(&self.rulesets, &[])?;
@@ -44,7 +46,7 @@ impl Control {
                 "remove `enabled = false` from [waf] of its hop3.toml, or test a ruleset: --ruleset base",
             )
         })?;
-        rehearse(&compiled, &request, |tuning| protected.retry(&self.rulesets, tuning, &request))
+        rehearse(&compiled, &exchange, |tuning| protected.retry(&self.rulesets, tuning, &exchange))
     }
 
     /// Explains a logged transaction.
@@ -63,10 +65,14 @@ impl Control {
         });
         let request = RawRequest::parse(format!("{} {} HTTP/1.1\r\n", event.method, event.uri).as_bytes());
         let compiled = protected.as_ref().and_then(|protected| protected.compiled.clone());
-        explain(event, compiled.as_deref().filter(|_| request.is_ok()), &|tuning, request| match &protected {
-            Some(protected) => protected.retry(&self.rulesets, tuning, request),
-            None => Err(Failure::internal("there are no rules to try")),
-        })
+        explain(
+            event,
+            compiled.as_deref().filter(|_| request.is_ok()),
+            &|tuning, exchange| match &protected {
+                Some(protected) => protected.retry(&self.rulesets, tuning, exchange),
+                None => Err(Failure::internal("there are no rules to try")),
+            },
+        )
     }
 
     /// The firewall of an app or a static route by its name.
@@ -81,14 +87,16 @@ impl Control {
         let shields = locked(&self.routes);
         let shield = shields.iter().find(|shield| shield.name == name);
         let compiled = shield.and_then(|shield| shield.shield.as_ref().ok()?.compiled.clone());
-        Ok(Some(Protected { options: route.waf.clone(), folder: None, compiled }))
+        let owner = Owner::route(name, &self.data, &settings);
+        Ok(Some(Protected { options: route.waf.clone(), owner, compiled }))
     }
 
     fn protected_app(&self, name: &AppName) -> Result<Option<Protected>, Failure> {
         let Some(serving) = locked(&self.deployed).get(name).cloned() else { return Ok(None) };
         let options = serving.release.manifest.waf.clone().or(&self.settings.load().waf);
         let folder = self.data.release(name, serving.release.source).join("source");
-        Ok(Some(Protected { options, folder: Some(folder), compiled: serving.shield?.compiled }))
+        let owner = self.owner(name, &folder);
+        Ok(Some(Protected { options, owner, compiled: serving.shield?.compiled }))
     }
 }
 
@@ -96,17 +104,17 @@ impl Protected {
     fn raise(&self, rulesets: &Rulesets, tuning: &[Tuning]) -> Result<Option<Arc<Compiled>>, Failure> {
         let mut options = self.options.clone();
         options.tuning.extend_from_slice(tuning);
-        Ok(Shield::raise(&options, self.folder.as_deref().map(Path::new), rulesets)?.compiled)
+        Ok(Shield::raise(&options, &self.owner, rulesets)?.compiled)
     }
 
     fn retry(
         &self,
         rulesets: &Rulesets,
         tuning: &[Tuning],
-        request: &RawRequest,
+        exchange: &Exchange,
     ) -> Result<Inspection, Failure> {
         match self.raise(rulesets, tuning)? {
-            Some(compiled) => Ok(inspect(&compiled, request)),
+            Some(compiled) => Ok(inspect(&compiled, exchange)),
             None => Err(Failure::conflict("the firewall is switched off")),
         }
     }

@@ -33,7 +33,7 @@ impl Control {
             *locked(&self.routes) = shields;
             return Err(failure);
         }
-        let waf_changed = before.waf != settings.waf;
+        let waf_changed = before.waf != settings.waf || before.firewall != settings.firewall;
         self.settings.store(Arc::new(settings));
         if waf_changed {
             notes.extend(self.reload_rules());

@@ -8,7 +8,6 @@ use hop3_proxy::{
 use hop3_runtimes::instance::Endpoint;
 use hop3_runtimes::manifest::Manifest;
 use hop3_runtimes::manifest::waf::WafMode;
-use hop3_waf::MemoryStore;
 
 use super::ping::reachable;
 use super::{Control, Serving, locked};
@@ -16,9 +15,6 @@ use crate::failure::Failure;
 use crate::firewall::Shield;
 use crate::model::{AppName, Desired};
 use crate::settings::{Settings, StaticRoute, Target};
-
-/// Most records of persistent collections (one per client address, session, …) kept for an app.
-const RECORDS: usize = 20_000;
 
 impl Control {
     /// Makes the route table of this moment and hands it to the proxy. What cannot be routed is reported, and the
@@ -50,7 +46,8 @@ impl Control {
         for route in &settings.routes {
             let shield =
                 shields.iter().find(|shield| shield.name == route.name()).map(|shield| &shield.shield);
-            routes.push(static_route(route, shield, self.collections(&route.name())));
+            let protection = shield.map(|shield| self.protection(&route.name(), shield, settings));
+            routes.push(static_route(route, protection));
         }
         for (app, serving) in locked(&self.deployed).iter() {
             if let Some(route) = self.app_route(app, serving, settings) {
@@ -121,10 +118,25 @@ impl Control {
         }
     }
 
-    /// Where the persistent collections of an app's rules live; they outlive reloads, not restarts.
-    fn collections(&self, name: &str) -> Arc<MemoryStore> {
-        let mut all = locked(&self.collections);
-        all.entry(name.to_owned()).or_insert_with(|| Arc::new(MemoryStore::new(RECORDS))).clone()
+    /// What the proxy needs of a firewall: `Ok(None)` when its owner switched it off, an error when there are no rules.
+    fn protection(
+        &self,
+        name: &str,
+        shield: &Result<Shield, Failure>,
+        settings: &Settings,
+    ) -> Result<Option<Arc<Protection>>, Failure> {
+        let shield = shield.as_ref().map_err(Clone::clone)?;
+        let (Some(compiled), Some(mode)) = (&shield.compiled, shield.mode) else { return Ok(None) };
+        Ok(Some(Arc::new(Protection {
+            ruleset: compiled.ruleset.clone(),
+            mode: match mode {
+                WafMode::Block => ProtectionMode::Block,
+                WafMode::Detect => ProtectionMode::Detect,
+            },
+            collections: Some(self.collections(name, shield)),
+            block_lists: self.block_lists(settings),
+            log: shield.logs.open(compiled.texts.as_ref(), &self.logs),
+        })))
     }
 
     fn app_route(&self, app: &AppName, serving: &Serving, settings: &Settings) -> Option<Route> {
@@ -132,8 +144,7 @@ impl Control {
         let default = format!("{app}.{}", settings.domain);
         let names = if manifest.domains.is_empty() { vec![default] } else { manifest.domains.clone() };
         let hosts: Vec<HostPattern> = names.iter().filter_map(|host| host.parse().ok()).collect();
-        let collections = self.collections(app.as_str());
-        let protection = serving.shield.as_ref().map(|shield| protection(shield, collections));
+        let protection = self.protection(app.as_str(), &serving.shield, settings);
         let backend = match (&protection, serving.desired) {
             (Err(_), _) => unavailable("the firewall of the app could not be loaded"),
             (_, Desired::Stopped) => unavailable("the app is stopped"),
@@ -181,12 +192,7 @@ impl Control {
     }
 }
 
-fn static_route(
-    route: &StaticRoute,
-    shield: Option<&Result<Shield, Failure>>,
-    collections: Arc<MemoryStore>,
-) -> Route {
-    let protection = shield.map(|shield| shield.as_ref().map(|shield| protection(shield, collections)));
+fn static_route(route: &StaticRoute, protection: Option<Result<Option<Arc<Protection>>, Failure>>) -> Route {
     let backend = match (&protection, &route.target) {
         (None | Some(Err(_)), _) => unavailable("the firewall of the route could not be loaded"),
         (_, Target::Upstream(endpoint)) => Backend::Http(vec![endpoint.clone()]),
@@ -200,19 +206,6 @@ fn static_route(
     made.path_prefix = route.path_prefix.clone();
     made.waf = protection.and_then(Result::ok).flatten();
     made
-}
-
-/// What the proxy needs of a firewall; `None` when its owner switched it off.
-fn protection(shield: &Shield, collections: Arc<MemoryStore>) -> Option<Arc<Protection>> {
-    let compiled = shield.compiled.as_ref()?;
-    Some(Arc::new(Protection {
-        ruleset: compiled.ruleset.clone(),
-        mode: match shield.mode? {
-            WafMode::Block => ProtectionMode::Block,
-            WafMode::Detect => ProtectionMode::Detect,
-        },
-        collections: Some(collections),
-    }))
 }
 
 fn unavailable(reason: &str) -> Backend {

@@ -1,5 +1,6 @@
 //! Installing, switching and verifying rulesets, and what it means for those who use them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,9 +9,9 @@ use hop3_rules::{Installed, RulesetName, Selection, Source, Version};
 use super::{Control, locked};
 use crate::api::wire::{InstallRules, RulesChanged, RulesVerified, RulesetSummary};
 use crate::failure::Failure;
-use crate::firewall::{Shield, failed};
-use crate::model::{Actor, Entry};
-use crate::settings::Settings;
+use crate::firewall::{Owner, Shield, failed};
+use crate::model::{Actor, AppName, Entry};
+use crate::settings::{Settings, StaticRoute};
 
 impl Control {
     /// The base ruleset and all installed versions of the Core Rule Set.
@@ -119,7 +120,7 @@ impl Control {
         let mut new = Vec::new();
         for route in &settings.routes {
             let name = route.name();
-            let fresh = Shield::raise(&route.waf, None, &self.rulesets);
+            let fresh = self.raise_route(route, settings);
             let mut shield = match old.iter().find(|old| old.name == name) {
                 Some(old) => old.shield.clone(),
                 None => Err(Failure::internal("no rules were ever loaded")),
@@ -129,6 +130,17 @@ impl Control {
         }
         *locked(&self.routes) = new;
         alarms
+    }
+
+    /// The firewall of a static route, compiled.
+    pub(super) fn raise_route(&self, route: &StaticRoute, settings: &Settings) -> Result<Shield, Failure> {
+        let owner = Owner::route(&route.name(), &self.data, settings);
+        Shield::raise(&route.waf, &owner, &self.rulesets)
+    }
+
+    /// Whose firewall that of an app is, with its files in `folder`.
+    pub(super) fn owner(&self, app: &AppName, folder: &Path) -> Owner {
+        Owner::app(app, folder, &self.data, &self.settings.load())
     }
 
     /// The embedded ruleset's version, as the rules' library states it.

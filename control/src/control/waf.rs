@@ -1,12 +1,21 @@
 //! What is told about the firewall.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hop3_waf::BlockLists;
+
 use super::{Control, locked};
 use crate::api::wire::{FirewallEvents, WafDetails};
-use crate::failure::{Failure, did_you_mean};
+use crate::failure::{Failure, chain, did_you_mean};
+use crate::firewall::{Collections, NameServers, Shield, SystemResolver};
 use crate::model::AppName;
+use crate::settings::Settings;
 
 /// Most events that one request gets.
 const MOST: usize = 10_000;
+/// How long what rules remember may be lost by a crash, where it is stored.
+const FLUSH: Duration = Duration::from_secs(30);
 
 impl Control {
     /// The firewalls of all apps and static routes.
@@ -58,12 +67,57 @@ impl Control {
         Ok(self.store.read()?.firewall_events(host, count.min(MOST))?)
     }
 
+    /// Writes the collections that are kept in the store, now and then, until the server stops.
+    pub async fn keep_collections(self: Arc<Self>) {
+        let mut stopping = self.stopping.clone();
+        let mut flush = tokio::time::interval(FLUSH);
+        loop {
+            tokio::select! {
+                _ = flush.tick() => tokio::task::block_in_place(|| self.flush_collections()),
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+        }
+    }
+
+    /// Keeps what the firewalls have not written yet: collections and logs. For the end.
+    pub fn finish_firewalls(&self) {
+        self.flush_collections();
+        self.logs.finish();
+    }
+
+    fn flush_collections(&self) {
+        let all: Vec<_> =
+            locked(&self.collections).iter().map(|(name, one)| (name.clone(), one.clone())).collect();
+        for (name, collections) in all {
+            if let Err(error) = collections.flush(&self.store, since_epoch()) {
+                tracing::error!(name, error = chain(&error), "persistent collections cannot be kept");
+            }
+        }
+    }
+
+    /// Where the persistent collections of an app's or route's rules live; they outlive reloads of the rules.
+    pub(super) fn collections(&self, name: &str, shield: &Shield) -> Arc<Collections> {
+        let mut all = locked(&self.collections);
+        let collections = all.entry(name.to_owned()).or_insert_with(|| Collections::new(name)).clone();
+        drop(all);
+        if let Err(error) = collections.keep(shield.keeps_collections, &self.store, since_epoch()) {
+            tracing::error!(name, error = chain(&error), "persistent collections stay in memory");
+        }
+        collections
+    }
+
+    /// What `@rbl` asks, when the operator allowed it.
+    pub(super) fn block_lists(&self, settings: &Settings) -> Option<Arc<dyn BlockLists>> {
+        let mut servers = locked(&self.name_servers);
+        if !settings.firewall.rbl || tokio::runtime::Handle::try_current().is_err() {
+            *servers = None;
+            return None;
+        }
+        Some(servers.get_or_insert_with(|| NameServers::start(SystemResolver)).clone())
+    }
+
     /// What is shown of somebody's firewall; without rules nothing passes.
-    pub(super) fn described(
-        &self,
-        name: &str,
-        shield: Result<&crate::firewall::Shield, &Failure>,
-    ) -> WafDetails {
+    pub(super) fn described(&self, name: &str, shield: Result<&Shield, &Failure>) -> WafDetails {
         match shield {
             Ok(shield) => shield.details(name, self.watch.counts(name)),
             Err(failure) => WafDetails {
@@ -80,4 +134,8 @@ impl Control {
             },
         }
     }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hop3_rules::{RulesError, RulesetName, Selection, Store};
 use hop3_waf::Ruleset;
+use hop3_waf::trace::RuleTexts;
 
+use super::logs::rule_texts;
 use crate::failure::{Failure, Kind};
 
 /// A ruleset ready for the proxy.
@@ -17,6 +19,8 @@ pub struct Compiled {
     pub name: String,
     /// The ruleset's version, where it has one.
     pub version: Option<String>,
+    /// What a debug log says about the rules, when they ask for one.
+    pub texts: Option<Arc<RuleTexts>>,
 }
 
 /// All compiled rulesets in use. A ruleset is dropped when the last app that uses it is.
@@ -54,6 +58,7 @@ impl Rulesets {
         let ruleset = Ruleset::compile(&assembled.document)
             .map_err(|error| rule_error("a rule cannot be compiled", &error.to_string()))?;
         let compiled = Arc::new(Compiled {
+            texts: rule_texts(&assembled.document, &ruleset),
             ruleset: Arc::new(ruleset),
             name: assembled.name,
             version: assembled.version,

@@ -1,16 +1,16 @@
 //! Why a logged transaction was refused, or found suspicious.
 
 use super::Compiled;
-use super::mask::MASK;
-use super::rehearsal::{Inspection, RawRequest, inspect, silence};
+use super::rehearsal::{Exchange, Inspection, RawRequest, inspect, silence};
 use crate::failure::Failure;
 use crate::model::{Explanation, FirewallEvent, RuleHit, ValueHit};
 use hop3_runtimes::manifest::waf::Tuning;
+use hop3_waf::masking;
 
 /// The way to inspect a request with further exceptions.
-pub type Retry<'r> = dyn Fn(&[Tuning], &RawRequest) -> Result<Inspection, Failure> + 'r;
+pub type Retry<'r> = dyn Fn(&[Tuning], &Exchange) -> Result<Inspection, Failure> + 'r;
 
-/// Explains a logged transaction. What was logged is the truth; the request line, put before the rules that are in
+/// Explains a logged transaction. What was logged is the truth; the request's head, put before the rules that are in
 /// force now, fills in the transformation steps of values that come out the same. `retry` inspects that request with
 /// further exceptions.
 ///
@@ -23,37 +23,45 @@ pub fn explain(
 ) -> Result<Explanation, Failure> {
     let request = recorded(&event);
     let again = compiled.map(|compiled| inspect(compiled, &request));
-    let mut reproduced = false;
-    if let Some(Inspection { rules, .. }) = &again {
-        event.rules.iter_mut().for_each(|rule| fill_in(rule, rules));
+    let mut outcome = None;
+    if let Some(again) = again {
+        event.rules.iter_mut().for_each(|rule| fill_in(rule, &again.rules));
         let ids = |rules: &[RuleHit]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>();
-        reproduced = !event.rules.is_empty() && ids(&event.rules) == ids(rules);
+        let reproduced = !event.rules.is_empty() && ids(&event.rules) == ids(&again.rules);
+        outcome = reproduced.then_some(again.outcome);
     }
     let again = |tuning: &[Tuning]| retry(tuning, &request);
-    let exclusion = silence(&event.rules, &request, if reproduced { Some(&again) } else { None })?;
-    Ok(Explanation { event, reproduced, exclusion })
+    let exclusion = silence(
+        &event.rules,
+        &request.request,
+        outcome.as_ref().map(|_| &again as &super::rehearsal::Retry<'_>),
+    )?;
+    Ok(Explanation { event, reproduced: outcome.is_some(), outcome, exclusion })
 }
 
-/// The request as far as it was logged: the line and the host, without other headers and without the body.
-fn recorded(event: &FirewallEvent) -> RawRequest {
-    let mut headers = vec![(b"Host".to_vec(), event.host.clone().into_bytes())];
-    for (name, value) in [("User-Agent", "hop3-waf-explain"), ("Accept", "*/*")] {
-        headers.push((name.into(), value.into()));
+/// The request as far as it was logged: its head, secrets masked, without the body.
+fn recorded(event: &FirewallEvent) -> Exchange {
+    let logged = event.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut headers: Vec<(&str, &str)> = logged.collect();
+    if headers.is_empty() {
+        // A record of an older version.
+        headers = vec![("Host", &event.host), ("User-Agent", "hop3-waf-explain"), ("Accept", "*/*")];
     }
-    RawRequest {
+    let request = RawRequest {
         method: event.method.clone().into_bytes(),
         target: event.uri.clone().into_bytes(),
         protocol: b"HTTP/1.1".to_vec(),
-        headers,
+        headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         body: Vec::new(),
-    }
+    };
+    request.into()
 }
 
 /// Takes the steps of the same value of the same rule.
 fn fill_in(rule: &mut RuleHit, again: &[RuleHit]) {
     let candidates: Vec<&ValueHit> =
         again.iter().filter(|other| other.id == rule.id).flat_map(|other| &other.values).collect();
-    for value in rule.values.iter_mut().filter(|value| value.value != MASK) {
+    for value in rule.values.iter_mut().filter(|value| value.value != masking::SHOWN) {
         // What was logged may be cut.
         let logged = value.value.trim_end_matches('…');
         let same = candidates
@@ -88,7 +96,7 @@ mod tests {
             (value("ARGS:a", "xy…"), true),
             (value("ARGS:b", "xyz"), false),
             (value("ARGS:a", "other"), false),
-            (value("ARGS:a", MASK), false),
+            (value("ARGS:a", masking::SHOWN), false),
         ] {
             let mut rule = RuleHit { id: 1, values: vec![logged.clone()], ..RuleHit::default() };
             fill_in(&mut rule, &again);
@@ -106,6 +114,7 @@ mod tests {
             host: "demo.test".into(),
             method: "GET".into(),
             uri: "/a?q=x".into(),
+            headers: Vec::new(),
             status: 403,
             blocked: true,
             reason: None,

@@ -1,25 +1,33 @@
 //! From the `[waf]` of an app or route to the compiled rules in front of it.
 //!
-//! Owns the choice of the ruleset, tuning as SecLang, sharing of compiled rulesets between apps that chose the same, and
-//! keeping the old rules when new ones fail. Evaluating is the engine's, installing is `hop3-rules`'.
+//! Owns the choice of the ruleset, tuning as SecLang, sharing of compiled rulesets between apps that chose the same,
+//! keeping the old rules when new ones fail, and what rules have beyond themselves: logs, persistent collections, block
+//! lists. Evaluating is the engine's, installing is `hop3-rules`'.
 
+mod block_lists;
 pub mod check;
+mod collections;
 mod compiled;
 mod explain;
-mod mask;
+mod logs;
+mod owner;
+mod places;
 pub mod rehearsal;
 mod tuning;
 mod watch;
 
+pub use block_lists::{NameServers, SystemResolver};
+pub use collections::Collections;
 pub use compiled::{Compiled, Rulesets, failed};
 pub use explain::explain;
+pub use logs::{LogFiles, LogWriter};
+pub use owner::Owner;
 pub use watch::{Counts, Watch};
 
-use std::path::Path;
 use std::sync::Arc;
 
 use hop3_rules::{BodyLimits, Mode, RulesetName, Selection};
-use hop3_runtimes::manifest::waf::{RulesetChoice, WafMode, WafOptions};
+use hop3_runtimes::manifest::waf::{CollectionsKept, RulesetChoice, WafMode, WafOptions};
 
 use crate::api::wire::WafDetails;
 use crate::failure::Failure;
@@ -35,21 +43,21 @@ pub struct Shield {
     pub detection_paranoia_level: u8,
     /// The rules in force; `None` when switched off.
     pub compiled: Option<Arc<Compiled>>,
+    /// The logs that they ask for.
+    pub logs: LogFiles,
+    /// Whether persistent collections outlive the server.
+    pub keeps_collections: bool,
     /// Why older rules than the configured ones are in force, when they are.
     pub alarm: Option<String>,
 }
 
 impl Shield {
-    /// Compiles what `options` ask for, or finds it compiled already. `folder` is where files of the app lie.
+    /// Compiles what `options` ask for, or finds it compiled already.
     ///
     /// # Errors
-    /// Contradictions in the options, a ruleset that is not installed (the hint is the command to type), or an error
-    /// in a rule: file, line, column, caret.
-    pub fn raise(
-        options: &WafOptions,
-        folder: Option<&Path>,
-        rulesets: &Rulesets,
-    ) -> Result<Shield, Failure> {
+    /// Contradictions in the options, a ruleset that is not installed (the hint is the command to type), an error
+    /// in a rule (file, line, column, caret), or a log where the owner may write none.
+    pub fn raise(options: &WafOptions, owner: &Owner, rulesets: &Rulesets) -> Result<Shield, Failure> {
         let waf =
             options.resolve().map_err(|error| Failure::usage("[waf] contradicts itself").because(&error))?;
         let mut shield = Shield {
@@ -57,18 +65,20 @@ impl Shield {
             paranoia_level: waf.paranoia_level.get(),
             detection_paranoia_level: waf.detection_paranoia_level.get(),
             compiled: None,
+            logs: LogFiles::default(),
+            keeps_collections: waf.collections == CollectionsKept::Stored,
             alarm: None,
         };
         if !waf.enabled {
             return Ok(shield);
         }
-        let snippets = tuning::snippets(&waf.tuning, &waf.rules, folder)?;
+        let snippets = tuning::snippets(&waf.tuning, &waf.rules, owner)?;
         let defaults = BodyLimits::default();
         let or =
             |size: Option<u64>, default| size.and_then(|size| usize::try_from(size).ok()).unwrap_or(default);
         let request = or(options.request_body_limit.map(|size| size.0), defaults.request);
         let selection = Selection {
-            ruleset: ruleset(options.ruleset.as_ref(), folder, rulesets)?,
+            ruleset: ruleset(options.ruleset.as_ref(), owner, rulesets)?,
             mode: match waf.mode {
                 WafMode::Block => Mode::Block,
                 WafMode::Detect => Mode::Detect,
@@ -89,7 +99,11 @@ impl Shield {
             before: snippets.before,
             after: snippets.after,
         };
-        shield.compiled = Some(rulesets.compiled(&selection)?);
+        let compiled = rulesets.compiled(&selection)?;
+        if let Some(place) = &owner.logs {
+            shield.logs = LogFiles::of(&compiled.ruleset, place)?;
+        }
+        shield.compiled = Some(compiled);
         Ok(shield)
     }
 
@@ -120,9 +134,10 @@ impl Shield {
 /// ruleset. The version is fixed here, so that equal selections mean equal rules.
 fn ruleset(
     choice: Option<&RulesetChoice>,
-    folder: Option<&Path>,
+    owner: &Owner,
     rulesets: &Rulesets,
 ) -> Result<RulesetName, Failure> {
+    let folder = owner.folder.as_deref();
     let current = || rulesets.store().current().map_err(|error| compiled::failed(&error));
     Ok(match choice {
         Some(RulesetChoice::Base) => RulesetName::Base,

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use hop3_rules::Snippet;
 use hop3_runtimes::manifest::waf::{OwnRules, RuleSelector, RulesPosition, Tuning};
 
+use super::Owner;
+use super::places::place;
 use crate::failure::Failure;
 
 /// First id of the rules made here; 8,100,000 to 8,199,999 are the product's own.
@@ -25,11 +27,11 @@ pub struct Snippets {
     pub after: Vec<Snippet>,
 }
 
-/// The SecLang of all exceptions and own rules; files are read beneath `folder`.
+/// The SecLang of all exceptions and own rules of `owner`.
 ///
 /// # Errors
 /// A path or target that cannot be written in SecLang, or a file that cannot be read.
-pub fn snippets(tuning: &[Tuning], rules: &[OwnRules], folder: Option<&Path>) -> Result<Snippets, Failure> {
+pub fn snippets(tuning: &[Tuning], rules: &[OwnRules], owner: &Owner) -> Result<Snippets, Failure> {
     let mut snippets = Snippets::default();
     let (mut before, mut after) = (String::new(), String::new());
     for (index, exception) in tuning.iter().enumerate() {
@@ -44,7 +46,7 @@ pub fn snippets(tuning: &[Tuning], rules: &[OwnRules], folder: Option<&Path>) ->
         }
     }
     for (index, own) in rules.iter().enumerate() {
-        let snippet = own_rules(own, index, folder)?;
+        let snippet = own_rules(own, index, owner)?;
         match own.position {
             RulesPosition::Before => snippets.before.push(snippet),
             RulesPosition::After => snippets.after.push(snippet),
@@ -118,15 +120,19 @@ fn exact(tag: &str) -> String {
     pattern
 }
 
-fn own_rules(own: &OwnRules, index: usize, folder: Option<&Path>) -> Result<Snippet, Failure> {
-    let name = own.name.clone().unwrap_or_else(|| format!("hop3.toml [[waf.rules]] {}", index + 1));
+fn own_rules(own: &OwnRules, index: usize, owner: &Owner) -> Result<Snippet, Failure> {
+    let name = || own.name.clone().unwrap_or_else(|| format!("hop3.toml [[waf.rules]] {}", index + 1));
     if let Some(text) = &own.seclang {
-        return Ok(Snippet { name, text: text.clone() });
+        return Ok(match place(text, &owner.configuration) {
+            Some(placed) => Snippet { name: placed.file, text: placed.text },
+            None => Snippet { name: name(), text: text.clone() },
+        });
     }
-    let Some(file) = &own.file else { return Ok(Snippet { name, text: String::new() }) };
+    let Some(file) = &own.file else { return Ok(Snippet { name: name(), text: String::new() }) };
     let refuse =
         |cause: String| Failure::usage(format!("cannot read the rules `{}`", file.display())).cause(cause);
-    let folder = folder.ok_or_else(|| refuse("files of rules belong to an app's folder".into()))?;
+    let folder =
+        owner.folder.as_deref().ok_or_else(|| refuse("files of rules belong to an app's folder".into()))?;
     let path = inside(folder, file)?;
     let size = fs::metadata(&path).map_err(|error| refuse(error.to_string()))?.len();
     if size > LARGEST_FILE {
@@ -180,7 +186,7 @@ mod tests {
             ),
         ];
         for (written, before, after) in cases {
-            let snippets = snippets(&[tuning(written)], &[], None).unwrap();
+            let snippets = snippets(&[tuning(written)], &[], &Owner::default()).unwrap();
             let text = |list: &[Snippet]| list.iter().map(|snippet| snippet.text.clone()).collect::<String>();
             assert_eq!((text(&snippets.before).as_str(), text(&snippets.after).as_str()), (before, after));
         }
@@ -191,7 +197,7 @@ mod tests {
         for path in ["/a\",deny,\"", "/a b", "/%{TX.0}", "/a\\", "/a\nSecRuleEngine Off"] {
             let mut exception = tuning("disable = [1]");
             exception.path = Some(path.into());
-            assert!(snippets(&[exception], &[], None).is_err(), "{path:?}");
+            assert!(snippets(&[exception], &[], &Owner::default()).is_err(), "{path:?}");
         }
     }
 
@@ -204,10 +210,11 @@ mod tests {
         fs::write(root.path().join("secret.conf"), "x").unwrap();
         std::os::unix::fs::symlink("../secret.conf", folder.join("link.conf")).unwrap();
         let own = |file: &str| OwnRules { file: Some(file.into()), ..OwnRules::default() };
-        let read = snippets(&[], &[own("own.conf")], Some(&folder)).unwrap();
+        let owner = Owner { folder: Some(folder), ..Owner::default() };
+        let read = snippets(&[], &[own("own.conf")], &owner).unwrap();
         assert_eq!(read.before[0].name, "own.conf");
         for outside in ["../secret.conf", "link.conf", "absent.conf", "/etc/passwd"] {
-            assert!(snippets(&[], &[own(outside)], Some(&folder)).is_err(), "{outside}");
+            assert!(snippets(&[], &[own(outside)], &owner).is_err(), "{outside}");
         }
     }
 }

@@ -1,11 +1,10 @@
-//! What the firewall reports: counted, masked, kept.
+//! What the firewall reports: counted, bounded, kept. Secrets are masked by the engine before.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use hop3_proxy::{AppliedAction, AuditRecord};
 
-use super::mask;
 use super::rehearsal::escaped;
 use crate::model::{FirewallEvent, RuleHit, Timestamp, ValueHit};
 
@@ -70,10 +69,11 @@ fn event(record: &AuditRecord) -> FirewallEvent {
         client: record.client.to_string(),
         host: record.host.to_string(),
         method: record.method.clone(),
-        uri: mask::target(&record.target, TARGET_LIMIT),
+        uri: cut(&record.target, TARGET_LIMIT),
+        headers: record.headers.clone(),
         status: record.status,
         blocked,
-        reason: record.reason.as_deref().map(|reason| mask::text(reason, DATA_LIMIT)),
+        reason: record.reason.as_deref().map(|reason| cut(reason, DATA_LIMIT)),
         rules: bounded(record.matches.iter().take(RULES_LIMIT).map(hit).collect()),
     }
 }
@@ -95,30 +95,43 @@ fn bounded(mut rules: Vec<RuleHit>) -> Vec<RuleHit> {
 
 /// A matching rule as it is kept.
 fn hit(found: &hop3_waf::RuleMatch) -> RuleHit {
-    let variables = found.matched.iter().map(|value| value.variable.as_str());
     let values = found.matched.iter().take(VALUES_LIMIT).map(|matched| ValueHit {
-        variable: mask::text(&matched.variable, VALUE_LIMIT),
-        value: mask::value(&matched.variable, &escaped(&matched.value), VALUE_LIMIT),
+        variable: cut(&matched.variable, VALUE_LIMIT),
+        value: cut(&escaped(&matched.value), VALUE_LIMIT),
         ..ValueHit::default()
     });
     RuleHit {
         id: found.rule_id,
-        message: mask::text(&found.message, DATA_LIMIT),
-        data: mask::data(&found.data, variables, DATA_LIMIT),
+        message: cut(&found.message, DATA_LIMIT),
+        data: cut(&found.data, DATA_LIMIT),
         severity: found.severity.map(|severity| format!("{severity:?}").to_uppercase()),
         phase: found.phase,
         file: found.rule_file.to_string(),
         line: found.rule_line,
         operator: found.operator.clone(),
-        argument: mask::cut(&found.parameter, VALUE_LIMIT),
+        argument: cut(&found.parameter, VALUE_LIMIT),
         disruptive: found.disruptive,
         values: values.collect(),
     }
 }
 
+/// `text` cut to at most `limit` bytes at a character's border, with `…` where something is missing.
+fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(limit)])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cuts_leave_whole_characters() {
+        assert_eq!(cut("/ééé", 4), "/é…");
+        assert_eq!(cut("/ééé", 7), "/ééé");
+    }
 
     #[test]
     fn values_of_one_transaction_have_bounded_room() {

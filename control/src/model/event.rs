@@ -23,6 +23,9 @@ pub struct FirewallEvent {
     pub method: String,
     /// Request target as the client sent it, secrets masked, cut to a bounded length.
     pub uri: String,
+    /// Header lines of the request in order, secrets masked, bounded; empty in records of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
     /// The status the client received.
     pub status: u16,
     /// Whether the request or its response was refused.

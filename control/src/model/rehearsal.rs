@@ -79,8 +79,11 @@ pub struct Exclusion {
 pub struct Explanation {
     /// What was logged; transformation steps are filled in where they could be worked out again.
     pub event: FirewallEvent,
-    /// Whether the logged request line, put before today's rules, leads to the same rules.
+    /// Whether the logged head of the request, put before today's rules, leads to the same rules.
     pub reproduced: bool,
+    /// What it leads to, when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// What would let the request pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclusion: Option<Exclusion>,

@@ -25,7 +25,7 @@ use crate::api::{Peer, router};
 use crate::control::{Control, Fleet, Parts};
 use crate::data::{DataDir, write_atomically};
 use crate::failure::{Failure, Kind, chain};
-use crate::firewall::{Rulesets, failed};
+use crate::firewall::{LogWriter, Rulesets, failed};
 use crate::model::hexadecimal;
 use crate::settings::Settings;
 use crate::store::{Cipher, Store};
@@ -92,6 +92,7 @@ async fn serve(
         store: store.clone(),
         settings,
         rulesets,
+        logs: LogWriter::start()?,
         fleet: Fleet::new(owner(&start.data)),
         proxy,
         listen: listen.clone(),
@@ -99,6 +100,7 @@ async fn serve(
     }));
     let instances = tokio::spawn(control.clone().follow_instances(control.fleet().supervisor().events()));
     let pump = tokio::spawn(events::keep(received, control.clone(), log_access));
+    let collections = tokio::spawn(control.clone().keep_collections());
     let mut signals = Signals::listen()?;
     control.recover().await?;
     // Before the command line is answered: who reaches us finds our addresses, not an earlier server's.
@@ -115,6 +117,8 @@ async fn serve(
     instances.abort();
     // The queue's senders are gone with the proxy, so the pump ends when it has kept everything.
     let _kept = tokio::time::timeout(Duration::from_secs(2), pump).await;
+    collections.abort();
+    tokio::task::block_in_place(|| control.finish_firewalls());
     for file in [start.data.socket(), start.data.addresses()] {
         let _absent = fs::remove_file(file);
     }

@@ -4,6 +4,7 @@
 //! nearest key; keys that contradict each other are refused with the place of their section. Reading the file is
 //! here, watching it (SIGHUP) is the server's.
 
+mod firewall;
 mod listen;
 mod route;
 
@@ -11,6 +12,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+pub use firewall::{FirewallOptions, FirewallSettings};
 use hop3_runtimes::manifest::toml_error::Diagnostic;
 use hop3_runtimes::manifest::waf::WafOptions;
 pub use listen::{Address, ListenOptions, Listeners};
@@ -42,6 +44,8 @@ pub struct ServerSection {
     pub listen: ListenOptions,
     /// `[server.log]`.
     pub log: LogOptions,
+    /// `[server.firewall]`.
+    pub firewall: FirewallOptions,
     /// `[server.waf]`: what apps and routes get for the keys of `[waf]` they do not set.
     pub waf: WafOptions,
 }
@@ -105,6 +109,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Whether each request is logged.
     pub log_access: bool,
+    /// What firewalls may do outside of themselves.
+    pub firewall: FirewallSettings,
     /// Defaults of `[waf]`.
     pub waf: WafOptions,
     /// Hosts served without any app.
@@ -151,6 +157,10 @@ impl Settings {
             }
         };
         server.waf.resolve().map_err(|error| fault(0..0, format!("[server.waf]: {error}"), None))?;
+        let firewall = server
+            .firewall
+            .resolve()
+            .map_err(|error| fault(0..0, format!("[server.firewall]: {error}"), None))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut routes: Vec<StaticRoute> = Vec::new();
         for written in options.route {
@@ -176,6 +186,7 @@ impl Settings {
             log_level: server.log.level.unwrap_or_default(),
             log_format: server.log.format.unwrap_or_default(),
             log_access: server.log.access.unwrap_or(true),
+            firewall,
             waf: server.waf,
             routes,
         })

@@ -20,6 +20,10 @@ impl<'t> Change<'t> {
         Change { transaction, cipher }
     }
 
+    pub(super) fn transaction(&self) -> &'t WriteTransaction {
+        self.transaction
+    }
+
     /// One app as this transaction sees it.
     ///
     /// # Errors
@@ -40,7 +44,7 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Forgets an app with its releases, configurations, instances, deployment and firewall events.
+    /// Forgets an app with its releases, configurations, instances, deployment, firewall events and collections.
     /// Its audit records stay.
     ///
     /// # Errors
@@ -55,7 +59,7 @@ impl<'t> Change<'t> {
         }
         let mut instances = self.transaction.open_table(tables::INSTANCES)?;
         instances.retain(|(owner, _), _| owner != app)?;
-        Ok(())
+        self.remove_collections(app)
     }
 
     /// One release as this transaction sees it.

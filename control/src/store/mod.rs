@@ -7,6 +7,7 @@
 
 mod changes;
 mod cipher;
+mod collections;
 mod error;
 mod reads;
 mod tables;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 pub use changes::Change;
 pub use cipher::Cipher;
+pub use collections::StoredRecord;
 pub use error::StoreError;
 pub use reads::{Audit, Snapshot};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};

@@ -31,6 +31,10 @@ impl<'store> Snapshot<'store> {
         Snapshot { transaction, cipher }
     }
 
+    pub(super) fn transaction(&self) -> &ReadTransaction {
+        &self.transaction
+    }
+
     /// All apps, by name.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ pub(super) fn create_all(transaction: &WriteTransaction) -> Result<(), StoreErro
     transaction.open_table(CERTIFICATES)?;
     transaction.open_table(FIREWALL_EVENTS)?;
     transaction.open_table(AUDIT)?;
+    transaction.open_table(super::collections::COLLECTIONS)?;
     Ok(())
 }
 

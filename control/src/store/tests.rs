@@ -25,6 +25,7 @@ fn event(app: &str, number: u64) -> FirewallEvent {
         host: "demo.test".into(),
         method: "GET".into(),
         uri: "/".into(),
+        headers: Vec::new(),
         status: 403,
         blocked: true,
         reason: None,

@@ -88,6 +88,11 @@ impl Server {
         get(self.address("http"), host, target)
     }
 
+    /// With further header lines, each with its line end.
+    pub fn get_with(&self, host: &str, target: &str, headers: &str) -> (u16, String) {
+        get_with(self.address("http"), host, target, headers)
+    }
+
     pub fn get_admin(&self, target: &str) -> (u16, String) {
         get(self.address("admin"), "localhost", target)
     }
@@ -172,10 +177,14 @@ fn spawn(data: &Path) -> Child {
 }
 
 fn get(address: SocketAddr, host: &str, target: &str) -> (u16, String) {
+    get_with(address, host, target, "")
+}
+
+fn get_with(address: SocketAddr, host: &str, target: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test/1.0\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        "GET {target} HTTP/1.1\r\nHost: {host}\r\n{headers}User-Agent: test/1.0\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();

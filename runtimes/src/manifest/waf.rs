@@ -55,6 +55,8 @@ pub struct WafOptions {
     /// How much of a response body is inspected. Default: 512 KiB.
     #[serde(alias = "response_body_limit")]
     pub response_body_limit: Option<ByteSize>,
+    /// Whether what rules remember of clients and sessions (`initcol`) outlives the server. Default: `memory`.
+    pub collections: Option<CollectionsKept>,
     /// Exclusion packages by name, e.g. `wordpress`, `nextcloud`.
     pub exclusions: Vec<String>,
     /// Exceptions for this app.
@@ -77,6 +79,17 @@ pub enum WafMode {
     Block,
     /// It is recorded and passed (`SecRuleEngine DetectionOnly`).
     Detect,
+}
+
+/// Where the rules' persistent collections live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CollectionsKept {
+    /// In memory: they outlive reloads and deployments, not the server.
+    #[default]
+    Memory,
+    /// In the server's store too.
+    Stored,
 }
 
 /// Which rules an app stands behind.
@@ -126,7 +139,7 @@ pub enum RuleSelector {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct OwnRules {
-    /// What they are for; used as the file's name in errors.
+    /// What they are for; names them in errors that cannot name a line of the configuration file.
     pub name: Option<String>,
     /// SecLang text.
     pub seclang: Option<String>,
@@ -200,6 +213,9 @@ pub struct Waf {
     pub request_body_no_files_limit: ByteSize,
     /// Bytes.
     pub response_body_limit: ByteSize,
+    /// Where persistent collections live.
+    #[serde(default)]
+    pub collections: CollectionsKept,
     /// Exclusion packages.
     pub exclusions: Vec<String>,
     /// Exceptions.
@@ -291,6 +307,7 @@ impl WafOptions {
                 .request_body_no_files_limit
                 .or(defaults.request_body_no_files_limit),
             response_body_limit: self.response_body_limit.or(defaults.response_body_limit),
+            collections: self.collections.or(defaults.collections),
             exclusions: joined(self.exclusions, &defaults.exclusions),
             tuning: [defaults.tuning.clone(), self.tuning].concat(),
             rules: [defaults.rules.clone(), self.rules].concat(),
@@ -319,6 +336,7 @@ impl WafOptions {
             request_body_limit,
             request_body_no_files_limit: self.request_body_no_files_limit.unwrap_or(no_files),
             response_body_limit: self.response_body_limit.unwrap_or(DEFAULT_RESPONSE_BODY_LIMIT),
+            collections: self.collections.unwrap_or_default(),
             exclusions: self.exclusions.clone(),
             tuning: self.tuning.clone(),
             rules: self.rules.clone(),

@@ -41,16 +41,22 @@ pub async fn route_logs(
     answer(&blocking(|| control.route_events(&host, lines(&query)))?)
 }
 
-/// `POST /v1/waf/{app}/test?paranoia=N`: the body is a raw HTTP request.
+/// `POST /v1/waf/{app}/test?paranoia=N&response=M`: the body is a raw HTTP request, and in its last M bytes the response.
 pub async fn test(
     State(control): State<Arc<Control>>,
     Path(name): Path<String>,
     Query(query): Query<HashMap<String, String>>,
-    request: Bytes,
+    mut request: Bytes,
 ) -> Answer {
     let name = app(&name)?;
     let level = query.get("paranoia").map(|level| paranoia(level)).transpose()?;
-    answer(&detached(move || control.try_request(&name, &request, level)).await?)
+    let response = query.get("response").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let response = request.split_off(request.len().saturating_sub(response));
+    let work = move || {
+        let response = (!response.is_empty()).then_some(&response[..]);
+        control.try_request(&name, &request, response, level)
+    };
+    answer(&detached(work).await?)
 }
 
 /// `GET /v1/waf/transactions/{id}`.

@@ -157,6 +157,7 @@ mod tests {
             host: "demo.test".into(),
             method: "GET".into(),
             uri: "/?id=\x1b]0;".into(),
+            headers: Vec::new(),
             status: 403,
             blocked: true,
             reason: None,

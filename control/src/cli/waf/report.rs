@@ -25,9 +25,10 @@ pub fn rehearsal(told: &Rehearsal) -> String {
 pub fn explanation(told: &Explanation) -> String {
     let event = &told.event;
     let mut text = format!(
-        "{} with status {}{}\n{} {}\n{} from {} to {} [{}]\n",
+        "{} with status {}{}{}\n{} {}\n{} from {} to {} [{}]\n",
         if event.blocked { "REFUSED" } else { "DETECTED" },
         event.status,
+        told.outcome.as_ref().map(score).unwrap_or_default(),
         event.reason.as_deref().map(|reason| format!(": {}", printable(reason))).unwrap_or_default(),
         printable(&event.method),
         printable(&event.uri),
@@ -43,8 +44,8 @@ pub fn explanation(told: &Explanation) -> String {
     text.push_str(&exclusion(told.exclusion.as_ref()));
     if !told.reproduced {
         text.push_str(
-            "\nBodies and most headers are not kept, secrets are masked: what the logged request line alone does \
-             not show again has no transformation steps here, and the exclusion was not tried.",
+            "\nBodies and answers are not kept, secrets are masked: what the logged head of the request does not \
+             show again has no transformation steps here, and the exclusion was not tried.",
         );
     }
     text.trim_end().to_owned()
@@ -62,16 +63,20 @@ fn verdict(outcome: &Outcome) -> String {
     if let Some(status) = outcome.status {
         text.push_str(&format!(" with status {status}"));
     }
-    if let Some(score) = outcome.score {
-        text.push_str(&format!(", score {score}"));
-        if let Some(threshold) = outcome.threshold {
-            text.push_str(&format!(" of {threshold}"));
-        }
-    }
+    text.push_str(&score(outcome));
     if let Some(reason) = &outcome.reason {
         text.push_str(&format!(": {}", printable(reason)));
     }
     text
+}
+
+/// `, score 10 of 5`, where the rules count one.
+fn score(outcome: &Outcome) -> String {
+    match (outcome.score, outcome.threshold) {
+        (Some(score), Some(threshold)) => format!(", score {score} of {threshold}"),
+        (Some(score), None) => format!(", score {score}"),
+        (None, _) => String::new(),
+    }
 }
 
 fn rules(rules: &[RuleHit]) -> String {

@@ -14,8 +14,8 @@ use super::report;
 use crate::api::client::raw;
 use crate::control::at_level;
 use crate::failure::{Failure, Kind};
-use crate::firewall::rehearsal::{RawRequest, inspect, rehearse};
-use crate::firewall::{Rulesets, Shield};
+use crate::firewall::rehearsal::{Exchange, RawRequest, RawResponse, inspect, rehearse};
+use crate::firewall::{Owner, Rulesets, Shield};
 use crate::model::Rehearsal;
 
 /// Options of `waf test`.
@@ -33,6 +33,9 @@ pub struct Test {
     /// The body of the request
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
+    /// A file with a raw HTTP response of the app, to be inspected too
+    #[arg(long, value_name = "FILE")]
+    response: Option<PathBuf>,
     /// Before the rules of this app, as the server has compiled them
     #[arg(short, long, value_name = "APP", conflicts_with = "ruleset")]
     app: Option<String>,
@@ -47,15 +50,20 @@ pub struct Test {
 impl Test {
     /// Prints the verdict, the rules that matched and what would silence them.
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let request = self.request()?;
+        let exchange = Exchange { request: self.request()?, response: None };
+        let response = self.response.as_deref().map(read).transpose()?;
+        // Before it is sent, so that its faults are told alike.
+        let parsed = response.as_deref().map(RawResponse::parse).transpose()?;
         let told = match &self.ruleset {
-            Some(ruleset) => self.here(ruleset, &request, context)?,
+            Some(ruleset) => self.here(ruleset, &Exchange { response: parsed, ..exchange }, context)?,
             None => {
                 let app = choose(None, self.app.as_deref(), &Surroundings::of(Path::new(".")))
                     .map_err(|failure| failure.hint("name an app: --app APP, or rules: --ruleset base"))?;
-                let level = self.paranoia.map(|level| format!("?paranoia={level}")).unwrap_or_default();
-                let path = format!("/v1/waf/{app}/test{level}");
-                context.client.call(Method::POST, &path, raw(request.to_bytes())).await?
+                let level = self.paranoia.map(|level| format!("&paranoia={level}")).unwrap_or_default();
+                let response = response.unwrap_or_default();
+                let path = format!("/v1/waf/{app}/test?response={}{level}", response.len());
+                let message = [exchange.request.to_bytes(), response].concat();
+                context.client.call(Method::POST, &path, raw(message)).await?
             }
         };
         context.output.result(&told, || report::rehearsal(&told))
@@ -69,19 +77,11 @@ impl Test {
                 self.body.as_deref(),
             );
         };
-        let mut text = Vec::new();
-        let read = match path.as_os_str() == "-" {
-            true => std::io::stdin().lock().read_to_end(&mut text),
-            false => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
-        };
-        read.map_err(|error| {
-            Failure::not_found(format!("cannot read `{}`", path.display())).because(&error)
-        })?;
-        RawRequest::parse(&text)
+        RawRequest::parse(&read(path)?)
     }
 
     /// Compiles the rules in this process.
-    fn here(&self, ruleset: &str, request: &RawRequest, context: &Context) -> Result<Rehearsal, Failure> {
+    fn here(&self, ruleset: &str, exchange: &Exchange, context: &Context) -> Result<Rehearsal, Failure> {
         let is_file = Path::new(ruleset).is_file() && !ruleset.contains('/');
         let spelled = if is_file { format!("./{ruleset}") } else { ruleset.to_owned() };
         let choice = RulesetChoice::try_from(spelled).map_err(Failure::usage)?;
@@ -100,9 +100,20 @@ impl Test {
         }
         let raise = |tuning: &[Tuning]| {
             let options = WafOptions { tuning: tuning.to_vec(), ..options.clone() };
-            let compiled = Shield::raise(&options, None, &rulesets)?.compiled;
+            let compiled = Shield::raise(&options, &Owner::default(), &rulesets)?.compiled;
             compiled.ok_or_else(|| Failure::internal("the rules were not compiled"))
         };
-        rehearse(&*raise(&[])?, request, |tuning| Ok(inspect(&*raise(tuning)?, request)))
+        rehearse(&*raise(&[])?, exchange, |tuning| Ok(inspect(&*raise(tuning)?, exchange)))
     }
+}
+
+/// The content of a file; `-` is standard input.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let read = match path.as_os_str() == "-" {
+        true => std::io::stdin().lock().read_to_end(&mut text),
+        false => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
+    };
+    read.map_err(|error| Failure::not_found(format!("cannot read `{}`", path.display())).because(&error))?;
+    Ok(text)
 }

@@ -1,7 +1,9 @@
 //! Puts a request before rules without anybody behind them, and tells in full what they made of it.
 
 mod exclusion;
+mod message;
 mod request;
+mod response;
 mod witness;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,6 +14,7 @@ use hop3_waf::{Connection, Disruption, EngineMode, Transaction, TransactionStart
 
 pub use exclusion::{exceptions, toml};
 pub use request::RawRequest;
+pub use response::RawResponse;
 pub use witness::escaped;
 
 use super::Compiled;
@@ -20,10 +23,39 @@ use crate::model::{Action, Exclusion, Outcome, Rehearsal, RuleHit};
 use hop3_runtimes::manifest::waf::Tuning;
 use witness::Witness;
 
-/// TX variables that hold the request's score, by ruleset: the base ruleset's, CRS 4's, CRS 3's.
-const SCORES: [&str; 3] = ["blocking_inbound_anomaly_score", "base_score", "anomaly_score"];
-/// The TX variable that holds the score at which a request is refused.
-const THRESHOLD: &str = "inbound_anomaly_score_threshold";
+/// Where the rules count, by ruleset: the base ruleset's, CRS 4's, CRS 3's.
+struct Score {
+    /// TX variables that may hold the score.
+    names: [&'static str; 3],
+    /// The TX variable that holds the score at which is refused.
+    threshold: &'static str,
+}
+
+/// What a request has against it.
+const INBOUND: Score = Score {
+    names: ["blocking_inbound_anomaly_score", "base_score", "anomaly_score"],
+    threshold: "inbound_anomaly_score_threshold",
+};
+/// What a response has.
+const OUTBOUND: Score = Score {
+    names: ["blocking_outbound_anomaly_score", "base_leak", "outbound_anomaly_score"],
+    threshold: "outbound_anomaly_score_threshold",
+};
+
+/// What is put before rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// The request.
+    pub request: RawRequest,
+    /// What its app would answer, when that is to be inspected too.
+    pub response: Option<RawResponse>,
+}
+
+impl From<RawRequest> for Exchange {
+    fn from(request: RawRequest) -> Exchange {
+        Exchange { request, response: None }
+    }
+}
 
 /// What one inspection led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +66,9 @@ pub struct Inspection {
     pub rules: Vec<RuleHit>,
 }
 
-/// Inspects a request: phases 1, 2 and 5, as if its app gave no answer. Nothing is kept.
-pub fn inspect(compiled: &Compiled, request: &RawRequest) -> Inspection {
+/// Inspects a request: phases 1, 2 and 5, as if its app gave no answer; with a response 3 and 4 too. Nothing is kept.
+pub fn inspect(compiled: &Compiled, exchange: &Exchange) -> Inspection {
+    let request = &exchange.request;
     let witness = Arc::new(Witness::default());
     let start = TransactionStart {
         id: "rehearsal".to_owned(),
@@ -55,9 +88,27 @@ pub fn inspect(compiled: &Compiled, request: &RawRequest) -> Inspection {
         let _ = transaction.append_request_body(&request.body);
         let _ = transaction.process_request_body();
     }
+    if let Some(response) = exchange.response.as_ref().filter(|_| transaction.interruption().is_none()) {
+        answer(&mut transaction, response);
+    }
     let outcome = outcome(&transaction);
     transaction.process_logging();
     Inspection { outcome, rules: witness.hits() }
+}
+
+/// Phases 3 and 4, as the proxy runs them.
+fn answer(transaction: &mut Transaction, response: &RawResponse) {
+    for (name, value) in &response.headers {
+        transaction.add_response_header(name, value);
+    }
+    let _ = transaction.process_response_headers(response.status, &response.protocol);
+    if transaction.interruption().is_some() {
+        return;
+    }
+    if transaction.inspects_response_body() {
+        let _ = transaction.append_response_body(&response.body);
+    }
+    let _ = transaction.process_response_body();
 }
 
 /// Inspects a request and, when rules found something, works out what would silence them. `retry` inspects it again
@@ -67,16 +118,16 @@ pub fn inspect(compiled: &Compiled, request: &RawRequest) -> Inspection {
 /// Those of `retry`.
 pub fn rehearse(
     compiled: &Compiled,
-    request: &RawRequest,
+    exchange: &Exchange,
     retry: impl Fn(&[Tuning]) -> Result<Inspection, Failure>,
 ) -> Result<Rehearsal, Failure> {
-    let Inspection { outcome, rules } = inspect(compiled, request);
-    let exclusion = silence(&rules, request, Some(&retry))?;
+    let Inspection { outcome, rules } = inspect(compiled, exchange);
+    let exclusion = silence(&rules, &exchange.request, Some(&retry))?;
     Ok(Rehearsal {
         ruleset: compiled.name.clone(),
         version: compiled.version.clone(),
         rule_count: compiled.ruleset.rule_count(),
-        request: request.line(),
+        request: exchange.request.line(),
         outcome,
         rules,
         exclusion,
@@ -121,9 +172,21 @@ fn outcome(transaction: &Transaction) -> Outcome {
         let text = transaction.tx(name)?;
         std::str::from_utf8(&text).ok()?.parse::<i64>().ok()
     };
-    let score = SCORES.into_iter().find_map(number);
-    let threshold = score.and_then(|_| number(THRESHOLD));
-    let reached = score.zip(threshold).is_some_and(|(score, threshold)| score >= threshold);
+    let counted = |side: &Score| {
+        let score = side.names.into_iter().find_map(number);
+        (score, score.and_then(|_| number(side.threshold)))
+    };
+    let reaches = |(score, threshold): (Option<i64>, Option<i64>)| {
+        score.zip(threshold).is_some_and(|(score, threshold)| score >= threshold)
+    };
+    let (inbound, outbound) = (counted(&INBOUND), counted(&OUTBOUND));
+    // The side that decided; the request's when none did.
+    let is_response = match transaction.interruption() {
+        Some(interruption) => interruption.phase > 2,
+        None => !reaches(inbound) && reaches(outbound),
+    };
+    let (score, threshold) = if is_response { outbound } else { inbound };
+    let reached = reaches((score, threshold));
     match transaction.interruption() {
         Some(interruption) => Outcome {
             action: match interruption.action {

@@ -1,5 +1,6 @@
 //! Requests as people write them: one line, or a raw HTTP/1.1 message.
 
+use super::message;
 use crate::failure::Failure;
 
 /// A request, not checked: the rules are to see it as it is.
@@ -63,7 +64,7 @@ impl RawRequest {
     /// The first line is empty, or a header line has no colon.
     pub fn parse(text: &[u8]) -> Result<RawRequest, Failure> {
         let mut rest = text;
-        let line = next_line(&mut rest);
+        let line = message::next_line(&mut rest);
         let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
         let mut word = || words.next().unwrap_or_default().to_vec();
         let (method, target, protocol) = (word(), word(), word());
@@ -72,28 +73,9 @@ impl RawRequest {
                 .cause("its first line has no method and target")
                 .hint("begin with a line like `GET /search?q=word HTTP/1.1`"));
         }
-        let mut headers: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        loop {
-            let line = next_line(&mut rest);
-            if line.is_empty() {
-                break;
-            }
-            if let (Some(last), [b' ' | b'\t', ..]) = (headers.last_mut(), line) {
-                // Obsolete folding, RFC 9112 section 5.2.
-                last.1.push(b' ');
-                last.1.extend_from_slice(line.trim_ascii());
-                continue;
-            }
-            let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-                return Err(Failure::usage(format!("header line {} has no colon", headers.len() + 1))
-                    .cause(format!("`{}`", super::escaped(&line[..line.len().min(80)])))
-                    .hint("an empty line separates the headers from the body"));
-            };
-            headers.push((line[..colon].to_vec(), line[colon + 1..].trim_ascii().to_vec()));
-        }
-        let mut request = RawRequest { method, target, protocol, headers, body: rest.to_vec() };
-        request.unwrap_body();
-        Ok(request)
+        let headers = message::fields(&mut rest)?;
+        let body = message::body(&headers, rest);
+        Ok(RawRequest { method, target, protocol, headers, body })
     }
 
     /// The message that [`RawRequest::parse`] reads back.
@@ -125,8 +107,7 @@ impl RawRequest {
     }
 
     fn header(&self, wanted: &str) -> Option<&[u8]> {
-        let found = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()));
-        found.map(|(_, value)| &value[..])
+        message::field(&self.headers, wanted)
     }
 
     fn add_usual_headers(&mut self, with_body: bool) {
@@ -142,53 +123,6 @@ impl RawRequest {
             if wanted && self.header(name).is_none() {
                 self.headers.push((name.into(), value.into()));
             }
-        }
-    }
-
-    fn unwrap_body(&mut self) {
-        let chunked = self
-            .header("transfer-encoding")
-            .is_some_and(|value| value.to_ascii_lowercase().windows(7).any(|window| window == b"chunked"));
-        if chunked {
-            if let Some(body) = dechunked(&self.body) {
-                self.body = body;
-            }
-            return;
-        }
-        let length =
-            self.header("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        // What an editor added at the end is no part of the message.
-        if let Some(length) = length.filter(|length: &usize| *length < self.body.len()) {
-            self.body.truncate(length);
-        }
-    }
-}
-
-/// The next line without its end; empty at the end of the text.
-fn next_line<'t>(rest: &mut &'t [u8]) -> &'t [u8] {
-    let end = rest.iter().position(|byte| *byte == b'\n');
-    let (line, after) = match end {
-        Some(end) => (&rest[..end], &rest[end + 1..]),
-        None => (*rest, &rest[rest.len()..]),
-    };
-    *rest = after;
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// RFC 9112 section 7.1; `None` when the chunks are malformed.
-fn dechunked(mut rest: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let line = next_line(&mut rest);
-        let size = line.split(|byte| *byte == b';').next()?.trim_ascii();
-        let size = usize::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()?;
-        if size == 0 {
-            return Some(body);
-        }
-        body.extend_from_slice(rest.get(..size)?);
-        rest = &rest[size..];
-        if !next_line(&mut rest).is_empty() {
-            return None;
         }
     }
 }
