@@ -32,7 +32,7 @@ pub(crate) type Spans = [Option<(usize, usize)>; GROUPS];
 pub(crate) struct Pattern {
     engine: Engine,
     groups: u32,
-    required: Requirement,
+    required: Vec<Requirement>,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Pattern {
                 Engine::Backtracking(backtrack::compile(&syntax.root, syntax.groups)?, construct)
             }
         };
-        let required = required::requirement(&syntax.root);
+        let required = required::requirements(&syntax.root);
         Ok(Self { engine, groups: syntax.groups, required })
     }
 
@@ -63,8 +63,8 @@ impl Pattern {
         }
     }
 
-    /// What a value must hold for the pattern to match in it.
-    pub(crate) fn required(&self) -> &Requirement {
+    /// What a value must hold for the pattern to match in it: one of these.
+    pub(crate) fn required(&self) -> &[Requirement] {
         &self.required
     }
 

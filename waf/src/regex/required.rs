@@ -17,7 +17,12 @@ const LENGTH_LIMIT: usize = 24;
 /// Largest class that is spelt out.
 const CLASS_LIMIT: usize = 10;
 /// Most byte sets kept of one pattern.
-const SETS_LIMIT: usize = 6;
+const SETS_LIMIT: usize = 12;
+
+/// Most alternatives that a pattern is taken apart into.
+const ALTERNATIVES_LIMIT: usize = 96;
+/// A set of texts that is expected more often per byte than this is common.
+const COMMON: f32 = 0.000_5;
 
 /// What a value must hold for a pattern to match in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,12 +35,58 @@ pub(crate) struct Requirement {
     pub(crate) length: usize,
 }
 
-/// Reads a tree.
-pub(super) fn requirement(root: &Node) -> Requirement {
+/// Reads a tree: a value in which the pattern matches meets at least one of the requirements.
+pub(super) fn requirements(root: &Node) -> Vec<Requirement> {
+    let whole = requirement(root);
+    if whole.chance() < COMMON * rarity::VALUE_LENGTH {
+        return vec![whole];
+    }
+    let mut branches: Vec<Requirement> = branches(root, ALTERNATIVES_LIMIT).iter().map(requirement).collect();
+    branches.dedup();
+    let apart: f32 = branches.iter().map(Requirement::chance).sum();
+    if branches.len() > 1 && apart < whole.chance() { branches } else { vec![whole] }
+}
+
+fn requirement(root: &Node) -> Requirement {
     let facts = facts(root);
     let exact = facts.exact.as_deref().map(<[_]>::to_vec);
     let literals = better(facts.literals, exact.filter(|texts| is_useful(texts)));
     Requirement { literals, sets: rarest(facts.sets), length: facts.length }
+}
+
+impl Requirement {
+    /// The rough chance that a usual value meets it.
+    fn chance(&self) -> f32 {
+        let literals =
+            self.literals.as_ref().map_or(1.0, |texts| rarity::of_literals(texts) * rarity::VALUE_LENGTH);
+        let sets: f32 = self.sets.iter().map(rarity::of_set).product();
+        literals.min(1.0).min(sets)
+    }
+}
+
+/// The alternatives of a pattern as patterns of their own; one when there are too many.
+fn branches(node: &Node, limit: usize) -> Vec<Node> {
+    let found = match node {
+        Node::Alternate(nodes) => nodes.iter().flat_map(|node| branches(node, limit)).collect(),
+        Node::Group(_, node) | Node::Atomic(node) => branches(node, limit),
+        Node::Concat(nodes) => {
+            // One alternation is multiplied out: the one with most branches.
+            let parts: Vec<Vec<Node>> = nodes.iter().map(|node| branches(node, limit)).collect();
+            match (0..parts.len()).max_by_key(|index| parts[*index].len()) {
+                Some(chosen) if parts[chosen].len() > 1 => {
+                    let with = |branch: &Node| {
+                        let mut nodes = nodes.clone();
+                        nodes[chosen] = branch.clone();
+                        Node::Concat(nodes)
+                    };
+                    parts[chosen].iter().map(with).collect()
+                }
+                _ => vec![node.clone()],
+            }
+        }
+        other => vec![other.clone()],
+    };
+    if found.len() > limit { vec![node.clone()] } else { found }
 }
 
 /// What is known about all texts a node can match.
@@ -259,6 +310,17 @@ mod tests {
         ] {
             assert_eq!(literals(pattern), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn alternatives_are_asked_one_by_one() {
+        let found = requirements(
+            &parse(b"(?i)(?:@[^a]*i[^a]*m|-[^a]*z.*[(]|javascript:)x", Flags::default()).unwrap().root,
+        );
+        assert_eq!(found.len(), 3);
+        assert!(found[0].sets.contains(&ByteSet::of(b'@')) && found[1].sets.contains(&ByteSet::of(b'(')));
+        assert_eq!(found[2].literals, Some(vec![b"javascript:x".to_vec()]));
+        assert_eq!(requirements(&parse(b"select|insert", Flags::default()).unwrap().root).len(), 1);
     }
 
     #[test]

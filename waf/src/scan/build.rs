@@ -5,21 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use hop3_transformations::{ByteSet, Transformation};
 
 use super::bits::Bits;
-use super::classes::ClassNumbers;
-use super::literals::{Literals, TestId};
+use super::classes::{self, ClassNumbers};
+use super::literals::{Literals, WatchId};
 use super::needs::{Needs, answers_only};
 use super::plan::{Plan, Plans, Step};
 use super::source::Source;
 use super::strategy::Strategy;
 use super::tree::{NodeId, Nodes, Tree};
-use super::{Scan, Test};
+use super::{Scan, Test, Watch};
 use crate::rarity;
 use crate::rule::{Condition, Link, Rule, Selector, Target};
 
 /// Expected hits per byte above which a set of texts is not worth waiting for.
 const COMMON: f32 = 0.02;
-/// Sets that a value is asked for before an operator runs.
-const SETS_PER_TEST: usize = 3;
+/// Masks of classes that are tried before a text is searched for literals; more are not worth trying.
+const MASKS_LIMIT: usize = 12;
 
 /// Builds the scan of a ruleset; `alive` says which rules can run at all.
 pub(crate) fn build(phases: &[Vec<Rule>; 5], alive: impl Fn(usize, usize) -> bool) -> Scan {
@@ -39,21 +39,25 @@ struct Builder {
     tree: Tree,
     classes: ClassNumbers,
     tests: Vec<Test>,
-    drafts: Vec<Draft>,
+    /// For each test where its values come from.
+    targets: Vec<Vec<(Vec<Source>, Target)>>,
+    watches: Vec<Draft>,
     strategies: [Vec<Strategy>; 5],
 }
 
-/// What a test waits for, and where it looks.
+/// One way in which a test may match: what it waits for.
 struct Draft {
+    test: usize,
     needs: Needs,
+    /// Bits of the sets that got one.
+    classes: u128,
     trigger: Trigger,
-    targets: Vec<(Vec<Source>, Target)>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Trigger {
     Literals,
-    Class(u128),
+    Class(u32),
     Nothing,
 }
 
@@ -61,8 +65,9 @@ impl Builder {
     /// Makes a test of the rule if a link of it can be decided by values alone.
     fn add(&mut self, phase: usize, position: usize, rule: &Rule) -> Strategy {
         for (number, link) in rule.links.iter().enumerate() {
-            if let Some(strategy) = self.add_link((phase, position, number), link) {
-                return strategy;
+            if self.add_link((phase, position, number), link).is_some() {
+                // Which kind it is comes out when the classes are numbered.
+                return Strategy::EachValue;
             }
             if !is_silent(link) {
                 break;
@@ -71,11 +76,7 @@ impl Builder {
         Strategy::Walked
     }
 
-    fn add_link(
-        &mut self,
-        (phase, position, number): (usize, usize, usize),
-        link: &Link,
-    ) -> Option<Strategy> {
+    fn add_link(&mut self, (phase, position, number): (usize, usize, usize), link: &Link) -> Option<()> {
         let condition = link.condition.as_ref()?;
         let needs = Needs::of(&condition.operator, condition.negated)?;
         let targets: Vec<_> = condition
@@ -88,49 +89,86 @@ impl Builder {
             true => path.iter().fold(0, |nodes, node| nodes | 1 << node),
             false => 1 << path[path.len() - 1],
         };
-        let (needed, trigger, strategy) = self.trigger(&needs);
+        let test = self.tests.len();
         self.tests.push(Test {
             phase: phase as u8,
             position: position as u32,
             link: number as u32,
             nodes,
-            classes: needed,
-            length: needs.length,
             argument: argument_of(condition),
         });
-        self.drafts.push(Draft { needs, trigger, targets });
-        Some(strategy)
+        self.targets.push(targets);
+        self.watches.extend(needs.into_iter().map(|needs| Draft {
+            test,
+            needs,
+            classes: 0,
+            trigger: Trigger::Nothing,
+        }));
+        Some(())
     }
 
-    /// Chooses what a test waits for: what fewest values have.
-    fn trigger(&mut self, needs: &Needs) -> (u128, Trigger, Strategy) {
-        let mut sets: Vec<(f32, ByteSet)> =
-            needs.sets.iter().map(|set| (rarity::of_bytes(*set), *set)).collect();
-        sets.sort_by(|left, right| left.0.total_cmp(&right.0));
-        let bits: Vec<(f32, u128)> = sets
-            .into_iter()
-            .take(SETS_PER_TEST)
-            .filter_map(|(chance, set)| Some((chance, self.classes.bit(set)?)))
-            .collect();
-        let needed = bits.iter().fold(0, |needed, (_, bit)| needed | bit);
-        let literals = needs.literals.as_ref().map(|texts| rarity::of_literals(texts));
-        let by_class = bits.first().map_or(1.0, |(chance, _)| *chance);
-        match (literals, bits.first()) {
-            (Some(hits), _) if hits < COMMON && hits * rarity::VALUE_LENGTH < by_class => {
-                let count = needs.literals.as_ref().map_or(0, Vec::len);
-                (needed, Trigger::Literals, Strategy::Literals(count))
+    /// Numbers the sets that save most, after those that the transformations ask for.
+    fn number_classes(&mut self) {
+        let mut savings: Vec<(ByteSet, f32)> = Vec::new();
+        for set in self.watches.iter().flat_map(|watch| &watch.needs.sets) {
+            let set = classes::folded(*set);
+            let saved = 1.0 - rarity::of_bytes(set);
+            match savings.iter_mut().find(|(known, _)| *known == set) {
+                Some((_, sum)) => *sum += saved,
+                None => savings.push((set, saved)),
             }
-            (_, Some((_, bit))) => (needed, Trigger::Class(*bit), Strategy::Bytes),
-            (Some(_), None) => {
-                let count = needs.literals.as_ref().map_or(0, Vec::len);
-                (needed, Trigger::Literals, Strategy::Literals(count))
+        }
+        savings.sort_by(|left, right| right.1.total_cmp(&left.1));
+        for (set, _) in savings {
+            self.classes.bit(set);
+        }
+    }
+
+    /// Chooses for each watch what it waits for: what fewest values have.
+    fn choose_triggers(&mut self) {
+        for watch in &mut self.watches {
+            let mut bits: Vec<(f32, u128)> = Vec::new();
+            for set in &watch.needs.sets {
+                if let Some(bit) = self.classes.bit(*set) {
+                    bits.push((rarity::of_bytes(*set), bit));
+                }
             }
-            (None, None) => (needed, Trigger::Nothing, Strategy::EachValue),
+            bits.sort_by(|left, right| left.0.total_cmp(&right.0));
+            watch.classes = bits.iter().fold(0, |classes, (_, bit)| classes | bit);
+            let literals = watch.needs.literals.as_ref().map(|texts| rarity::of_literals(texts));
+            watch.trigger = match (literals, bits.first()) {
+                (Some(hits), None) if hits < COMMON => Trigger::Literals,
+                (Some(hits), Some((chance, _))) if hits < COMMON && hits * rarity::VALUE_LENGTH < *chance => {
+                    Trigger::Literals
+                }
+                (_, Some((_, bit))) => Trigger::Class(bit.trailing_zeros()),
+                (_, None) => Trigger::Nothing,
+            };
+        }
+    }
+
+    /// Tells for each tested rule how it is decided, by its weakest watch.
+    fn tell_strategies(&mut self) {
+        for (number, test) in self.tests.iter().enumerate() {
+            let watches = || self.watches.iter().filter(|watch| watch.test == number);
+            let strategy = if watches().any(|watch| watch.trigger == Trigger::Nothing) {
+                Strategy::EachValue
+            } else if watches().any(|watch| watch.trigger != Trigger::Literals) {
+                Strategy::Bytes
+            } else {
+                Strategy::Literals(
+                    watches().filter_map(|watch| Some(watch.needs.literals.as_ref()?.len())).sum(),
+                )
+            };
+            self.strategies[usize::from(test.phase)][test.position as usize] = strategy;
         }
     }
 
     fn finish(mut self) -> Scan {
         let steps = self.steps();
+        self.number_classes();
+        self.choose_triggers();
+        self.tell_strategies();
         let mut plans: Vec<(Source, Plans)> = Vec::new();
         for (source, names) in self.names() {
             let mut of_source = Plans { other: self.plan(source, None, &steps), ..Plans::default() };
@@ -140,24 +178,28 @@ impl Builder {
             }
             plans.push((source, of_source));
         }
+        let (targets, watches) = (&self.targets, &self.watches);
         let waiting = |response: bool| {
-            self.drafts.iter().enumerate().filter_map(move |(test, draft)| {
-                let wanted = draft.trigger == Trigger::Literals
-                    && draft
-                        .targets
-                        .iter()
-                        .flat_map(|(sources, _)| sources)
-                        .any(|source| source.is_response() == response);
-                Some((test as TestId, draft.needs.literals.as_deref().filter(|_| wanted)?))
+            watches.iter().enumerate().filter_map(move |(number, watch)| {
+                let mut sources = targets[watch.test].iter().flat_map(|(sources, _)| sources);
+                let wanted = watch.trigger == Trigger::Literals
+                    && sources.any(|source| source.is_response() == response);
+                Some((number as WatchId, watch.needs.literals.as_deref().filter(|_| wanted)?))
             })
         };
         match (Literals::new(waiting(false)), Literals::new(waiting(true))) {
             (Ok(request), Ok(response)) => {
                 let (lists, singles) = Default::default();
+                let watch = |draft: &Draft| Watch {
+                    test: draft.test as u32,
+                    classes: draft.classes,
+                    length: draft.needs.length,
+                };
                 let mut scan = Scan {
                     tree: self.tree,
                     classes: self.classes.table(),
                     tests: self.tests,
+                    watches: self.watches.iter().map(watch).collect(),
                     lists,
                     singles,
                     request,
@@ -192,7 +234,7 @@ impl Builder {
     /// All sources, each with the names that some target mentions.
     fn names(&self) -> BTreeMap<Source, BTreeSet<Vec<u8>>> {
         let mut names: BTreeMap<Source, BTreeSet<Vec<u8>>> = BTreeMap::new();
-        for (sources, target) in self.drafts.iter().flat_map(|draft| &draft.targets) {
+        for (sources, target) in self.targets.iter().flatten() {
             for source in sources {
                 let of_source = names.entry(*source).or_default();
                 for selector in std::iter::once(&target.selector).chain(&target.exclusions) {
@@ -209,23 +251,29 @@ impl Builder {
 
     /// The plan of a source for one name, or for all names that are not mentioned.
     fn plan(&self, source: Source, name: Option<&[u8]>, steps: &[Step]) -> Option<Plan> {
-        let mut plan = Plan { members: Bits::new(self.tests.len()), ..Plan::default() };
+        let looks: Vec<bool> = self
+            .targets
+            .iter()
+            .map(|targets| {
+                targets.iter().any(|(sources, target)| sources.contains(&source) && may_select(target, name))
+            })
+            .collect();
+        let mut plan = Plan { members: Bits::new(self.watches.len()), ..Plan::default() };
         let mut every = Vec::new();
-        let mut by_class: BTreeMap<u32, Vec<TestId>> = BTreeMap::new();
-        for (test, draft) in self.drafts.iter().enumerate() {
-            let looks = draft
-                .targets
-                .iter()
-                .any(|(sources, target)| sources.contains(&source) && may_select(target, name));
-            if !looks {
-                continue;
-            }
-            plan.members.insert(test);
-            plan.nodes |= self.tests[test].nodes;
-            match draft.trigger {
-                Trigger::Literals => plan.has_literals = true,
-                Trigger::Class(bit) => by_class.entry(bit.trailing_zeros()).or_default().push(test as TestId),
-                Trigger::Nothing => every.push(test as TestId),
+        let mut by_class: BTreeMap<u32, Vec<WatchId>> = BTreeMap::new();
+        for (number, watch) in self.watches.iter().enumerate().filter(|(_, watch)| looks[watch.test]) {
+            let nodes = self.tests[watch.test].nodes;
+            plan.members.insert(number);
+            plan.nodes |= nodes;
+            match watch.trigger {
+                Trigger::Literals => {
+                    match plan.literals.iter_mut().find(|(_, classes)| *classes == watch.classes) {
+                        Some((known, _)) => *known |= nodes,
+                        None => plan.literals.push((nodes, watch.classes)),
+                    }
+                }
+                Trigger::Class(bit) => by_class.entry(bit).or_default().push(number as WatchId),
+                Trigger::Nothing => every.push(number as WatchId),
             }
         }
         if plan.nodes == 0 {
@@ -236,7 +284,10 @@ impl Builder {
         plan.triggers = plan.steps.iter().fold(0, |triggers, step| triggers | step.triggers);
         plan.always_changes = plan.steps.iter().any(|step| step.always);
         plan.every = every.into();
-        plan.by_class = by_class.into_iter().map(|(bit, tests)| (bit, tests.into())).collect();
+        plan.by_class = by_class.into_iter().map(|(bit, watches)| (bit, watches.into())).collect();
+        if plan.literals.iter().any(|(_, classes)| *classes == 0) || plan.literals.len() > MASKS_LIMIT {
+            plan.literals = vec![(plan.nodes, 0)];
+        }
         Some(plan)
     }
 }

@@ -10,13 +10,8 @@ pub(super) struct ClassNumbers {
 
 impl ClassNumbers {
     /// The bit of a set; `None` when all bits are taken.
-    ///
-    /// Where a set has a small letter it gets the capital too: texts that
-    /// differ from the scanned one by `t:lowercase` alone are not scanned again.
     pub(super) fn bit(&mut self, set: ByteSet) -> Option<u128> {
-        let set = (b'a'..=b'z')
-            .filter(|byte| set.contains(*byte))
-            .fold(set, |set, byte| set.with(byte.to_ascii_uppercase()));
+        let set = folded(set);
         let index = match self.sets.iter().position(|known| *known == set) {
             Some(index) => index,
             None if self.sets.len() == ByteClasses::CAPACITY => return None,
@@ -32,4 +27,11 @@ impl ClassNumbers {
     pub(super) fn table(&self) -> ByteClasses {
         ByteClasses::new(&self.sets)
     }
+}
+
+/// The set with the capital of each of its small letters: texts that differ
+/// from the scanned one by `t:lowercase` alone are not scanned again.
+pub(super) fn folded(set: ByteSet) -> ByteSet {
+    let small = (b'a'..=b'z').filter(|byte| set.contains(*byte));
+    small.fold(set, |set, byte| set.with(byte.to_ascii_uppercase()))
 }

@@ -1,4 +1,4 @@
-//! One automaton that finds the texts of all tests in one pass over a value.
+//! One automaton that finds the texts of all watches in one pass over a value.
 
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::dfa::DFA;
@@ -12,15 +12,15 @@ use crate::rarity;
 /// rarer, shorter ones keep the automaton small enough for the caches.
 const WINDOW: usize = 6;
 
-/// Number of a test.
-pub(super) type TestId = u32;
+/// Number of a watch: one way in which a test may match.
+pub(super) type WatchId = u32;
 
-/// The texts of many tests; ASCII case is ignored.
+/// The texts of many watches; ASCII case is ignored.
 #[derive(Debug, Default)]
 pub(super) struct Literals {
     automaton: Option<Machine>,
-    /// For each text of the automaton the tests that wait for it.
-    owners: Vec<Box<[TestId]>>,
+    /// For each text of the automaton the watches that wait for it.
+    owners: Vec<Box<[WatchId]>>,
 }
 
 #[derive(Debug)]
@@ -38,10 +38,10 @@ pub(crate) struct Hits {
 
 impl Literals {
     /// Prepares the texts. The error is the automaton's: too many of them.
-    pub(super) fn new<'t>(tests: impl Iterator<Item = (TestId, &'t [Vec<u8>])>) -> Result<Self, String> {
+    pub(super) fn new<'t>(tests: impl Iterator<Item = (WatchId, &'t [Vec<u8>])>) -> Result<Self, String> {
         let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut texts: Vec<Vec<u8>> = Vec::new();
-        let mut owners: Vec<Vec<TestId>> = Vec::new();
+        let mut owners: Vec<Vec<WatchId>> = Vec::new();
         for (test, literals) in tests {
             for literal in literals {
                 let text = window(literal);
@@ -74,8 +74,8 @@ impl Literals {
         }
     }
 
-    /// The tests that wait for a text of [`Hits`].
-    pub(super) fn owners(&self, text: u32) -> &[TestId] {
+    /// The watches that wait for a text of [`Hits`].
+    pub(super) fn owners(&self, text: u32) -> &[WatchId] {
         self.owners.get(text as usize).map_or(&[], |owners| owners)
     }
 
@@ -146,6 +146,6 @@ mod tests {
         };
         assert_eq!(tests_of(b"SELECT 1 or 2 OR 3"), [0, 0]);
         assert_eq!(tests_of(b"Information_Schema"), [0, 1]);
-        assert_eq!(tests_of(b"nothing"), [] as [TestId; 0]);
+        assert_eq!(tests_of(b"nothing"), [] as [WatchId; 0]);
     }
 }

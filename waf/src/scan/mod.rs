@@ -38,6 +38,7 @@ pub(crate) struct Scan {
     tree: Tree,
     classes: ByteClasses,
     tests: Vec<Test>,
+    watches: Vec<Watch>,
     /// By list, then by side.
     lists: [[Option<Plans>; 2]; List::ALL.len()],
     singles: [Option<Plans>; SINGLES.len()],
@@ -59,12 +60,18 @@ struct Test {
     link: u32,
     /// The forms of a value that are tested.
     nodes: Nodes,
-    /// Classes of which a matching value has a byte each.
-    classes: u128,
-    /// Bytes of the shortest matching value.
-    length: usize,
     /// What the operator compares with.
     argument: Box<[u8]>,
+}
+
+/// One way in which a test may match: what a text must hold for its operator to be run.
+#[derive(Debug)]
+struct Watch {
+    test: u32,
+    /// Classes of which a matching text has a byte each.
+    classes: u128,
+    /// Bytes of the shortest matching text.
+    length: usize,
 }
 
 impl Scan {
@@ -87,6 +94,7 @@ impl Scan {
             tree: Tree::default(),
             classes: ByteClasses::new(&[]),
             tests: Vec::new(),
+            watches: Vec::new(),
             lists: Default::default(),
             singles: Default::default(),
             request: Literals::default(),

@@ -18,18 +18,20 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    /// What the operator needs; `None` when its answer depends on more than
-    /// the value, or does more than answer.
-    pub(super) fn of(operator: &Operator, negated: bool) -> Option<Self> {
-        let needs = Self::of_match(operator)?;
-        Some(if negated { Self::default() } else { needs })
+    /// What the operator needs: one of these; `None` when its answer depends on
+    /// more than the value, or it does more than answer.
+    pub(super) fn of(operator: &Operator, negated: bool) -> Option<Vec<Self>> {
+        let needs = match operator {
+            Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) => {
+                pattern.required().iter().map(Self::of_requirement).collect()
+            }
+            other => vec![Self::of_match(other)?],
+        };
+        Some(if negated { vec![Self::default()] } else { needs })
     }
 
     fn of_match(operator: &Operator) -> Option<Self> {
         Some(match operator {
-            Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) => {
-                Self::of_requirement(pattern.required())
-            }
             Operator::Phrases(phrases) => Self::of_texts(phrases.phrases()),
             Operator::BeginsWith(text)
             | Operator::EndsWith(text)

@@ -7,13 +7,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hop3_transformations::Transformation;
 
 use super::bits::Bits;
-use super::literals::TestId;
+use super::literals::WatchId;
 use super::tree::{NodeId, Nodes};
 
 /// The tests of a source, or of the values of one name in it.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// All of its tests.
+    /// All watches of its tests.
     pub(super) members: Bits,
     /// Where they look.
     pub(super) nodes: Nodes,
@@ -23,12 +23,12 @@ pub(super) struct Plan {
     pub(super) triggers: u128,
     /// Whether some step changes every value.
     pub(super) always_changes: bool,
-    /// Tests that wait for a class of bytes, by the number of its bit.
-    pub(super) by_class: Box<[(u32, Box<[TestId]>)]>,
-    /// Tests that nothing can be said about beforehand.
-    pub(super) every: Box<[TestId]>,
-    /// Whether some test waits for a text.
-    pub(super) has_literals: bool,
+    /// Watches for a class of bytes, by the number of its bit.
+    pub(super) by_class: Box<[(u32, Box<[WatchId]>)]>,
+    /// Watches that nothing can be said about beforehand.
+    pub(super) every: Box<[WatchId]>,
+    /// Nodes with tests that wait for texts, and the classes all of which a text must have for any of them.
+    pub(super) literals: Vec<(Nodes, u128)>,
 }
 
 /// One transformation of the tree.

@@ -3,7 +3,7 @@
 use super::Test;
 use super::bits::Bits;
 use super::build::only_folds;
-use super::literals::{Hits, Literals, TestId};
+use super::literals::{Hits, Literals, WatchId};
 use super::plan::Plan;
 use super::source::{List, SINGLES, Side, Source};
 use super::tree::{NodeId, Nodes};
@@ -21,6 +21,10 @@ pub(crate) struct Progress {
     pub(crate) candidates: [Bits; 5],
     forms: Forms,
     hits: Hits,
+    /// For each test the number of the last text it was run on.
+    tried: Vec<u32>,
+    /// Number of texts scanned.
+    texts: u32,
 }
 
 /// The forms that transformations give one value.
@@ -181,23 +185,28 @@ impl State {
         if nodes == 0 {
             return;
         }
-        let mut attempt = Attempt { ruleset, nodes, classes, length: self.texts.bytes(text).len() };
-        for &test in &*plan.every {
-            attempt.run(self, test, forms, &mut progress.candidates);
+        progress.texts += 1;
+        let Progress { candidates, hits, tried, texts, .. } = progress;
+        tried.resize(ruleset.scan.tests.len(), 0);
+        let length = self.texts.bytes(text).len();
+        let mut attempt = Attempt { ruleset, nodes, classes, length, text: *texts, tried, candidates };
+        for &watch in &*plan.every {
+            attempt.run(self, watch, forms);
         }
-        for (bit, tests) in &*plan.by_class {
+        for (bit, watches) in &*plan.by_class {
             if classes >> bit & 1 == 1 {
-                for &test in &**tests {
-                    attempt.run(self, test, forms, &mut progress.candidates);
+                for &watch in &**watches {
+                    attempt.run(self, watch, forms);
                 }
             }
         }
-        if plan.has_literals {
-            literals.find(self.texts.bytes(text), &mut progress.hits);
-            for &found in progress.hits.texts() {
-                for &test in literals.owners(found) {
-                    if plan.members.contains(test as usize) {
-                        attempt.run(self, test, forms, &mut progress.candidates);
+        let worth_it = |(wanted, needed): &(Nodes, u128)| wanted & nodes != 0 && classes & needed == *needed;
+        if plan.literals.iter().any(worth_it) {
+            literals.find(self.texts.bytes(text), hits);
+            for &found in hits.texts() {
+                for &watch in literals.owners(found) {
+                    if plan.members.contains(watch as usize) {
+                        attempt.run(self, watch, forms);
                     }
                 }
             }
@@ -211,20 +220,31 @@ struct Attempt<'r> {
     nodes: Nodes,
     classes: u128,
     length: usize,
+    /// Its number.
+    text: u32,
+    tried: &'r mut [u32],
+    candidates: &'r mut [Bits; 5],
 }
 
 impl Attempt<'_> {
-    /// Runs the operator of a test if the text has what it needs, and marks its rule when it matches.
+    /// Runs the operator of a test if the text has what a watch wants, and marks its rule when it matches.
     #[inline]
-    fn run(&mut self, state: &mut State, number: TestId, forms: &mut Forms, candidates: &mut [Bits; 5]) {
-        let Some(test) = self.ruleset.scan.tests.get(number as usize) else { return };
-        let nodes = test.nodes & self.nodes;
-        if nodes == 0 || self.classes & test.classes != test.classes || self.length < test.length {
+    fn run(&mut self, state: &mut State, watch: WatchId, forms: &mut Forms) {
+        let scan = &self.ruleset.scan;
+        let Some(watch) = scan.watches.get(watch as usize) else { return };
+        if self.classes & watch.classes != watch.classes || self.length < watch.length {
             return;
         }
-        let candidates = &mut candidates[usize::from(test.phase)];
-        if !candidates.contains(test.position as usize) && self.matches(state, test, nodes, forms) {
-            candidates.insert(test.position as usize);
+        let Some(test) = scan.tests.get(watch.test as usize) else { return };
+        let nodes = test.nodes & self.nodes;
+        let tried = &mut self.tried[watch.test as usize];
+        if nodes == 0 || *tried == self.text {
+            return;
+        }
+        *tried = self.text;
+        let (phase, position) = (usize::from(test.phase), test.position as usize);
+        if !self.candidates[phase].contains(position) && self.matches(state, test, nodes, forms) {
+            self.candidates[phase].insert(position);
         }
     }
 
