@@ -23,8 +23,14 @@ pub struct ProxyConfig {
     pub limits: ServerLimits,
     /// How TLS is spoken.
     pub tls: TlsOptions,
-    /// Peers whose `X-Forwarded-*` fields are believed. Everybody else's are replaced.
+    /// Peers whose forwarding fields are believed. Everybody else's are replaced.
     pub trusted_proxies: Vec<Network>,
+    /// The forwarding fields in use.
+    pub forwarding: ForwardingFields,
+    /// Peers that begin each connection with a PROXY protocol header, version 1 or 2. They must; nobody else may.
+    pub proxy_protocol: Vec<Network>,
+    /// Whether a request without a valid `traceparent` gets a new one.
+    pub new_traces: bool,
     /// The version shown in `hop3_build_info`.
     pub version: String,
 }
@@ -58,11 +64,39 @@ pub enum UnknownNames {
     Refuse,
 }
 
+/// The fields in which trusted proxies tell us about the client, and we tell back ends.
+///
+/// Only one kind is believed: a proxy that writes one kind passes the other on as the client sent it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardingFields {
+    /// `X-Forwarded-For`, `-Proto` and `-Host`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// Both are written; `X-Forwarded-*` is believed.
+    Both,
+}
+
+impl ForwardingFields {
+    /// Whether `X-Forwarded-*` is written and believed.
+    pub const fn x_forwarded(self) -> bool {
+        !matches!(self, Self::Forwarded)
+    }
+
+    /// Whether `Forwarded` is written.
+    pub const fn forwarded(self) -> bool {
+        !matches!(self, Self::XForwarded)
+    }
+}
+
 /// Limits and deadlines towards clients, the same for every route.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
     /// Connections served at a time, over all listeners; further ones wait in the kernel's queue.
     pub max_connections: usize,
+    /// Connections of one client address at a time (of one /64 in IPv6); further ones are closed. 0 for any number.
+    pub max_connections_per_client: usize,
     /// Largest request head in bytes.
     pub max_head: usize,
     /// Most header fields in a head.
@@ -75,10 +109,16 @@ pub struct ServerLimits {
     pub keep_alive_timeout: Duration,
     /// Longest pause within a request body.
     pub body_timeout: Duration,
-    /// Least bytes per second of a request body, measured after the first ten seconds.
+    /// Longest time spent waiting for a request body in all.
+    pub body_deadline: Duration,
+    /// Least bytes per second of a request body over the time spent waiting for it; 0 for none.
     pub min_body_rate: u64,
     /// Longest time a client may take to accept some bytes of a response.
     pub write_timeout: Duration,
+    /// Least bytes per second of a response over the time spent waiting for the client; 0 for none.
+    pub min_write_rate: u64,
+    /// Time of waiting after which the rates apply.
+    pub rate_grace: Duration,
     /// Concurrent streams of an HTTP/2 connection.
     pub max_streams: u32,
 }
@@ -87,16 +127,27 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             max_connections: 20_000,
+            max_connections_per_client: 1_000,
             max_head: 64 * 1024,
             max_fields: 128,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
+            body_deadline: Duration::from_secs(3600),
             min_body_rate: 240,
             write_timeout: Duration::from_secs(60),
+            min_write_rate: 240,
+            rate_grace: Duration::from_secs(10),
             max_streams: 100,
         }
+    }
+}
+
+impl ProxyConfig {
+    /// Whether the forwarding fields of this peer are believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(peer))
     }
 }
 

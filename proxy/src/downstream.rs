@@ -1,17 +1,21 @@
 //! The client's side of one request, whichever protocol it speaks: reading the body, writing the answer.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::RecvStream;
 
+use crate::config::ServerLimits;
 use crate::conn::ConnReader;
-use crate::http1::body::BodyDecoder;
+use crate::forwarding::passes_in_trailers;
+use crate::headers::Headers;
+use crate::http1::body::{BodyDecoder, FramingError};
 use crate::http1::response::ResponseHead;
 use crate::http1::sink::Http1Sink;
 use crate::http1::source::{BodyError, Source};
+use crate::http2::request::trailers;
 use crate::http2::sink::Http2Sink;
+use crate::pace::Pace;
 
 /// What is known about the length of a response body when its head is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,20 +26,17 @@ pub enum ResponseLength {
     Unknown,
 }
 
-/// Time after which the minimum rate of a body applies.
-const RATE_GRACE: Duration = Duration::from_secs(10);
-
 /// Reads the request body, bounded in size, pauses and rate.
 #[derive(Debug)]
 pub struct RequestBody<'c> {
     stream: BodyStream<'c>,
-    started: Option<Instant>,
-    pause: Duration,
-    min_rate: u64,
+    pace: Pace,
     /// Most bytes it may have.
     pub limit: u64,
     /// Bytes received so far.
     pub received: u64,
+    /// Whether its trailers may go on: not where they would pass the firewall unseen.
+    pub passes_trailers: bool,
 }
 
 /// Where the body comes from.
@@ -48,40 +49,56 @@ pub enum BodyStream<'c> {
         /// The body's state, owned by the connection that has to know whether anything is left.
         decoder: &'c mut BodyDecoder,
     },
-    /// An HTTP/2 stream.
-    Http2(RecvStream),
+    /// An HTTP/2 stream, and its trailers once it ended.
+    Http2(RecvStream, Headers),
 }
 
 impl<'c> RequestBody<'c> {
-    /// A body with the server's limits on pauses and rate; its size is unlimited until a route is known.
-    pub const fn new(stream: BodyStream<'c>, pause: Duration, min_rate: u64) -> Self {
-        Self { stream, started: None, pause, min_rate, limit: u64::MAX, received: 0 }
+    /// A body with the server's limits on its pace; its size is unlimited until a route is known.
+    pub const fn new(stream: BodyStream<'c>, limits: &ServerLimits) -> Self {
+        Self { stream, pace: Pace::of_body(limits), limit: u64::MAX, received: 0, passes_trailers: true }
     }
 
     /// The next piece, `None` at the end. Cancellation loses nothing.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let piece = tokio::time::timeout(self.pause, read(&mut self.stream))
-            .await
-            .map_err(|_| BodyError::Timeout)??;
+        let piece = self.pace.wait(read(&mut self.stream)).await.map_err(|_| BodyError::Timeout)??;
         if let Some(piece) = &piece {
-            let started = *self.started.get_or_insert_with(Instant::now);
+            self.pace.passed(piece.len());
             self.received += piece.len() as u64;
             if self.received > self.limit {
                 return Err(BodyError::TooLarge);
             }
-            let elapsed = started.elapsed();
-            if elapsed > RATE_GRACE && self.received < self.min_rate.saturating_mul(elapsed.as_secs()) {
-                return Err(BodyError::Timeout);
-            }
         }
         Ok(piece)
+    }
+
+    /// What may go on of the trailers that came after the last piece. None the second time.
+    pub fn take_trailers(&mut self) -> Headers {
+        let mut trailers = match &mut self.stream {
+            BodyStream::Http1 { decoder, .. } => decoder.take_trailers(),
+            BodyStream::Http2(_, trailers) => std::mem::take(trailers),
+        };
+        trailers.retain(|field| self.passes_trailers && passes_in_trailers(field));
+        trailers
+    }
+
+    /// Waits until an HTTP/1 client closes its connection. Never ends while the body is not complete (reading it finds
+    /// out) and on HTTP/2 (see [`ResponseSink::given_up`]).
+    ///
+    /// A client that closes only its own side, and still wants the answer, is taken to have left: nothing tells the
+    /// two apart before something is written, and back ends must not work for nobody.
+    pub async fn client_left(&mut self) {
+        match &mut self.stream {
+            BodyStream::Http1 { source, decoder } if decoder.is_done() => source.closed().await,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Whether nothing is left that would disturb the next request on the connection.
     pub const fn is_finished(&self) -> bool {
         match &self.stream {
             BodyStream::Http1 { decoder, .. } => decoder.is_done(),
-            BodyStream::Http2(_) => true,
+            BodyStream::Http2(..) => true,
         }
     }
 
@@ -89,7 +106,7 @@ impl<'c> RequestBody<'c> {
     pub fn http1_source(&mut self) -> Option<&mut Source<ConnReader>> {
         match &mut self.stream {
             BodyStream::Http1 { source, .. } => Some(source),
-            BodyStream::Http2(_) => None,
+            BodyStream::Http2(..) => None,
         }
     }
 }
@@ -97,8 +114,13 @@ impl<'c> RequestBody<'c> {
 async fn read(stream: &mut BodyStream<'_>) -> Result<Option<Bytes>, BodyError> {
     match stream {
         BodyStream::Http1 { source, decoder } => source.body(decoder).await,
-        BodyStream::Http2(stream) => loop {
-            let Some(piece) = stream.data().await.transpose()? else { return Ok(None) };
+        BodyStream::Http2(stream, kept) => loop {
+            let Some(piece) = stream.data().await.transpose()? else {
+                if let Some(fields) = stream.trailers().await? {
+                    *kept = trailers(&fields).map_err(|_| FramingError::Trailers)?;
+                }
+                return Ok(None);
+            };
             // Capacity is given back as pieces are taken: what we buffer is bounded elsewhere.
             stream.flow_control().release_capacity(piece.len())?;
             if !piece.is_empty() {
@@ -143,6 +165,14 @@ impl<'c> ResponseSink<'c> {
         }
     }
 
+    /// Sends an interim response (1xx other than 100 and 101).
+    pub async fn send_interim(&mut self, head: &ResponseHead) -> io::Result<()> {
+        match &mut self.stream {
+            SinkStream::Http1(sink) => sink.send_interim(head).await,
+            SinkStream::Http2(sink) => sink.send_interim(head),
+        }
+    }
+
     /// Sends the head.
     pub fn send_head(&mut self, head: &ResponseHead, length: ResponseLength) -> io::Result<()> {
         self.status = Some(head.status);
@@ -176,20 +206,27 @@ impl<'c> ResponseSink<'c> {
         }
     }
 
-    /// Ends the answer.
-    pub async fn finish(&mut self) -> io::Result<()> {
+    /// Ends the answer, with these trailers where the client can take any.
+    pub async fn finish(&mut self, trailers: &Headers) -> io::Result<()> {
         match &mut self.stream {
-            SinkStream::Http1(sink) => sink.finish().await,
-            SinkStream::Http2(sink) => sink.finish(),
+            SinkStream::Http1(sink) => sink.finish(trailers).await,
+            SinkStream::Http2(sink) => sink.finish(trailers),
         }
     }
 
-    /// Waits until the client resets its HTTP/2 stream. Never ends on HTTP/1, where a client that closed its side may
-    /// still want the answer; there the next write finds out.
+    /// Waits until the client resets its HTTP/2 stream. Never ends on HTTP/1: see [`RequestBody::client_left`].
     pub async fn given_up(&mut self) {
         match &mut self.stream {
             SinkStream::Http1(_) => std::future::pending().await,
             SinkStream::Http2(sink) => sink.reset().await,
+        }
+    }
+
+    /// Whether the client reset its stream before the answer was complete, as far as that was noticed.
+    pub const fn was_given_up(&self) -> bool {
+        match &self.stream {
+            SinkStream::Http1(_) => false,
+            SinkStream::Http2(sink) => sink.given_up,
         }
     }
 

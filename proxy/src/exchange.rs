@@ -17,6 +17,7 @@ use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::error_page::error_page;
 use crate::firewall::{Decision, Firewall, TransactionContext};
 use crate::forwarding::{client_address, is_secure};
+use crate::headers::Headers;
 use crate::http1::body::FramingError;
 use crate::http1::framing::{BodyLength, Refusal};
 use crate::http1::response::ResponseHead;
@@ -95,7 +96,7 @@ pub async fn serve(
         connection,
         request,
         id: context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
-        client: client_address(connection.client.ip(), &request.headers, &context.config.trusted_proxies),
+        client: client_address(connection.client.ip(), &request.headers, &context.config),
         firewall: None,
         upstream_time: None,
         live: None,
@@ -113,7 +114,7 @@ pub async fn serve(
     let table = context.table.load_full();
     exchange.live = table.find(&request.host, &normalized_path(&request.path_and_query)).cloned();
     if let Some(live) = &exchange.live
-        && is_secure(request, connection, &context.config.trusted_proxies)
+        && is_secure(request, connection, &context.config)
     {
         sink.strict_transport_security.clone_from(&live.route.tls.strict_transport_security);
     }
@@ -142,6 +143,7 @@ impl Exchange<'_> {
             return Err(self.https_redirect());
         }
         body.limit = route.limits.max_body;
+        body.passes_trailers = route.waf.is_none();
         if matches!(self.request.body, BodyLength::Known(length) if length > route.limits.max_body) {
             return Err(Stop::answer(413, "request body too large"));
         }
@@ -173,7 +175,7 @@ impl Exchange<'_> {
     }
 
     fn is_secure(&self) -> bool {
-        is_secure(self.request, self.connection, &self.context.config.trusted_proxies)
+        is_secure(self.request, self.connection, &self.context.config)
     }
 
     /// A route that asks for client certificates serves only those its authority vouches for.
@@ -341,6 +343,7 @@ pub(crate) fn body_stop(error: BodyError) -> Stop {
         BodyError::TooLarge => Stop::answer(413, "request body too large"),
         BodyError::Timeout => Stop::answer(408, "request body took too long"),
         BodyError::Framing(FramingError::Chunk) => Stop::Malformed(Refusal::Chunk),
+        BodyError::Framing(FramingError::Trailers) => Stop::Malformed(Refusal::Trailers),
         BodyError::Framing(FramingError::Truncated) | BodyError::Io(_) | BodyError::Stream(_) => {
             Stop::Abort(format!("client: {error}"))
         }
@@ -354,5 +357,5 @@ pub(crate) async fn send_page(
 ) -> io::Result<()> {
     sink.send_head(head, ResponseLength::Known(page.len() as u64))?;
     sink.send_data(page).await?;
-    sink.finish().await
+    sink.finish(&Headers::default()).await
 }

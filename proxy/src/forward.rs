@@ -12,7 +12,8 @@ use hop3_waf::BodyStatus;
 
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::exchange::{Exchange, Stop, body_stop, proceed};
-use crate::forwarding::{is_secure, request_headers, strip_response};
+use crate::forwarding::{is_secure, passes_in_trailers, request_headers, strip_response};
+use crate::headers::Headers;
 use crate::http1::body::BodyDecoder;
 use crate::http1::framing::BodyLength;
 use crate::http1::response::ResponseHead;
@@ -20,9 +21,10 @@ use crate::http1::source::BodyError;
 use crate::spool::Spool;
 use crate::static_files::{FileReader, StaticFiles};
 use crate::table::LiveRoute;
+use crate::trace_context::new_traceparent;
 use crate::upstream::attempt::{Answer, AttemptError, Payload, Protocol, attempt};
 use crate::upstream::balancer::Balancer;
-use crate::upstream::http::ForwardedRequest;
+use crate::upstream::http::{ForwardedRequest, Interim};
 use crate::upstream::tunnel::carry;
 
 /// Where a response body comes from.
@@ -41,6 +43,18 @@ impl ResponseBody<'_, '_> {
             Self::Upstream(answer) => answer.next().await,
         }
     }
+
+    /// What came after the last piece and may be passed on.
+    fn trailers(&mut self) -> Headers {
+        match self {
+            Self::None | Self::File(_) => Headers::default(),
+            Self::Upstream(answer) => {
+                let mut trailers = answer.decoder.take_trailers();
+                trailers.retain(passes_in_trailers);
+                trailers
+            }
+        }
+    }
 }
 
 impl Exchange<'_> {
@@ -55,7 +69,7 @@ impl Exchange<'_> {
         self.inspect_response_head(&answer.head)?;
         let length = ResponseLength::Known(answer.length);
         let body = answer.file.as_mut().map_or(ResponseBody::None, ResponseBody::File);
-        self.respond(&answer.head, length, body, sink).await
+        self.respond(&answer.head, length, body, None, sink).await
     }
 
     /// Sends the request to a back end and its answer to the client.
@@ -75,20 +89,53 @@ impl Exchange<'_> {
         if forwarded.websocket {
             return self.forward_upgrade(live, balancer, &forwarded, body, sink).await;
         }
-        let payload = match (&spool, self.request.body) {
-            (Some(spool), _) if spool.length() > 0 => Payload::Spooled(spool),
-            (Some(_), _) | (None, BodyLength::Empty) => Payload::Empty,
-            (None, _) => Payload::Streamed(body),
-        };
         let limits = &live.route.limits;
-        let started = Instant::now();
-        let attempted = attempt(balancer, protocol, &forwarded, payload, self.request.is_safe(), limits);
-        let answer = tokio::select! {
-            biased;
-            answer = attempted => answer.map_err(attempt_stop)?,
-            () = sink.given_up() => return Err(given_up()),
-        };
-        self.relay(answer, started, sink).await
+        let (started, safe) = (Instant::now(), self.request.is_safe());
+        let interim = Interim::default();
+        if spool.is_none() && self.request.body != BodyLength::Empty {
+            let payload = Payload::Streamed(body);
+            let attempted = attempt(balancer, protocol, &forwarded, payload, safe, limits, &interim);
+            let answer = self.wait_for_answer(attempted, &interim, None, sink).await?;
+            return self.relay(answer, started, None, sink).await;
+        }
+        let payload =
+            spool.as_ref().filter(|spool| spool.length() > 0).map_or(Payload::Empty, Payload::Spooled);
+        let attempted = attempt(balancer, protocol, &forwarded, payload, safe, limits, &interim);
+        let answer = self.wait_for_answer(attempted, &interim, Some(&mut *body), sink).await?;
+        self.relay(answer, started, Some(body), sink).await
+    }
+
+    /// Waits for a back end as long as the client does, and passes interim responses on as they come.
+    async fn wait_for_answer<'u>(
+        &self,
+        attempted: impl Future<Output = Result<Answer<'u>, AttemptError>>,
+        interim: &Interim,
+        mut client: Option<&mut RequestBody<'_>>,
+        sink: &mut ResponseSink<'_>,
+    ) -> Result<Answer<'u>, Stop> {
+        let mut attempted = pin!(attempted);
+        loop {
+            let progress = poll_fn(|context| match attempted.as_mut().poll(context) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending if !interim.is_empty() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            let answer = tokio::select! {
+                biased;
+                answer = progress => answer,
+                () = left(sink, client.as_deref_mut()) => return Err(given_up()),
+            };
+            for mut head in interim.take() {
+                // They were not inspected; where answers are, they do not pass.
+                if self.firewall.is_none() {
+                    strip_response(&mut head.headers, false);
+                    sink.send_interim(&head).await.map_err(|error| Stop::client_gone(&error))?;
+                }
+            }
+            if let Some(answer) = answer {
+                return answer.map_err(attempt_stop);
+            }
+        }
     }
 
     /// Sends a WebSocket handshake; a 101 turns both connections into a tunnel, anything else is an ordinary answer.
@@ -100,12 +147,12 @@ impl Exchange<'_> {
         body: &mut RequestBody<'_>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
-        let started = Instant::now();
+        let (started, interim) = (Instant::now(), Interim::default());
         let answer =
-            attempt(balancer, Protocol::Http, forwarded, Payload::Empty, true, &live.route.limits).await;
-        let mut answer = answer.map_err(attempt_stop)?;
+            attempt(balancer, Protocol::Http, forwarded, Payload::Empty, true, &live.route.limits, &interim);
+        let mut answer = self.wait_for_answer(answer, &interim, Some(&mut *body), sink).await?;
         if answer.head.status != 101 {
-            return self.relay(answer, started, sink).await;
+            return self.relay(answer, started, Some(body), sink).await;
         }
         strip_response(&mut answer.head.headers, true);
         self.inspect_response_head(&answer.head)?;
@@ -114,22 +161,23 @@ impl Exchange<'_> {
         result
     }
 
-    /// Phases 3 and 4 of a back end's answer, then the answer to the client.
+    /// Phases 3 and 4 of a back end's answer, then the answer to the client, as long as it waits for it.
     async fn relay(
         &mut self,
         mut answer: Answer<'_>,
         started: Instant,
+        client: Option<&mut RequestBody<'_>>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
         strip_response(&mut answer.head.headers, false);
         self.inspect_response_head(&answer.head)?;
         let length = match &answer.decoder {
-            BodyDecoder::Done => ResponseLength::Known(0),
+            BodyDecoder::Done | BodyDecoder::Trailed(_) => ResponseLength::Known(0),
             BodyDecoder::Length(length) => ResponseLength::Known(*length),
             BodyDecoder::Chunked(_) | BodyDecoder::UntilClose => ResponseLength::Unknown,
         };
         let head = answer.head.clone();
-        let result = self.respond(&head, length, ResponseBody::Upstream(&mut answer), sink).await;
+        let result = self.respond(&head, length, ResponseBody::Upstream(&mut answer), client, sink).await;
         self.upstream_time = Some(started.elapsed());
         if result.is_ok() {
             answer.release();
@@ -143,9 +191,13 @@ impl Exchange<'_> {
         spool: Option<&Spool>,
         protocol: Protocol,
     ) -> ForwardedRequest {
-        let trusted = &self.context.config.trusted_proxies;
+        let config = &self.context.config;
         let identity_only = live.route.waf.as_ref().is_some_and(|protection| protection.inspects_responses());
-        let headers = request_headers(self.request, self.connection, trusted, &self.id, identity_only);
+        let mut headers = request_headers(self.request, self.connection, config, &self.id, identity_only);
+        if config.new_traces && !headers.contains("traceparent") {
+            let entropy = [(); 3].map(|()| self.context.entropy());
+            headers.push("traceparent", new_traceparent(entropy));
+        }
         ForwardedRequest {
             method: self.request.method.clone(),
             path_and_query: self.request.path_and_query.clone(),
@@ -157,7 +209,7 @@ impl Exchange<'_> {
             },
             websocket: self.request.websocket && protocol == Protocol::Http,
             client: self.client,
-            tls: is_secure(self.request, self.connection, trusted),
+            tls: is_secure(self.request, self.connection, config),
             server: self.connection.server,
             protocol: self.request.version.as_str(),
         }
@@ -169,6 +221,7 @@ impl Exchange<'_> {
         head: &ResponseHead,
         mut length: ResponseLength,
         mut body: ResponseBody<'_, '_>,
+        mut client: Option<&mut RequestBody<'_>>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
         let bodiless = self.request.is_head() || head.is_bodiless();
@@ -178,7 +231,12 @@ impl Exchange<'_> {
         if !streams && let Some(firewall) = self.firewall.as_mut() {
             if !bodiless && firewall.wants_response_body() {
                 while !ended {
-                    let Some(piece) = body.next().await.map_err(upstream_stop)? else {
+                    let piece = tokio::select! {
+                        biased;
+                        piece = body.next() => piece.map_err(upstream_stop)?,
+                        () = left(sink, client.as_deref_mut()) => return Err(given_up()),
+                    };
+                    let Some(piece) = piece else {
                         ended = true;
                         break;
                     };
@@ -211,7 +269,7 @@ impl Exchange<'_> {
                     tokio::select! {
                         biased;
                         piece = next => piece,
-                        () = sink.given_up() => return Err(given_up()),
+                        () = left(sink, client.as_deref_mut()) => return Err(given_up()),
                     }
                 }
             };
@@ -220,7 +278,7 @@ impl Exchange<'_> {
                 None => ended = true,
             }
         }
-        sink.finish().await.map_err(gone)
+        sink.finish(&body.trailers()).await.map_err(gone)
     }
 }
 
@@ -254,8 +312,19 @@ async fn tunnel(
     }
 }
 
+/// Waits until the client no longer wants its answer: it reset its stream, or closed its connection.
+async fn left(sink: &mut ResponseSink<'_>, client: Option<&mut RequestBody<'_>>) {
+    match client {
+        Some(client) => tokio::select! {
+            () = sink.given_up() => {}
+            () = client.client_left() => {}
+        },
+        None => sink.given_up().await,
+    }
+}
+
 fn given_up() -> Stop {
-    Stop::Abort("client: the stream was reset".to_owned())
+    Stop::Abort("client: left before the answer was complete".to_owned())
 }
 
 /// Reads a body that its protocol cannot stream.

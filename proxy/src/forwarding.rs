@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 
-use crate::config::Network;
+use bytes::Bytes;
+
+use crate::config::ProxyConfig;
 use crate::conn::ConnectionInfo;
-use crate::headers::{Headers, elements, is_name};
+use crate::forwarded::{self, node};
+use crate::headers::{Header, Headers, elements, is_name};
 use crate::http1::target::Scheme;
 use crate::request::Request;
+use crate::trace_context::traceparent;
 
 /// Fields that concern one connection only.
 const HOP_BY_HOP: [&str; 9] = [
@@ -36,25 +40,38 @@ const OURS: [&str; 11] = [
     "content-length",
 ];
 
-/// The client behind the peer: the rightmost address of `X-Forwarded-For` that is no trusted proxy.
-pub fn client_address(peer: IpAddr, headers: &Headers, trusted: &[Network]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+/// The client behind the peer: the rightmost hop that the forwarding fields tell and that is no trusted proxy.
+pub fn client_address(peer: IpAddr, headers: &Headers, config: &ProxyConfig) -> IpAddr {
     let mut client = peer.to_canonical();
-    if !is_trusted(client) {
+    if !config.trusts(client) {
         return client;
+    }
+    if !config.forwarding.x_forwarded() {
+        return origin(client, headers, config).0;
     }
     let values: Vec<_> = headers.all("x-forwarded-for").collect();
     let hops = values.iter().flat_map(|value| elements(value)).collect::<Vec<_>>();
     for hop in hops.iter().rev() {
-        let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| hop.parse::<IpAddr>().ok()) else {
-            break;
-        };
+        let Some(address) = std::str::from_utf8(hop).ok().and_then(node) else { break };
         client = address.to_canonical();
-        if !is_trusted(client) {
+        if !config.trusts(client) {
             break;
         }
     }
     client
+}
+
+/// The client by `Forwarded`, behind a trusted peer, and the protocol it spoke, where its element tells.
+fn origin<'h>(peer: IpAddr, headers: &'h Headers, config: &ProxyConfig) -> (IpAddr, Option<&'h [u8]>) {
+    let (mut client, mut protocol) = (peer, None);
+    for element in forwarded::elements(headers).iter().rev() {
+        let Some(address) = element.client else { break };
+        (client, protocol) = (address.to_canonical(), element.protocol);
+        if !config.trusts(client) {
+            break;
+        }
+    }
+    (client, protocol)
 }
 
 /// The fields for a back end, `Host` first.
@@ -64,18 +81,20 @@ pub fn client_address(peer: IpAddr, headers: &Headers, trusted: &[Network]) -> I
 pub fn request_headers(
     request: &Request,
     connection: &ConnectionInfo,
-    trusted: &[Network],
+    config: &ProxyConfig,
     id: &str,
     identity_only: bool,
 ) -> Headers {
     let nominated = nominated(&request.headers);
-    let peer_is_trusted = trusted.iter().any(|network| network.contains(connection.client.ip()));
-    let mut headers = Headers::with_capacity(request.headers.len() + 6);
-    headers.push("Host", request.authority.clone());
+    let mut headers = Headers::with_capacity(request.headers.len() + 8);
+    let trace = traceparent(&request.headers);
+    headers.push("Host", host(request, connection));
     for field in request.headers.iter() {
         let dropped = is_one_of(&field.name, &HOP_BY_HOP)
             || is_one_of(&field.name, &OURS)
             || is_name(&field.name, "host")
+            // Without a valid parent the state means nothing.
+            || (trace.is_none() && is_one_of(&field.name, &["traceparent", "tracestate"]))
             || field.name.contains(&b'_')
             || nominated.iter().any(|name| name.eq_ignore_ascii_case(&field.name))
             || (identity_only && is_name(&field.name, "accept-encoding"));
@@ -83,13 +102,13 @@ pub fn request_headers(
             headers.push(field.name.clone(), field.value.clone());
         }
     }
-    if request.is_grpc() && request.headers.has_token("te", "trailers") {
+    if request.headers.has_token("te", "trailers") {
         headers.push("te", "trailers");
     }
     if identity_only {
         headers.push("accept-encoding", "identity");
     }
-    add_forwarding(&mut headers, request, connection, peer_is_trusted);
+    add_forwarding(&mut headers, request, connection, config);
     if let Some(certificate) = &connection.client_certificate {
         headers.push("client-cert", certificate.field().to_owned());
     }
@@ -97,32 +116,95 @@ pub fn request_headers(
     headers
 }
 
+/// The client's `Host`; our own address where HTTP/1.0 brought none, since a back end must get one.
+fn host(request: &Request, connection: &ConnectionInfo) -> Bytes {
+    if request.authority.is_empty() {
+        return Bytes::from(connection.server.to_string());
+    }
+    request.authority.clone()
+}
+
+/// Fields that mean something only before a body (RFC 9110 section 6.5.1), or that a back end may merge into what
+/// was checked before.
+const NOT_IN_TRAILERS: [&str; 22] = [
+    "authorization",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "location",
+    "max-forwards",
+    "pragma",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "vary",
+    "www-authenticate",
+];
+
+/// Whether a trailer may be sent on after a body.
+pub fn passes_in_trailers(field: &Header) -> bool {
+    !(is_one_of(&field.name, &HOP_BY_HOP)
+        || is_one_of(&field.name, &OURS)
+        || is_one_of(&field.name, &NOT_IN_TRAILERS)
+        || field.name.contains(&b'_'))
+}
+
 fn add_forwarding(
     headers: &mut Headers,
     request: &Request,
     connection: &ConnectionInfo,
-    peer_is_trusted: bool,
+    config: &ProxyConfig,
 ) {
-    let peer = connection.client.ip().to_canonical().to_string();
-    let earlier = |name: &str| if peer_is_trusted { request.headers.get(name).cloned() } else { None };
-    let hops = if peer_is_trusted {
-        let earlier: Vec<_> = request.headers.all("x-forwarded-for").map(|value| &value[..]).collect();
-        earlier.into_iter().chain([peer.as_bytes()]).collect::<Vec<_>>().join(&b", "[..])
-    } else {
-        peer.into_bytes()
-    };
-    headers.push("x-forwarded-for", hops);
+    let peer = connection.client.ip().to_canonical();
+    let trusted = config.trusts(peer);
     let scheme = request.scheme.as_str();
-    headers.push("x-forwarded-proto", earlier("x-forwarded-proto").unwrap_or_else(|| scheme.into()));
-    headers
-        .push("x-forwarded-host", earlier("x-forwarded-host").unwrap_or_else(|| request.authority.clone()));
+    if config.forwarding.x_forwarded() {
+        let earlier = |name: &str| if trusted { request.headers.get(name).cloned() } else { None };
+        headers.push("x-forwarded-for", appended(request, trusted, "x-forwarded-for", peer.to_string()));
+        headers.push("x-forwarded-proto", earlier("x-forwarded-proto").unwrap_or_else(|| scheme.into()));
+        let host = earlier("x-forwarded-host").unwrap_or_else(|| request.authority.clone());
+        headers.push("x-forwarded-host", host);
+    }
+    if config.forwarding.forwarded() {
+        let element = forwarded::element(peer, &String::from_utf8_lossy(&request.authority), scheme);
+        // What was not believed is not passed on either.
+        let believed = trusted && !config.forwarding.x_forwarded();
+        headers.push("forwarded", appended(request, believed, "forwarded", element));
+    }
+}
+
+/// The list that a trusted peer sent, with our own element behind it.
+fn appended(request: &Request, trusted: bool, name: &str, own: String) -> Vec<u8> {
+    if !trusted {
+        return own.into_bytes();
+    }
+    let earlier = request.headers.all(name).map(|value| &value[..]);
+    earlier.chain([own.as_bytes()]).collect::<Vec<_>>().join(&b", "[..])
 }
 
 /// Whether the client used TLS, as far as a trusted proxy or the connection tells.
-pub fn is_secure(request: &Request, connection: &ConnectionInfo, trusted: &[Network]) -> bool {
-    let told = || request.headers.get("x-forwarded-proto").is_some_and(|value| is_name(value, "https"));
-    request.scheme == Scheme::Https
-        || (trusted.iter().any(|network| network.contains(connection.client.ip())) && told())
+pub fn is_secure(request: &Request, connection: &ConnectionInfo, config: &ProxyConfig) -> bool {
+    let peer = connection.client.ip().to_canonical();
+    request.scheme == Scheme::Https || (config.trusts(peer) && told_secure(peer, request, config))
+}
+
+fn told_secure(peer: IpAddr, request: &Request, config: &ProxyConfig) -> bool {
+    let protocol = if config.forwarding.x_forwarded() {
+        request.headers.get("x-forwarded-proto").map(|value| &value[..])
+    } else {
+        origin(peer, &request.headers, config).1
+    };
+    protocol.is_some_and(|protocol| is_name(protocol, "https"))
 }
 
 /// Removes from a response what concerns the back end's connection only.
@@ -153,7 +235,7 @@ fn is_one_of(name: &[u8], names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
+    use crate::config::ForwardingFields::{self, Both, Forwarded, XForwarded};
 
     fn request(lines: &str) -> Request {
         let head = format!("GET /a HTTP/1.1\r\nHost: Shop.org:81\r\n{lines}\r\n");
@@ -166,9 +248,14 @@ mod tests {
         ConnectionInfo { client, server, scheme: Scheme::Http, server_name: None, client_certificate: None }
     }
 
-    fn forwarded(lines: &str, trusted: &[&str]) -> Vec<String> {
-        let trusted: Vec<Network> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        let headers = request_headers(&request(lines), &connection("10.0.0.1:5"), &trusted, "ID", false);
+    fn config(trusted: &[&str], forwarding: ForwardingFields) -> ProxyConfig {
+        let trusted_proxies = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        ProxyConfig { trusted_proxies, forwarding, ..ProxyConfig::default() }
+    }
+
+    fn forwarded(lines: &str, trusted: &[&str], fields: ForwardingFields) -> Vec<String> {
+        let config = config(trusted, fields);
+        let headers = request_headers(&request(lines), &connection("10.0.0.1:5"), &config, "ID", false);
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         headers.iter().map(|field| format!("{}: {}", text(&field.name), text(&field.value))).collect()
     }
@@ -186,34 +273,92 @@ mod tests {
             "x-forwarded-host: Shop.org:81",
             "x-request-id: ID",
         ];
-        assert_eq!(forwarded(lines, &[]), expected);
+        assert_eq!(forwarded(lines, &[], XForwarded), expected);
     }
 
     #[test]
     fn a_trusted_proxy_is_believed() {
         let lines = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Proto: https\r\n";
-        let found = forwarded(lines, &["10.0.0.0/8"]);
+        let found = forwarded(lines, &["10.0.0.0/8"], XForwarded);
         assert!(found.contains(&"x-forwarded-for: 6.6.6.6, 7.7.7.7, 10.0.0.1".to_owned()), "{found:?}");
         assert!(found.contains(&"x-forwarded-proto: https".to_owned()), "{found:?}");
     }
 
     #[test]
     fn the_client_is_the_last_untrusted_hop() {
-        let trusted: Vec<Network> = vec!["10.0.0.0/8".parse().unwrap()];
+        let config = config(&["10.0.0.0/8"], XForwarded);
         let cases = [
             ("1.1.1.1", "6.6.6.6", "1.1.1.1"),
             ("10.0.0.1", "6.6.6.6", "6.6.6.6"),
             ("10.0.0.1", "6.6.6.6, 7.7.7.7, 10.0.0.2", "7.7.7.7"),
             ("10.0.0.1", "6.6.6.6, nonsense", "10.0.0.1"),
+            ("10.0.0.1", "6.6.6.6:4711", "6.6.6.6"),
+            ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
             ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
             ("::ffff:10.0.0.1", "6.6.6.6", "6.6.6.6"),
         ];
         for (peer, hops, client) in cases {
             let mut headers = Headers::default();
             headers.push("X-Forwarded-For", hops);
-            let found = client_address(peer.parse().unwrap(), &headers, &trusted);
+            let found = client_address(peer.parse().unwrap(), &headers, &config);
             assert_eq!(found, client.parse::<IpAddr>().unwrap(), "{peer} {hops}");
         }
+    }
+
+    #[test]
+    fn forwarded_is_believed_and_written_where_it_is_in_use() {
+        let lines = "Forwarded: for=6.6.6.6;proto=https, for=7.7.7.7;proto=http, for=10.0.0.2;proto=https\r\n\
+            X-Forwarded-For: 8.8.8.8\r\nX-Forwarded-Proto: https\r\n";
+        let own = "for=10.0.0.1;host=\"Shop.org:81\";proto=http";
+        let trusted = ["10.0.0.0/8"];
+        let earlier = "for=6.6.6.6;proto=https, for=7.7.7.7;proto=http, for=10.0.0.2;proto=https";
+        assert_eq!(
+            forwarded(lines, &trusted, Forwarded)[1..2],
+            [format!("forwarded: {earlier}, {own}")],
+            "a trusted proxy's elements stay"
+        );
+        assert_eq!(forwarded(lines, &[], Forwarded)[1..2], [format!("forwarded: {own}")]);
+        let both = forwarded(lines, &trusted, Both);
+        assert!(both.contains(&"x-forwarded-for: 8.8.8.8, 10.0.0.1".to_owned()), "{both:?}");
+        assert!(both.contains(&format!("forwarded: {own}")), "not believed, not passed on: {both:?}");
+        let (request, config) = (request(lines), config(&trusted, Forwarded));
+        let client = client_address("10.0.0.1".parse().unwrap(), &request.headers, &config);
+        assert_eq!(client.to_string(), "7.7.7.7");
+        assert!(!is_secure(&request, &connection("10.0.0.1:5"), &config), "by the client's own element");
+    }
+
+    #[test]
+    fn a_trace_goes_on_and_a_broken_one_does_not() {
+        let valid = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+        let kept = forwarded(&format!("{valid}tracestate: a=b\r\n"), &[], XForwarded);
+        assert!(
+            kept.iter().any(|line| line == valid.trim_end()) && kept.contains(&"tracestate: a=b".to_owned())
+        );
+        let dropped = forwarded("traceparent: 00-x\r\ntracestate: a=b\r\n", &[], XForwarded);
+        assert!(!dropped.iter().any(|line| line.starts_with("trace")), "{dropped:?}");
+    }
+
+    #[test]
+    fn trailers_lose_what_frames_routes_or_authorizes() {
+        let mut trailers = Headers::default();
+        for name in
+            ["grpc-status", "Content-Length", "Host", "Authorization", "x_y", "X-Forwarded-For", "te", "etag"]
+        {
+            trailers.push(name, "1");
+        }
+        trailers.retain(passes_in_trailers);
+        assert_eq!(
+            trailers.iter().map(|field| &field.name[..]).collect::<Vec<_>>(),
+            [&b"grpc-status"[..], b"etag"]
+        );
+    }
+
+    #[test]
+    fn a_back_end_always_gets_a_host() {
+        let head = Bytes::from_static(b"GET / HTTP/1.0\r\n\r\n");
+        let old = crate::http1::request::parse_request(head, Scheme::Http, 100).unwrap();
+        let headers = request_headers(&old, &connection("10.0.0.1:5"), &ProxyConfig::default(), "ID", false);
+        assert_eq!(headers.get("host").map(|value| &value[..]), Some(&b"127.0.0.1:80"[..]));
     }
 
     #[test]

@@ -12,8 +12,11 @@
 //! HTTP/2 is framed by the `h2` crate with pingora's bounded options.
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod acme;
 mod admin;
+mod admission;
+mod arrival;
 mod backend;
 mod certificates;
 mod config;
@@ -26,12 +29,15 @@ mod events;
 mod exchange;
 mod firewall;
 mod forward;
+mod forwarded;
 mod forwarding;
 mod headers;
 mod http1;
 mod http2;
 mod listener;
 mod metrics;
+mod pace;
+mod proxy_protocol;
 mod record;
 mod refusal;
 mod request;
@@ -41,10 +47,12 @@ mod spool;
 mod static_files;
 mod table;
 mod tls;
+mod trace_context;
 mod transaction_id;
 mod transaction_log;
 mod upstream;
 
+pub use access_log::{AccessLog, AccessLogFormat};
 pub use acme::{ChallengeError, Challenges, PendingChallenge};
 pub use backend::{Backend, Endpoint, EndpointError};
 pub use certificates::facts::{CertificateFacts, FactsError};
@@ -52,7 +60,8 @@ pub use certificates::{
     CertificateError, CertificateOrigin, CertificatePem, CertificateStore, FALLBACK_NAME, MemoryCertificates,
 };
 pub use config::{
-    ListenConfig, MinVersion, Network, NetworkError, ProxyConfig, ServerLimits, TlsOptions, UnknownNames,
+    ForwardingFields, ListenConfig, MinVersion, Network, NetworkError, ProxyConfig, ServerLimits, TlsOptions,
+    UnknownNames,
 };
 pub use events::{AccessRecord, AuditRecord, Event, EventSender};
 pub use firewall::{AppliedAction, Protection, ProtectionMode, RuleMatch};

@@ -10,7 +10,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::conn::{Conn, ConnectionInfo};
+use crate::admission::Admission;
+use crate::arrival;
+use crate::conn::Conn;
 use crate::context::Context;
 use crate::drain::{Drain, OpenConnections};
 use crate::http1::target::Scheme;
@@ -34,6 +36,8 @@ pub(crate) struct Acceptance {
     pub(crate) context: Arc<Context>,
     /// Bounds the connections of all listeners together.
     pub(crate) permits: Arc<Semaphore>,
+    /// Bounds those of one client.
+    pub(crate) admission: Arc<Admission>,
     pub(crate) open: Arc<OpenConnections>,
     pub(crate) drain: Drain,
     /// TLS on this listener.
@@ -90,11 +94,19 @@ async fn accept(
     Ok((stream, client, permit))
 }
 
-async fn serve(acceptance: Acceptance, stream: TcpStream, client: SocketAddr) {
-    let Acceptance { context, mut drain, tls, .. } = acceptance;
-    let (Ok(()), Ok(server)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
-    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
-    let mut info = ConnectionInfo { client, server, scheme, server_name: None, client_certificate: None };
+async fn serve(acceptance: Acceptance, mut stream: TcpStream, client: SocketAddr) {
+    let Acceptance { context, admission, mut drain, tls, .. } = acceptance;
+    let received = arrival::receive(&context.config, &admission, &mut stream, client).await;
+    let (mut info, _admitted) = match received {
+        Ok(received) => received,
+        Err(turned) => {
+            if let Some(reason) = turned.reason() {
+                context.metrics.count_rejected(reason);
+            }
+            return;
+        }
+    };
+    info.scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
     let Some(handshakes) = tls else {
         return http1::connection::serve_connection(&context, &info, Conn::Tcp(stream), &mut drain).await;
     };

@@ -33,12 +33,11 @@ pub async fn refuse(
     let host: Arc<str> = head.as_ref().map(RefusedHead::host).unwrap_or_default().into();
     let live = head.as_ref().and_then(|head| route(context, &host, head));
     let head = head.unwrap_or_default();
-    let trusted = &context.config.trusted_proxies;
     let transaction = TransactionContext {
         id: context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
         time,
         app: live.as_ref().map_or_else(|| UNROUTED.into(), |live| live.route.app.clone()),
-        client: client_address(connection.client.ip(), &head.headers, trusted),
+        client: client_address(connection.client.ip(), &head.headers, &context.config),
         client_port: connection.client.port(),
         server: connection.server,
         entropy: context.entropy(),

@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::acme::Challenges;
 use crate::admin;
+use crate::admission::Admission;
 use crate::backend::Endpoint;
 use crate::certificates::{CertificateError, CertificatePem, CertificateStore, Certificates};
 use crate::config::ProxyConfig;
@@ -104,6 +105,7 @@ impl Proxy {
         let admin_listener = open("admin", config.listen.admin, &mut addresses.admin)?;
         let permits =
             Arc::new(Semaphore::new(config.limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let admission = Arc::new(Admission::new(config.limits.max_connections_per_client));
         let mut config = config;
         // Redirects name the port that was really chosen.
         config.listen.https = addresses.https;
@@ -115,6 +117,7 @@ impl Proxy {
             let acceptance = Acceptance {
                 context: context.clone(),
                 permits: permits.clone(),
+                admission: admission.clone(),
                 open: drainer.connections(),
                 drain: drainer.drain(),
                 tls,

@@ -1,11 +1,12 @@
 //! Decoding message bodies (RFC 9112 sections 6 and 7): known length, chunked, or until the connection closes.
 //!
 //! Works on a buffer and does no input itself, so both directions share it. Chunk
-//! extensions are read over, trailers are checked and dropped.
+//! extensions are read over, trailers are checked and kept for whoever asks.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::http1::field::check_value;
+use crate::headers::Headers;
+use crate::http1::field::{check_value, parse_field};
 use crate::http1::framing::BodyLength;
 use crate::http1::target::hex_digit;
 
@@ -23,6 +24,9 @@ pub enum FramingError {
     /// A malformed chunk size, extension, chunk end or trailer.
     #[error("malformed chunked encoding")]
     Chunk,
+    /// A malformed trailer of an HTTP/2 stream.
+    #[error("malformed trailers")]
+    Trailers,
 }
 
 /// What the decoder found in the buffer.
@@ -41,6 +45,8 @@ pub enum Decoded {
 pub enum BodyDecoder {
     /// Complete.
     Done,
+    /// Complete, with trailers that nobody took yet.
+    Trailed(Headers),
     /// This many bytes are still to come.
     Length(u64),
     /// Chunked transfer coding.
@@ -58,8 +64,13 @@ pub enum Chunk {
     Data(u64),
     /// Before the CR LF that ends chunk data.
     DataEnd,
-    /// Within trailers, of which this many bytes were read.
-    Trailers(usize),
+    /// Within trailers.
+    Trailers {
+        /// Bytes read so far.
+        read: usize,
+        /// The fields so far.
+        fields: Headers,
+    },
 }
 
 impl From<BodyLength> for BodyDecoder {
@@ -75,13 +86,24 @@ impl From<BodyLength> for BodyDecoder {
 impl BodyDecoder {
     /// Whether the whole body was decoded.
     pub const fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
+        matches!(self, Self::Done | Self::Trailed(_))
+    }
+
+    /// The trailers of a complete body; none the second time.
+    pub fn take_trailers(&mut self) -> Headers {
+        match std::mem::replace(self, Self::Done) {
+            Self::Trailed(fields) => fields,
+            other => {
+                *self = other;
+                Headers::default()
+            }
+        }
     }
 
     /// Takes the next piece out of `buffer`; `closed` says that no more input will come.
     pub fn decode(&mut self, buffer: &mut BytesMut, closed: bool) -> Result<Decoded, FramingError> {
         let decoded = match self {
-            Self::Done => Decoded::End,
+            Self::Done | Self::Trailed(_) => Decoded::End,
             Self::Length(left) => take(buffer, left),
             Self::UntilClose if !buffer.is_empty() => Decoded::Data(buffer.split().freeze()),
             Self::UntilClose if closed => Decoded::End,
@@ -89,7 +111,14 @@ impl BodyDecoder {
             Self::Chunked(chunk) => chunk.decode(buffer)?,
         };
         if decoded == Decoded::End || matches!(self, Self::Length(0)) {
-            *self = Self::Done;
+            *self = match std::mem::replace(self, Self::Done) {
+                Self::Chunked(Chunk::Trailers { fields, .. }) | Self::Trailed(fields)
+                    if !fields.is_empty() =>
+                {
+                    Self::Trailed(fields)
+                }
+                _ => Self::Done,
+            };
         }
         match decoded {
             Decoded::NeedMore if closed => Err(FramingError::Truncated),
@@ -115,7 +144,7 @@ impl Chunk {
                 Self::Size => {
                     let Some(line) = line(buffer, MAX_SIZE_LINE)? else { return Ok(Decoded::NeedMore) };
                     *self = match chunk_size(&line).ok_or(FramingError::Chunk)? {
-                        0 => Self::Trailers(0),
+                        0 => Self::Trailers { read: 0, fields: Headers::default() },
                         size => Self::Data(size),
                     };
                 }
@@ -136,7 +165,7 @@ impl Chunk {
                     buffer.advance(2);
                     *self = Self::Size;
                 }
-                Self::Trailers(read) => {
+                Self::Trailers { read, fields } => {
                     let Some(line) = line(buffer, MAX_TRAILERS - *read)? else {
                         return Ok(Decoded::NeedMore);
                     };
@@ -144,10 +173,8 @@ impl Chunk {
                         return Ok(Decoded::End);
                     }
                     *read += line.len() + 2;
-                    let name = line.iter().position(|byte| !crate::http1::field::is_token_byte(*byte));
-                    let colon =
-                        name.filter(|end| *end > 0 && line[*end] == b':').ok_or(FramingError::Chunk)?;
-                    check_value(&line[colon + 1..]).map_err(|_| FramingError::Chunk)?;
+                    let (name, value) = parse_field(&line.freeze()).map_err(|_| FramingError::Chunk)?;
+                    fields.push(name, value);
                 }
             }
         }
@@ -266,6 +293,22 @@ mod tests {
             let decoded = decode(BodyDecoder::Chunked(Chunk::Size), input, 1);
             assert_eq!(decoded, Err(FramingError::Truncated), "{}", input.escape_ascii());
         }
+    }
+
+    #[test]
+    fn trailers_are_kept_until_they_are_taken() {
+        let mut decoder = BodyDecoder::Chunked(Chunk::Size);
+        let mut buffer = BytesMut::from(&b"1\r\na\r\n0\r\nA: b \r\nC:\r\n\r\nGET"[..]);
+        assert_eq!(decoder.decode(&mut buffer, false), Ok(Decoded::Data(Bytes::from_static(b"a"))));
+        assert!(!decoder.is_done());
+        assert_eq!(decoder.decode(&mut buffer, false), Ok(Decoded::End));
+        assert_eq!(decoder.decode(&mut buffer, false), Ok(Decoded::End));
+        assert!(decoder.is_done());
+        let trailers = decoder.take_trailers();
+        let text: Vec<_> = trailers.iter().map(|field| (&field.name[..], &field.value[..])).collect();
+        assert_eq!(text, [(&b"A"[..], &b"b"[..]), (b"C", b"")]);
+        assert!(decoder.take_trailers().is_empty() && decoder.is_done());
+        assert_eq!(&buffer[..], b"GET");
     }
 
     #[test]

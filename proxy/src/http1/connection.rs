@@ -54,8 +54,7 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
             }
             Next::Refused(refused) => {
                 let request = refused_request(connection);
-                let sink =
-                    Http1Sink::new(&mut writer, &mut gathered, &request, context.config.limits.write_timeout);
+                let sink = Http1Sink::new(&mut writer, &mut gathered, &request, &context.config.limits);
                 let mut sink = ResponseSink::new(SinkStream::Http1(sink));
                 refuse(context, connection, *refused, &mut sink).await;
                 false
@@ -89,10 +88,8 @@ async fn exchange(
     last: bool,
 ) -> bool {
     let limits = &context.config.limits;
-    let mut body =
-        RequestBody::new(BodyStream::Http1 { source, decoder }, limits.body_timeout, limits.min_body_rate);
-    let mut sink =
-        ResponseSink::new(SinkStream::Http1(Http1Sink::new(writer, gathered, request, limits.write_timeout)));
+    let mut body = RequestBody::new(BodyStream::Http1 { source, decoder }, limits);
+    let mut sink = ResponseSink::new(SinkStream::Http1(Http1Sink::new(writer, gathered, request, limits)));
     if last {
         sink.close_after();
     }
@@ -123,7 +120,7 @@ async fn next_request(
         let patience = if first { limits.head_timeout } else { limits.keep_alive_timeout };
         let more = tokio::select! {
             biased;
-            more = timeout(patience, source.wait()) => matches!(more, Ok(Ok(true))),
+            more = timeout(patience, source.wait_idle()) => matches!(more, Ok(Ok(true))),
             () = drain.begun() => false,
         };
         if !more {

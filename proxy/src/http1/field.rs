@@ -25,6 +25,9 @@ pub enum FieldError {
     /// A line without a colon, or with an empty name or a name that is not a token.
     #[error("an invalid field name")]
     Name,
+    /// White space around an HTTP/2 field value, where HTTP/1.1 would have dropped it.
+    #[error("white space around a field value")]
+    Blank,
     /// More fields than allowed.
     #[error("too many header fields")]
     TooMany,
@@ -85,7 +88,7 @@ pub fn parse_fields(mut rest: Bytes, maximum: usize) -> Result<Headers, FieldErr
 }
 
 /// Splits one line into name and value.
-fn parse_field(line: &Bytes) -> Result<(Bytes, Bytes), FieldError> {
+pub fn parse_field(line: &Bytes) -> Result<(Bytes, Bytes), FieldError> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(FieldError::Folded);
     }

@@ -75,6 +75,9 @@ pub enum Refusal {
     /// The body's chunked framing is broken.
     #[error("malformed chunked body")]
     Chunk,
+    /// A trailer of an HTTP/2 stream is malformed.
+    #[error("malformed trailers")]
+    Trailers,
     /// The head did not arrive in time.
     #[error("request head took too long")]
     HeadTimeout,
@@ -103,6 +106,7 @@ impl Refusal {
             Self::Field(FieldError::Control) => "control_character",
             Self::Field(FieldError::Folded) => "folded_header",
             Self::Field(FieldError::Name) => "header_name",
+            Self::Field(FieldError::Blank) => "header_white_space",
             Self::Field(FieldError::TooMany) => "too_many_headers",
             Self::RequestLine => "request_line",
             Self::Version => "version",
@@ -122,6 +126,7 @@ impl Refusal {
             Self::EncodingIn10 => "transfer_encoding_in_http10",
             Self::Expectation => "expectation",
             Self::Chunk => "chunked_body",
+            Self::Trailers => "trailers",
             Self::HeadTimeout => "head_timeout",
         }
     }

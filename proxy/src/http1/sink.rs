@@ -1,15 +1,17 @@
 //! Writing responses to an HTTP/1 client. Small pieces are gathered, so that a small answer is one write.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 
+use crate::config::ServerLimits;
 use crate::conn::ConnWriter;
 use crate::downstream::ResponseLength;
-use crate::headers::is_name;
+use crate::headers::{Headers, is_name};
 use crate::http1::response::ResponseHead;
+use crate::pace::Pace;
 use crate::request::{Request, Version};
 
 /// Pieces up to this many bytes are gathered before they are written.
@@ -22,8 +24,9 @@ pub struct Http1Sink<'c> {
     gathered: &'c mut BytesMut,
     http10: bool,
     head_request: bool,
+    takes_trailers: bool,
     framing: Framing,
-    write_timeout: Duration,
+    pace: Pace,
     /// Whether the connection may serve another request after this one.
     pub keep_alive: bool,
 }
@@ -44,15 +47,17 @@ impl<'c> Http1Sink<'c> {
         writer: &'c mut ConnWriter,
         gathered: &'c mut BytesMut,
         request: &Request,
-        write_timeout: Duration,
+        limits: &ServerLimits,
     ) -> Self {
         Self {
             writer,
             gathered,
             http10: request.version == Version::Http10,
             head_request: request.is_head(),
+            // Others may not expect them, or throw them away (RFC 9110 section 6.5.1).
+            takes_trailers: request.headers.has_token("te", "trailers"),
             framing: Framing::None,
-            write_timeout,
+            pace: Pace::of_response(limits),
             keep_alive: request.keep_alive,
         }
     }
@@ -60,6 +65,19 @@ impl<'c> Http1Sink<'c> {
     /// Sends `100 Continue` at once.
     pub async fn send_continue(&mut self) -> io::Result<()> {
         self.gathered.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        self.flush().await
+    }
+
+    /// Sends an interim response at once; HTTP/1.0 knows none.
+    pub async fn send_interim(&mut self, head: &ResponseHead) -> io::Result<()> {
+        if self.http10 {
+            return Ok(());
+        }
+        put_status_line(self.gathered, head);
+        for field in head.headers.iter() {
+            put_field(self.gathered, &field.name, &field.value);
+        }
+        self.gathered.put_slice(b"\r\n");
         self.flush().await
     }
 
@@ -118,8 +136,10 @@ impl<'c> Http1Sink<'c> {
         if self.gathered.len() + data.len() <= GATHER {
             self.gathered.put_slice(&data);
         } else {
+            let length = self.gathered.len() + data.len();
             let mut pieces = (&mut *self.gathered).chain(&mut data);
-            within(self.write_timeout, self.writer.write_all_buf(&mut pieces)).await?;
+            self.pace.wait(self.writer.write_all_buf(&mut pieces)).await??;
+            self.pace.passed(length);
         }
         if self.framing == Framing::Chunked {
             self.gathered.put_slice(b"\r\n");
@@ -130,13 +150,15 @@ impl<'c> Http1Sink<'c> {
     /// Sends what was gathered.
     pub async fn flush(&mut self) -> io::Result<()> {
         if !self.gathered.is_empty() {
-            within(self.write_timeout, self.writer.write_all_buf(self.gathered)).await?;
+            let length = self.gathered.len();
+            self.pace.wait(self.writer.write_all_buf(self.gathered)).await??;
+            self.pace.passed(length);
         }
-        within(self.write_timeout, self.writer.flush()).await
+        self.pace.wait(self.writer.flush()).await?
     }
 
-    /// Ends the body and sends everything.
-    pub async fn finish(&mut self) -> io::Result<()> {
+    /// Ends the body, with these trailers where the client takes any, and sends everything.
+    pub async fn finish(&mut self, trailers: &Headers) -> io::Result<()> {
         match self.framing {
             Framing::Length(left) if left > 0 => {
                 return Err(io::Error::new(
@@ -144,7 +166,13 @@ impl<'c> Http1Sink<'c> {
                     "the response is shorter than announced",
                 ));
             }
-            Framing::Chunked => self.gathered.put_slice(b"0\r\n\r\n"),
+            Framing::Chunked => {
+                self.gathered.put_slice(b"0\r\n");
+                if self.takes_trailers {
+                    trailers.iter().for_each(|field| put_field(self.gathered, &field.name, &field.value));
+                }
+                self.gathered.put_slice(b"\r\n");
+            }
             _ => {}
         }
         self.flush().await
@@ -179,8 +207,4 @@ fn put_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
     out.put_slice(b": ");
     out.put_slice(value);
     out.put_slice(b"\r\n");
-}
-
-async fn within<T>(limit: Duration, operation: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(limit, operation).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -5,11 +5,14 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::conn::ConnReader;
 use crate::http1::body::{BodyDecoder, Decoded, FramingError};
 use crate::http1::field::{FieldError, HeadScanner};
 
 /// Bytes asked for at a time.
 const READ_SIZE: usize = 16 * 1024;
+/// Most bytes of further requests that are read while one is being answered.
+const MAX_AHEAD: usize = 64 * 1024;
 
 /// A reading half with the bytes that were read but not used yet.
 #[derive(Debug)]
@@ -79,11 +82,6 @@ impl<R: AsyncRead + Unpin> Source<R> {
         self.io.read_buf(&mut self.buffer).await
     }
 
-    /// Waits until at least one byte is there; `false` when the peer closed instead.
-    pub async fn wait(&mut self) -> io::Result<bool> {
-        Ok(self.has_buffered() || self.fill().await? > 0)
-    }
-
     /// Reads a head up to and including its empty line.
     pub async fn head(&mut self, maximum: usize) -> Result<Bytes, HeadError> {
         let mut scanner = HeadScanner::default();
@@ -114,5 +112,43 @@ impl<R: AsyncRead + Unpin> Source<R> {
                 Decoded::NeedMore => closed = self.fill().await? == 0,
             }
         }
+    }
+}
+
+impl Source<ConnReader> {
+    /// Waits until at least one byte is there; `false` when the client closed instead. An idle connection keeps no buffer.
+    pub async fn wait_idle(&mut self) -> io::Result<bool> {
+        if self.has_buffered() {
+            return Ok(true);
+        }
+        self.readable().await?;
+        Ok(self.fill().await? > 0)
+    }
+
+    /// Waits until the client closes. What it sends before that is kept, up to a bound beyond which this never ends.
+    pub async fn closed(&mut self) {
+        while self.buffer.len() < MAX_AHEAD {
+            if self.readable().await.is_err() || matches!(self.fill().await, Ok(0) | Err(_)) {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Waits for input without holding memory for it, as far as the connection can tell: below TLS it cannot.
+    async fn readable(&mut self) -> io::Result<()> {
+        if let ConnReader::Tcp(reader) = &self.io {
+            let mut ready = std::pin::pin!(reader.readable());
+            let buffer = &mut self.buffer;
+            return std::future::poll_fn(|context| {
+                let polled = ready.as_mut().poll(context);
+                if polled.is_pending() && buffer.is_empty() {
+                    *buffer = BytesMut::new();
+                }
+                polled
+            })
+            .await;
+        }
+        Ok(())
     }
 }

@@ -170,7 +170,8 @@ pub fn normalized_path(path_and_query: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(normalized)
 }
 
-fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
+/// Every `%XX` decoded once; what is no such escape stays.
+pub fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut index = 0;
     while index < bytes.len() {

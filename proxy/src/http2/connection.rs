@@ -21,12 +21,15 @@ use crate::context::Context;
 use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
 use crate::drain::Drain;
 use crate::exchange::serve;
+use crate::headers::Headers;
 use crate::http2::request::{convert, refused_request};
 use crate::http2::sink::Http2Sink;
 use crate::refusal::refuse;
 
 /// Requests that are malformed before the connection is given up.
 const MAX_REFUSED: usize = 32;
+/// Streams that the client gave up before the connection is, if most of its streams were.
+const MAX_GIVEN_UP: usize = 128;
 /// Requests served on one connection.
 const MAX_REQUESTS: usize = 10_000;
 
@@ -47,7 +50,8 @@ pub async fn serve_connection(
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
         .initial_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
-        .max_send_buffer_size(256 * 1024)
+        // Per stream: a hundred streams that nobody reads must stay far below 16 MiB.
+        .max_send_buffer_size(64 * 1024)
         .max_concurrent_reset_streams(64)
         .max_pending_accept_reset_streams(64)
         .max_local_error_reset_streams(Some(256));
@@ -55,7 +59,7 @@ pub async fn serve_connection(
     else {
         return;
     };
-    let refused = Arc::new(AtomicUsize::new(0));
+    let misuse = Arc::new(Misuse::default());
     let finished = Arc::new(Notify::new());
     let mut streams = JoinSet::new();
     let mut accepted = 0;
@@ -88,18 +92,33 @@ pub async fn serve_connection(
             connection.graceful_shutdown();
             closing = true;
         }
-        if refused.load(Ordering::Relaxed) >= MAX_REFUSED {
+        if misuse.is_too_much(accepted) {
             connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
             break;
         }
         let (context, info) = (context.clone(), info.clone());
-        let (refused, finished) = (refused.clone(), finished.clone());
+        let (misuse, finished) = (misuse.clone(), finished.clone());
         streams.spawn(async move {
-            serve_stream(&context, &info, request, respond, &refused).await;
+            serve_stream(&context, &info, request, respond, &misuse).await;
             finished.notify_one();
         });
     }
     finish(connection, streams).await;
+}
+
+/// What a client did on one connection that costs us more than it.
+#[derive(Debug, Default)]
+struct Misuse {
+    refused: AtomicUsize,
+    given_up: AtomicUsize,
+}
+
+impl Misuse {
+    fn is_too_much(&self, accepted: usize) -> bool {
+        let given_up = self.given_up.load(Ordering::Relaxed);
+        self.refused.load(Ordering::Relaxed) >= MAX_REFUSED
+            || (given_up >= MAX_GIVEN_UP && given_up * 2 > accepted)
+    }
 }
 
 /// Waits until no stream was open for the whole time.
@@ -124,22 +143,23 @@ async fn serve_stream(
     info: &ConnectionInfo,
     request: http::Request<RecvStream>,
     respond: SendResponse<Bytes>,
-    refused: &AtomicUsize,
+    misuse: &Misuse,
 ) {
     let limits = &context.config.limits;
     let (parts, stream) = request.into_parts();
     let ended = stream.is_end_stream();
     let head_request = parts.method == http::Method::HEAD;
-    let mut sink =
-        ResponseSink::new(SinkStream::Http2(Http2Sink::new(respond, head_request, limits.write_timeout)));
+    let mut sink = ResponseSink::new(SinkStream::Http2(Http2Sink::new(respond, head_request, limits)));
     match convert(&parts, ended, info.scheme, limits.max_fields) {
         Ok(request) => {
-            let mut body =
-                RequestBody::new(BodyStream::Http2(stream), limits.body_timeout, limits.min_body_rate);
+            let mut body = RequestBody::new(BodyStream::Http2(stream, Headers::default()), limits);
             serve(context, info, &request, &mut body, &mut sink).await;
+            if sink.was_given_up() {
+                misuse.given_up.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Err(refusal) => {
-            refused.fetch_add(1, Ordering::Relaxed);
+            misuse.refused.fetch_add(1, Ordering::Relaxed);
             refuse(context, info, refused_request(refusal, &parts, limits.max_fields), &mut sink).await;
         }
     }

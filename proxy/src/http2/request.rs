@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::headers::{Headers, is_name};
+use crate::http1::field::{FieldError, check_value, is_token_byte};
 use crate::http1::framing::{BodyLength, Refusal, content_length};
 use crate::http1::refused::{RefusedHead, RefusedRequest};
 use crate::http1::target::{Scheme, host_of, parse_target};
@@ -23,6 +24,9 @@ pub fn convert(
     let target = Bytes::copy_from_slice(path.as_bytes());
     let parsed =
         parse_target(&target, &method).filter(|parsed| parsed.absolute.is_none()).ok_or(Refusal::Target)?;
+    if parts.uri.authority().is_some() && parts.uri.scheme_str() != Some(scheme.as_str()) {
+        return Err(Refusal::AuthorityMismatch);
+    }
     let headers = headers(parts, max_fields)?;
     let authority = authority(parts, &headers)?;
     let length = content_length(&headers)?;
@@ -87,16 +91,18 @@ fn authority(parts: &http::request::Parts, headers: &Headers) -> Result<Bytes, R
 
 /// All fields; `Cookie` crumbs are joined again (RFC 9113 section 8.2.3), and a `Host` is added for the firewall's rules.
 fn headers(parts: &http::request::Parts, max_fields: usize) -> Result<Headers, Refusal> {
-    if parts.headers.len() > max_fields {
-        return Err(Refusal::Field(crate::http1::field::FieldError::TooMany));
-    }
-    let mut headers = Headers::with_capacity(parts.headers.len() + 1);
     let mut cookies: Vec<&[u8]> = Vec::new();
+    let crumbs = parts.headers.get_all(http::header::COOKIE).iter().count();
+    // However many crumbs it came in, it is one field.
+    if parts.headers.len() - crumbs.saturating_sub(1) > max_fields {
+        return Err(Refusal::Field(FieldError::TooMany));
+    }
+    let mut headers = Headers::with_capacity(parts.headers.len() - crumbs + 2);
     if let (Some(authority), false) = (parts.uri.authority(), parts.headers.contains_key("host")) {
         headers.push("host", authority.as_str().to_owned());
     }
     for (name, value) in &parts.headers {
-        crate::http1::field::check_value(value.as_bytes()).map_err(Refusal::Field)?;
+        check_field(name, value).map_err(Refusal::Field)?;
         if is_name(name.as_str().as_bytes(), "cookie") {
             cookies.push(value.as_bytes());
         } else if is_name(name.as_str().as_bytes(), "transfer-encoding") {
@@ -112,6 +118,31 @@ fn headers(parts: &http::request::Parts, max_fields: usize) -> Result<Headers, R
         headers.push("cookie", cookies.join(&b"; "[..]));
     }
     Ok(headers)
+}
+
+/// Trailers as fields; malformed ones are an error.
+pub fn trailers(fields: &http::HeaderMap) -> Result<Headers, FieldError> {
+    let mut trailers = Headers::with_capacity(fields.len());
+    for (name, value) in fields {
+        check_field(name, value)?;
+        trailers
+            .push(Bytes::copy_from_slice(name.as_str().as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
+    }
+    Ok(trailers)
+}
+
+/// What the `http` crate lets through and RFC 9113 section 8.2.1 does not: names with `"`, values with white space
+/// around them.
+fn check_field(name: &http::HeaderName, value: &http::HeaderValue) -> Result<(), FieldError> {
+    let value = value.as_bytes();
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if !name.as_str().bytes().all(is_token_byte) {
+        return Err(FieldError::Name);
+    }
+    if blank(value.first()) || blank(value.last()) {
+        return Err(FieldError::Blank);
+    }
+    check_value(value)
 }
 
 #[cfg(test)]
@@ -145,7 +176,10 @@ mod tests {
             convert(&parts(uri, headers), true, Scheme::Https, 3).map(|_| ()).unwrap_err()
         };
         assert_eq!(refused("https://a/", &[("host", "b")]), Refusal::AuthorityMismatch);
+        assert_eq!(refused("http://a/", &[]), Refusal::AuthorityMismatch);
         assert_eq!(refused("/", &[]), Refusal::HostMissing);
+        assert_eq!(refused("https://a/", &[("a", " b")]), Refusal::Field(FieldError::Blank));
+        assert_eq!(refused("https://a/", &[("a\"", "b")]), Refusal::Field(FieldError::Name));
         assert_eq!(refused("/", &[("host", "a"), ("host", "a")]), Refusal::HostRepeated);
         assert_eq!(refused("https://u@a/", &[]), Refusal::Host);
         assert_eq!(

@@ -1,15 +1,17 @@
 //! Writing a response to an HTTP/2 stream, as fast as its flow control allows.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use h2::SendStream;
 use h2::server::SendResponse;
 
+use crate::config::ServerLimits;
 use crate::downstream::ResponseLength;
-use crate::headers::is_name;
+use crate::headers::{Headers, is_name};
 use crate::http1::response::ResponseHead;
+use crate::pace::Pace;
 
 /// The response side of one stream.
 #[derive(Debug)]
@@ -18,13 +20,26 @@ pub struct Http2Sink {
     stream: Option<SendStream<Bytes>>,
     ended: bool,
     head_request: bool,
-    write_timeout: Duration,
+    pace: Pace,
+    /// Whether the client was seen to give the stream up.
+    pub given_up: bool,
 }
 
 impl Http2Sink {
     /// A sink for the answer of this stream.
-    pub const fn new(respond: SendResponse<Bytes>, head_request: bool, write_timeout: Duration) -> Self {
-        Self { respond, stream: None, ended: false, head_request, write_timeout }
+    pub const fn new(respond: SendResponse<Bytes>, head_request: bool, limits: &ServerLimits) -> Self {
+        let pace = Pace::of_response(limits);
+        Self { respond, stream: None, ended: false, head_request, pace, given_up: false }
+    }
+
+    /// Sends an interim response.
+    pub fn send_interim(&mut self, head: &ResponseHead) -> io::Result<()> {
+        let mut response = http::Response::builder().status(head.status);
+        for field in head.headers.iter() {
+            response = response.header(&field.name[..], &field.value[..]);
+        }
+        let response = response.body(()).map_err(io::Error::other)?;
+        self.respond.send_informational(response).map_err(io::Error::other)
     }
 
     /// Sends the head. Without a body it also ends the stream.
@@ -55,23 +70,29 @@ impl Http2Sink {
         while !data.is_empty() {
             stream.reserve_capacity(data.len());
             let capacity = std::future::poll_fn(|context| stream.poll_capacity(context));
-            let granted = tokio::time::timeout(self.write_timeout, capacity)
-                .await
-                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+            let granted = self.pace.wait(capacity).await?;
             let granted = granted.ok_or(io::ErrorKind::BrokenPipe)?.map_err(io::Error::other)?;
             let piece = data.split_to(granted.min(data.len()));
+            self.pace.passed(piece.len());
             stream.send_data(piece, false).map_err(io::Error::other)?;
         }
         Ok(())
     }
 
-    /// Ends the stream.
-    pub fn finish(&mut self) -> io::Result<()> {
-        if let Some(stream) = self.stream.as_mut().filter(|_| !self.ended) {
-            self.ended = true;
-            stream.send_data(Bytes::new(), true).map_err(io::Error::other)?;
+    /// Ends the stream, with these trailers.
+    pub fn finish(&mut self, trailers: &Headers) -> io::Result<()> {
+        let Some(stream) = self.stream.as_mut().filter(|_| !self.ended) else { return Ok(()) };
+        self.ended = true;
+        if trailers.is_empty() {
+            return stream.send_data(Bytes::new(), true).map_err(io::Error::other);
         }
-        Ok(())
+        let mut fields = http::HeaderMap::with_capacity(trailers.len());
+        for field in trailers.iter() {
+            let name = http::HeaderName::from_bytes(&field.name).map_err(io::Error::other)?;
+            let value = http::HeaderValue::from_bytes(&field.value).map_err(io::Error::other)?;
+            fields.append(name, value);
+        }
+        stream.send_trailers(fields).map_err(io::Error::other)
     }
 
     /// Waits until the client gives the stream up.
@@ -81,6 +102,7 @@ impl Http2Sink {
             Some(stream) => std::future::poll_fn(|context| stream.poll_reset(context)).await,
             None => std::future::poll_fn(|context| self.respond.poll_reset(context)).await,
         };
+        self.given_up = true;
     }
 
     /// Resets the stream, so that the client knows that the answer is incomplete.

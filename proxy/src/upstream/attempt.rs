@@ -16,7 +16,7 @@ use crate::route::RouteLimits;
 use crate::spool::Spool;
 use crate::upstream::balancer::Balancer;
 use crate::upstream::connection::{UpstreamConnection, UpstreamReader, UpstreamWriter};
-use crate::upstream::http::{AnswerError, ForwardedRequest, read_answer};
+use crate::upstream::http::{AnswerError, ForwardedRequest, Interim, read_answer};
 use crate::upstream::instance::{ActiveRequest, Instance};
 use crate::upstream::uwsgi;
 
@@ -144,6 +144,7 @@ pub async fn attempt<'u>(
     mut payload: Payload<'u, '_>,
     safe: bool,
     limits: &RouteLimits,
+    interim: &Interim,
 ) -> Result<Answer<'u>, AttemptError> {
     let head = match protocol {
         Protocol::Http => request.to_http1().freeze(),
@@ -192,7 +193,8 @@ pub async fn attempt<'u>(
             upload = Some(Box::pin(send(writer, head.clone(), body, chunked)));
         }
         let answer =
-            wait_for_answer(&mut source, &mut upload, &mut sent_writer, request.websocket, limits).await;
+            wait_for_answer(&mut source, &mut upload, &mut sent_writer, request.websocket, limits, interim)
+                .await;
         let endpoint = || instance.endpoint().to_string();
         match answer {
             Ok(head) => {
@@ -266,8 +268,9 @@ async fn wait_for_answer(
     sent_writer: &mut Option<UpstreamWriter>,
     upgrade: bool,
     limits: &RouteLimits,
+    interim: &Interim,
 ) -> Result<ResponseHead, WaitError> {
-    let mut answer = pin!(read_answer(source, upgrade));
+    let mut answer = pin!(read_answer(source, upgrade, interim));
     while let Some(uploading) = upload.as_mut() {
         tokio::select! {
             biased;
@@ -336,7 +339,15 @@ async fn send_all(
             None => {
                 let mut rest = BytesMut::from(&std::mem::take(&mut pending)[..]);
                 if chunked {
-                    rest.extend_from_slice(b"0\r\n\r\n");
+                    rest.extend_from_slice(b"0\r\n");
+                    if let Payload::Streamed(body) = &mut payload {
+                        for field in body.take_trailers().iter() {
+                            rest.extend_from_slice(
+                                &[&field.name, &b": "[..], &field.value, b"\r\n"].concat(),
+                            );
+                        }
+                    }
+                    rest.extend_from_slice(b"\r\n");
                 }
                 return writer.write_all_buf(&mut rest).await.map_err(upstream);
             }

@@ -1,5 +1,7 @@
 //! HTTP/1.1 towards an instance: writing the request head and reading the response head.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::http1::framing::BodyLength;
@@ -86,10 +88,32 @@ pub enum AnswerError {
     Interim(u16),
 }
 
-/// Reads the final response head; interim ones (1xx) are read over, except the 101 of an upgrade.
+/// Interim responses that arrived and were not passed on yet.
+#[derive(Debug, Default)]
+pub struct Interim(Mutex<Vec<ResponseHead>>);
+
+impl Interim {
+    fn push(&self, head: ResponseHead) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    }
+
+    /// Takes what arrived since the last time.
+    pub fn take(&self) -> Vec<ResponseHead> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// Reads the final response head. The interim ones (1xx) before it are put aside, except `100 Continue`, which is ours to
+/// say, and the 101 of an upgrade, which is final.
 pub async fn read_answer(
     source: &mut Source<UpstreamReader>,
     upgrade: bool,
+    interim: &Interim,
 ) -> Result<ResponseHead, AnswerError> {
     for _ in 0..MAX_INTERIM {
         let bytes = match source.head(MAX_HEAD).await {
@@ -101,7 +125,8 @@ pub async fn read_answer(
         match head.status {
             101 if upgrade => return Ok(head),
             101 => return Err(AnswerError::Interim(101)),
-            100..=199 => {}
+            100 => {}
+            102..=199 => interim.push(head),
             _ => return Ok(head),
         }
     }
