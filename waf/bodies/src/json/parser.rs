@@ -71,6 +71,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
 
     /// Reads a scalar, or opens a container and goes to its first value.
     /// False when a value is still to be read at the current place.
+    #[inline]
     fn value(&mut self) -> Result<bool, Error> {
         match self.peek()? {
             b'"' => self.string_value()?,
@@ -105,6 +106,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
         Ok(false)
     }
 
+    #[inline]
     fn open(&mut self, index: Option<usize>) -> Result<usize, Error> {
         let depth = self.options.limits.depth;
         if self.stack.len() >= depth {
@@ -116,6 +118,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
         Ok(base)
     }
 
+    #[inline]
     fn close(&mut self) {
         self.stack.pop();
         self.at += 1;
@@ -123,6 +126,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
 
     /// After a complete value: closes what ends here and goes to the next
     /// value. False at the end of the document.
+    #[inline]
     fn next_value(&mut self) -> Result<bool, Error> {
         loop {
             let Some(container) = self.stack.last_mut() else { return self.end_of_document() };
@@ -158,6 +162,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
     }
 
     /// Reads `"key" :` and makes it the current name.
+    #[inline]
     fn key(&mut self, base: usize) -> Result<(), Error> {
         if self.peek()? != b'"' {
             return Err(self.error(Reason::ObjectKey));
@@ -189,6 +194,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
         Ok(())
     }
 
+    #[inline]
     fn string_value(&mut self) -> Result<(), Error> {
         let start = self.at + 1;
         let literal = scan(self.text, start);
@@ -210,6 +216,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
         Ok(())
     }
 
+    #[inline]
     fn word(&mut self, word: &[u8], is_empty: bool) -> Result<(), Error> {
         let rest = &self.text[self.at..];
         if !rest.starts_with(word) {
@@ -224,6 +231,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
 
     /// Reads a number by the grammar of RFC 8259, section 6. What follows it is
     /// checked by whoever expects a separator there.
+    #[inline]
     fn number(&mut self) -> Result<(), Error> {
         let start = self.at;
         self.at += usize::from(self.text[start] == b'-');
@@ -244,6 +252,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
         self.leaf(Value::Body(start..self.at))
     }
 
+    #[inline]
     fn digits(&mut self) -> Result<(), Error> {
         let rest = &self.text[self.at..];
         let count = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
@@ -255,6 +264,7 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
     }
 
     /// Hands out a scalar under the current name.
+    #[inline]
     fn leaf(&mut self, value: Value) -> Result<(), Error> {
         let limits = &self.options.limits;
         if self.leaves >= limits.arguments {
@@ -276,11 +286,13 @@ impl<F: FnMut(&[u8], Text<'_>)> Parser<'_, F> {
     }
 
     /// The next byte that is not white space.
+    #[inline]
     fn peek(&mut self) -> Result<u8, Error> {
         self.skip_white_space();
         self.text.get(self.at).copied().ok_or(Error { reason: Reason::PrematureEnd, offset: self.at })
     }
 
+    #[inline]
     fn skip_white_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
             self.at += 1;

@@ -17,16 +17,19 @@ impl Path {
         Self { text, naming }
     }
 
+    #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.text
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.text.len()
     }
 
     /// Goes back to the container whose path is `base` bytes long and names
     /// one of its elements.
+    #[inline]
     pub(super) fn set_index(&mut self, base: usize, index: usize) {
         self.text.truncate(base);
         self.text.extend_from_slice(match self.naming {
@@ -38,6 +41,7 @@ impl Path {
 
     /// Goes back to the container whose path is `base` bytes long; the key is
     /// then appended to the returned buffer and confirmed by [`Self::end_key`].
+    #[inline]
     pub(super) fn begin_key(&mut self, base: usize) -> &mut Vec<u8> {
         self.text.truncate(base);
         self.text.push(b'.');
@@ -45,6 +49,7 @@ impl Path {
     }
 
     /// Ends the key begun at `base`.
+    #[inline]
     pub(super) fn end_key(&mut self, base: usize) {
         if self.naming == Naming::ModSecurity3 && self.text.len() == base + 1 {
             self.text.extend_from_slice(b"empty-key");
@@ -52,6 +57,7 @@ impl Path {
     }
 }
 
+#[inline]
 fn push_decimal(text: &mut Vec<u8>, number: usize) {
     if number < 10 {
         text.push(b'0' + number as u8);

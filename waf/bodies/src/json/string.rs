@@ -21,11 +21,20 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// Scans the literal whose first byte after the opening quote is at `start`.
 #[inline]
 pub(super) fn scan(text: &[u8], start: usize) -> Literal {
-    let mut literal = Literal { end: text.len(), closed: false, escaped: false, fault: None };
     let mut non_ascii = false;
-    let mut at = start;
-    while let Some(offset) = next_special(&text[at..], &mut non_ascii) {
-        at += offset;
+    match next_special(&text[start..], &mut non_ascii) {
+        Some(length) if !non_ascii && text[start + length] == b'"' => {
+            Literal { end: start + length, closed: true, escaped: false, fault: None }
+        }
+        Some(length) => scan_on(text, start, start + length, non_ascii),
+        None => scan_on(text, start, text.len(), non_ascii),
+    }
+}
+
+/// Goes on at `at`, where something special stands, or the text ends.
+fn scan_on(text: &[u8], start: usize, mut at: usize, mut non_ascii: bool) -> Literal {
+    let mut literal = Literal { end: text.len(), closed: false, escaped: false, fault: None };
+    while at < text.len() {
         match text[at] {
             b'"' => {
                 literal.end = at;
@@ -42,6 +51,7 @@ pub(super) fn scan(text: &[u8], start: usize) -> Literal {
                 at += 1;
             }
         }
+        at += next_special(&text[at..], &mut non_ascii).unwrap_or(text.len() - at);
     }
     if non_ascii && let Err(error) = std::str::from_utf8(&text[start..literal.end]) {
         let offset = start + error.valid_up_to();
@@ -83,6 +93,7 @@ fn next_special(text: &[u8], non_ascii: &mut bool) -> Option<usize> {
 }
 
 /// Marks the high bit of each zero byte (and perhaps of bytes above it).
+#[inline]
 fn has_zero(word: u64) -> u64 {
     word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
 }

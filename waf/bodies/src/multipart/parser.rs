@@ -1,8 +1,8 @@
 //! Cuts a multipart body into parts.
 //!
 //! Works line by line in the heads of parts. In their data it jumps from one
-//! occurrence of the boundary to the next, then looks in between for lines that
-//! merely look like one; both steps are vectorised searches.
+//! pair of dashes to the next, with which each boundary begins, and so does
+//! each line that merely looks like one: one vectorised search.
 
 use super::disposition::Disposition;
 use super::header::Head;
@@ -18,9 +18,9 @@ pub(super) fn run<'a>(boundary: &[u8], body: &'a [u8], limits: &Limits, result: 
     }
     let delimiter = [b"--", boundary].concat();
     let finder = memmem::Finder::new(&delimiter);
-    let line_finder = memmem::Finder::new(b"\n--");
+    let dashes = memmem::Finder::new(b"--");
     let mut parser =
-        Parser { body, boundary, finder, line_finder, limits, result, fields: 0, files: 0, boundaries: 0 };
+        Parser { body, boundary, finder, dashes, limits, result, fields: 0, files: 0, boundaries: 0 };
     if let Err(error) = parser.body() {
         parser.note(error);
     }
@@ -31,8 +31,8 @@ struct Parser<'a, 'b, 'r> {
     boundary: &'b [u8],
     /// Finds `--boundary`.
     finder: memmem::Finder<'b>,
-    /// Finds lines that begin with two dashes.
-    line_finder: memmem::Finder<'static>,
+    /// Finds two dashes.
+    dashes: memmem::Finder<'static>,
     limits: &'b Limits,
     result: &'r mut Multipart<'a>,
     fields: usize,
@@ -142,57 +142,54 @@ impl<'a> Parser<'a, '_, '_> {
     /// the data of a part (`in_part`) a boundary in the first line is not one:
     /// the line end before it would belong to the head.
     fn seek(&mut self, from: usize, in_part: bool) -> Stop {
+        let mut fatal = None;
         let mut at = from;
-        while let Some(found) = self.finder.find(&self.body[at..]) {
+        while let Some(found) = self.dashes.find(&self.body[at..]) {
             let start = at + found;
             let Some(length) = memchr(b'\n', &self.body[start..]) else { break };
             let line_feed = start + length;
+            let line = &self.body[start..=line_feed];
             at = line_feed + 1;
             if start > from && self.body[start - 1] != b'\n' {
-                self.result.unmatched_boundary = UnmatchedBoundary::LookAlike;
+                self.note_boundary_within(line);
+            } else if !line.starts_with(self.finder.needle()) {
+                self.check_dashed_line(start, line, &mut fatal);
             } else if start == from && in_part {
                 self.flag_line_end_before(start);
                 self.result.flags.invalid_part = true;
             } else {
-                return match self.check_lines(from, start) {
-                    Ok(()) => Stop::Boundary { start, line_feed },
-                    Err((start, error)) => Stop::Fatal { start, error },
-                };
+                return fatal.unwrap_or(Stop::Boundary { start, line_feed });
             }
         }
         let last_line = memchr::memrchr(b'\n', &self.body[from..]).map_or(from, |feed| from + feed + 1);
-        match self.check_lines(from, last_line) {
-            Ok(()) => Stop::EndOfBody { last_line },
-            Err((start, error)) => Stop::Fatal { start, error },
-        }
+        fatal.unwrap_or(Stop::EndOfBody { last_line })
     }
 
-    /// Looks at the lines from `from` to `to` that begin with two dashes.
-    fn check_lines(&mut self, from: usize, to: usize) -> Result<(), (usize, Error)> {
-        let mut at = from;
-        while at < to {
-            if !self.body[at..to].starts_with(b"--") {
-                match self.line_finder.find(&self.body[at..to]) {
-                    Some(found) => at += found + 1,
-                    None => break,
-                }
+    /// Looks at a line of data that begins with two dashes but not with the
+    /// boundary. After the first that is fatal, only boundaries still count.
+    fn check_dashed_line(&mut self, start: usize, line: &[u8], fatal: &mut Option<Stop>) {
+        if fatal.is_none() {
+            match self.check_dashes(start, line) {
+                Ok(()) => return,
+                Err(error) => *fatal = Some(Stop::Fatal { start, error }),
             }
-            let line_end = memchr(b'\n', &self.body[at..to]).map_or(to, |length| at + length + 1);
-            let line = &self.body[at..line_end];
-            if !line.starts_with(self.finder.needle()) {
-                self.check_dashes(at, line).map_err(|error| (at, error))?;
-            }
-            at = line_end;
         }
-        Ok(())
+        self.note_boundary_within(line);
+    }
+
+    /// Notes a boundary that does not stand at the beginning of a line.
+    fn note_boundary_within(&mut self, line: &[u8]) {
+        if self.finder.find(line).is_some() {
+            self.result.unmatched_boundary = UnmatchedBoundary::LookAlike;
+        }
     }
 
     /// Looks at any line that is no boundary, its line feed included.
     fn check_line(&mut self, start: usize, line: &[u8]) -> Result<(), Error> {
         if line.starts_with(b"--") {
             self.check_dashes(start, line)?;
-        } else if self.finder.find(line).is_some() {
-            self.result.unmatched_boundary = UnmatchedBoundary::LookAlike;
+        } else {
+            self.note_boundary_within(line);
         }
         Ok(())
     }
