@@ -69,6 +69,7 @@ impl TextStore {
     }
 
     /// Keeps bytes for the rest of the transaction.
+    #[inline]
     pub(crate) fn add(&mut self, bytes: &[u8]) -> TextId {
         self.add_with(bytes.len(), |out| out.extend_from_slice(bytes))
     }
@@ -90,6 +91,7 @@ impl TextStore {
     }
 
     /// Keeps what `write` appends to the buffer it is given, `most` bytes at most.
+    #[inline]
     pub(crate) fn add_with(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> TextId {
         if most == 0 {
             return TextId::EMPTY;
@@ -107,6 +109,7 @@ impl TextStore {
     }
 
     /// A part of a text that is not short-lived, without a copy.
+    #[inline]
     pub(crate) fn part(&mut self, whole: TextId, range: Range<usize>) -> TextId {
         let record = self.kept.records.get(whole.0 as usize);
         let Some(&Record { start, length, .. }) = record.filter(|_| !range.is_empty()) else {
@@ -253,11 +256,13 @@ impl Pool {
         self.record(start, bytes.len() as u32)
     }
 
+    #[inline]
     fn record(&mut self, start: u32, length: u32) -> u32 {
         self.records.push(Record { start, length, first_output: NONE });
         self.records.len() as u32 - 1
     }
 
+    #[inline]
     fn get<'a>(&'a self, record: u32, body: &'a [u8]) -> &'a [u8] {
         let Some(record) = self.records.get(record as usize) else { return &[] };
         let start = (record.start & !IN_BODY) as usize;

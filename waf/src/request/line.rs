@@ -91,6 +91,7 @@ impl State {
 
     /// Keeps an argument that a processor found in a source, which is a text
     /// of this transaction and at hand.
+    #[inline]
     pub(super) fn found_argument(
         &mut self,
         in_body: bool,
@@ -103,6 +104,7 @@ impl State {
     }
 
     /// Keeps what a processor found in a text.
+    #[inline]
     pub(super) fn found(&mut self, source: TextId, text: Text<'_>) -> TextId {
         match text {
             Text::Source(range) => self.texts.part(source, range),
