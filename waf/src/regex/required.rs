@@ -9,20 +9,22 @@ use super::syntax::Node;
 use crate::rarity;
 
 /// Most texts of an exact set, a prefix set or a suffix set.
-const EXACT_LIMIT: usize = 128;
+const EXACT_LIMIT: usize = 1_000;
 /// Most texts of which one must occur.
 const LITERALS_LIMIT: usize = 2_000;
 /// Longest text that is put together.
 const LENGTH_LIMIT: usize = 24;
 /// Largest class that is spelt out.
-const CLASS_LIMIT: usize = 10;
+const CLASS_LIMIT: usize = 12;
 /// Most byte sets kept of one pattern.
 const SETS_LIMIT: usize = 12;
 
 /// Most alternatives that a pattern is taken apart into.
-const ALTERNATIVES_LIMIT: usize = 96;
+const ALTERNATIVES_LIMIT: usize = 100;
 /// A set of texts that is expected more often per byte than this is common.
 const COMMON: f32 = 0.000_5;
+/// A set of bytes that fewer values have is rare enough to look for instead of what it is an option of.
+const RARE: f32 = 0.4;
 
 /// What a value must hold for a pattern to match in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,13 +40,59 @@ pub(crate) struct Requirement {
 /// Reads a tree: a value in which the pattern matches meets at least one of the requirements.
 pub(super) fn requirements(root: &Node) -> Vec<Requirement> {
     let whole = requirement(root);
+    let mut best = vec![whole.clone()];
     if whole.chance() < COMMON * rarity::VALUE_LENGTH {
-        return vec![whole];
+        return best;
     }
-    let mut branches: Vec<Requirement> = branches(root, ALTERNATIVES_LIMIT).iter().map(requirement).collect();
-    branches.dedup();
-    let apart: f32 = branches.iter().map(Requirement::chance).sum();
-    if branches.len() > 1 && apart < whole.chance() { branches } else { vec![whole] }
+    let mut consider = |found: Vec<Requirement>| {
+        if chance(&found) < chance(&best) {
+            best = found;
+        }
+    };
+    consider(taken_apart(root));
+    // Patterns against evasion allow odd bytes everywhere. Either a value has
+    // one of them, or the pattern matches without all these parts.
+    let mut odd = ByteSet::EMPTY;
+    let plain = without_options(root, &mut odd);
+    if odd != ByteSet::EMPTY {
+        let mut evading = whole;
+        evading.sets = rarest([&evading.sets[..], &[odd]].concat());
+        let mut found = taken_apart(&plain);
+        found.push(evading);
+        consider(found);
+    }
+    best
+}
+
+/// The requirements of the alternatives, if that is better than one for all.
+fn taken_apart(root: &Node) -> Vec<Requirement> {
+    let whole = vec![requirement(root)];
+    let mut found: Vec<Requirement> = branches(root, ALTERNATIVES_LIMIT).iter().map(requirement).collect();
+    found.dedup();
+    if chance(&found) < chance(&whole) { found } else { whole }
+}
+
+/// The chance that a usual value meets one of them, at most.
+fn chance(requirements: &[Requirement]) -> f32 {
+    requirements.iter().map(Requirement::chance).sum()
+}
+
+/// The pattern without its optional parts that need a rare byte; those bytes are added to `odd`.
+fn without_options(node: &Node, odd: &mut ByteSet) -> Node {
+    let mut within = |nodes: &[Node]| nodes.iter().map(|node| without_options(node, odd)).collect();
+    match node {
+        Node::Concat(nodes) => Node::Concat(within(nodes)),
+        Node::Alternate(nodes) => Node::Alternate(within(nodes)),
+        Node::Group(index, node) => Node::Group(*index, Box::new(without_options(node, odd))),
+        Node::Repeat { node: inner, min: 0, .. } => match rarest(facts(inner).sets).first() {
+            Some(set) if rarity::of_set(set) < RARE => {
+                *odd = odd.union(*set);
+                Node::Empty
+            }
+            _ => node.clone(),
+        },
+        other => other.clone(),
+    }
 }
 
 fn requirement(root: &Node) -> Requirement {
@@ -314,13 +362,20 @@ mod tests {
 
     #[test]
     fn alternatives_are_asked_one_by_one() {
-        let found = requirements(
-            &parse(b"(?i)(?:@[^a]*i[^a]*m|-[^a]*z.*[(]|javascript:)x", Flags::default()).unwrap().root,
-        );
-        assert_eq!(found.len(), 3);
-        assert!(found[0].sets.contains(&ByteSet::of(b'@')) && found[1].sets.contains(&ByteSet::of(b'(')));
-        assert_eq!(found[2].literals, Some(vec![b"javascript:x".to_vec()]));
+        let pattern = b"(?i)(?:e[a-z]*i[^a]*m|r[^a]*t[^a]*n|javascript:)";
+        let found = requirements(&parse(pattern, Flags::default()).unwrap().root);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found[1].sets.len(), 3);
+        assert_eq!(found[2].literals, Some(vec![b"javascript:".to_vec()]));
         assert_eq!(requirements(&parse(b"select|insert", Flags::default()).unwrap().root).len(), 1);
+    }
+
+    #[test]
+    fn bytes_of_evasion_are_looked_for_instead() {
+        let found = requirements(&parse(br"n['\\]*o['\\]*h['\\]*u['\\]*p", Flags::default()).unwrap().root);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].literals, Some(vec![b"nohup".to_vec()]));
+        assert!(found[1].literals.is_none() && found[1].sets.iter().any(|set| set.contains(b'\\')));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::plan::{Plan, Plans, Step};
 use super::source::Source;
 use super::strategy::Strategy;
 use super::tree::{NodeId, Nodes, Tree};
-use super::{Scan, Test, Watch};
+use super::{Path, Scan, Test, Watch};
 use crate::rarity;
 use crate::rule::{Condition, Link, Rule, Selector, Target};
 
@@ -107,19 +107,19 @@ impl Builder {
         Some(())
     }
 
-    /// Numbers the sets that save most, after those that the transformations ask for.
+    /// Numbers sets of bytes: first, of each watch that has no rare text, the
+    /// set that fewest values have a byte of, then all others; each time those that save most.
     fn number_classes(&mut self) {
-        let mut savings: Vec<(ByteSet, f32)> = Vec::new();
-        for set in self.watches.iter().flat_map(|watch| &watch.needs.sets) {
-            let set = classes::folded(*set);
-            let saved = 1.0 - rarity::of_bytes(set);
-            match savings.iter_mut().find(|(known, _)| *known == set) {
-                Some((_, sum)) => *sum += saved,
-                None => savings.push((set, saved)),
-            }
-        }
-        savings.sort_by(|left, right| right.1.total_cmp(&left.1));
-        for (set, _) in savings {
+        let rarest = |needs: &Needs| {
+            let sets = needs.sets.iter().map(|set| classes::folded(*set));
+            sets.min_by(|left, right| rarity::of_bytes(*left).total_cmp(&rarity::of_bytes(*right)))
+        };
+        let is_common = |texts: &Vec<Vec<u8>>| rarity::of_literals(texts) >= COMMON;
+        let without_text = |needs: &&Needs| needs.literals.as_ref().is_none_or(is_common);
+        let needs = || self.watches.iter().map(|watch| &watch.needs);
+        let first = savings(needs().filter(without_text).filter_map(rarest));
+        let others = savings(needs().flat_map(|needs| &needs.sets).map(|set| classes::folded(*set)));
+        for set in first.into_iter().chain(others) {
             self.classes.bit(set);
         }
     }
@@ -196,6 +196,7 @@ impl Builder {
                     length: draft.needs.length,
                 };
                 let mut scan = Scan {
+                    paths: paths(&self.tree, &steps),
                     tree: self.tree,
                     classes: self.classes.table(),
                     tests: self.tests,
@@ -214,6 +215,24 @@ impl Builder {
         }
     }
 
+    /// Tells for each step how long a text must be for a test at or below it to match.
+    fn set_lengths(&self, plan: &mut Plan, looks: &[bool]) {
+        let mut shortest = vec![usize::MAX; self.tree.len()];
+        for watch in self.watches.iter().filter(|watch| looks[watch.test]) {
+            let nodes = self.tests[watch.test].nodes;
+            for node in (0..self.tree.len()).filter(|node| nodes >> node & 1 == 1) {
+                shortest[node] = shortest[node].min(watch.needs.length);
+            }
+        }
+        // Children come after their parents.
+        for step in plan.steps.iter_mut().rev() {
+            let length = shortest[usize::from(step.node)];
+            step.length = shortest_input(step.transformation, length);
+            let parent = &mut shortest[usize::from(step.parent)];
+            *parent = (*parent).min(step.length);
+        }
+    }
+
     /// The steps of the whole tree with what triggers them.
     fn steps(&mut self) -> Vec<Step> {
         let steps = (1..self.tree.len()).filter_map(|node| {
@@ -226,6 +245,8 @@ impl Builder {
                 transformation,
                 triggers: bit.unwrap_or(0),
                 always: bit.is_none(),
+                length: 0,
+                ..Step::default()
             })
         });
         steps.collect()
@@ -281,15 +302,32 @@ impl Builder {
         }
         let needed = self.tree.with_parents(plan.nodes);
         plan.steps = steps.iter().filter(|step| needed >> step.node & 1 == 1).copied().collect();
-        plan.triggers = plan.steps.iter().fold(0, |triggers, step| triggers | step.triggers);
-        plan.always_changes = plan.steps.iter().any(|step| step.always);
+        self.set_lengths(&mut plan, &looks);
+        plan.steps = in_depth(&plan.steps, plan.nodes);
         plan.every = every.into();
-        plan.by_class = by_class.into_iter().map(|(bit, watches)| (bit, watches.into())).collect();
+        for (bit, watches) in by_class {
+            plan.class_bits |= 1 << bit;
+            plan.by_class.push(watches.into());
+        }
         if plan.literals.iter().any(|(_, classes)| *classes == 0) || plan.literals.len() > MASKS_LIMIT {
             plan.literals = vec![(plan.nodes, 0)];
         }
         Some(plan)
     }
+}
+
+/// The different sets, those first that keep most values from most watches.
+fn savings(sets: impl Iterator<Item = ByteSet>) -> Vec<ByteSet> {
+    let mut savings: Vec<(ByteSet, f32)> = Vec::new();
+    for set in sets {
+        let saved = 1.0 - rarity::of_bytes(set);
+        match savings.iter_mut().find(|(known, _)| *known == set) {
+            Some((_, sum)) => *sum += saved,
+            None => savings.push((set, saved)),
+        }
+    }
+    savings.sort_by(|left, right| right.1.total_cmp(&left.1));
+    savings.into_iter().map(|(set, _)| set).collect()
 }
 
 /// Whether a link that matches without the rest of its chain leaves no trace.
@@ -311,6 +349,70 @@ fn may_select(target: &Target, name: Option<&[u8]>) -> bool {
 fn argument_of(condition: &Condition) -> Box<[u8]> {
     let template = condition.operator.argument();
     template.and_then(|template| template.as_literal()).unwrap_or_default().into()
+}
+
+/// For each node the classes without which nothing on the way to it changes a value.
+fn paths(tree: &Tree, steps: &[Step]) -> Vec<Path> {
+    let mut paths = vec![Path::default(); tree.len()];
+    // Parents come before their children.
+    for step in steps {
+        let above = paths[usize::from(step.parent)];
+        paths[usize::from(step.node)] =
+            Path { triggers: above.triggers | step.triggers, always: above.always || step.always };
+    }
+    paths
+}
+
+/// The steps depth first, each with what its subtree needs to change anything.
+fn in_depth(steps: &[Step], tested: Nodes) -> Box<[Step]> {
+    fn visit(parent: NodeId, steps: &[Step], tested: Nodes, out: &mut Vec<Step>) {
+        for step in steps.iter().filter(|step| step.parent == parent) {
+            let index = out.len();
+            out.push(*step);
+            visit(step.node, steps, tested, out);
+            let (mut below, mut triggers, mut always) = (0, 0, false);
+            for step in &out[index..] {
+                below |= 1 << step.node;
+                // What only folds case is never scanned again.
+                if !only_folds(step.transformation) {
+                    triggers |= step.triggers;
+                    always |= step.always;
+                }
+            }
+            let after = out.len();
+            if let Some(step) = out.get_mut(index) {
+                (step.below, step.subtree_triggers, step.subtree_always, step.after) =
+                    (below & tested, triggers, always, after);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    visit(0, steps, tested, &mut out);
+    out.into()
+}
+
+/// The shortest text of which a transformation can make one of that length.
+fn shortest_input(transformation: Transformation, length: usize) -> usize {
+    use Transformation as T;
+    match transformation {
+        T::Base64Decode => length.saturating_mul(4) / 3,
+        T::Lowercase
+        | T::Uppercase
+        | T::CmdLine
+        | T::CompressWhitespace
+        | T::HtmlEntityDecode
+        | T::JsDecode
+        | T::CssDecode
+        | T::NormalizePath
+        | T::NormalizePathWin
+        | T::RemoveNulls
+        | T::RemoveWhitespace
+        | T::RemoveCommentsChar
+        | T::ReplaceComments
+        | T::UrlDecode
+        | T::UrlDecodeUni => length,
+        _ => 0,
+    }
 }
 
 /// Whether a transformation only makes capitals small.

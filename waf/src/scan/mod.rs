@@ -36,6 +36,8 @@ use tree::{Nodes, Tree};
 #[derive(Debug)]
 pub(crate) struct Scan {
     tree: Tree,
+    /// By node.
+    paths: Vec<Path>,
     classes: ByteClasses,
     tests: Vec<Test>,
     watches: Vec<Watch>,
@@ -47,6 +49,15 @@ pub(crate) struct Scan {
     /// Texts to find in what the back end sent.
     response: Literals,
     strategies: [Vec<Strategy>; 5],
+}
+
+/// What is needed for a value to be changed on the way to a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Path {
+    /// A byte of one of these classes.
+    triggers: u128,
+    /// Nothing.
+    always: bool,
 }
 
 /// One operator that may match in a value.
@@ -92,6 +103,7 @@ impl Scan {
         strategies.iter_mut().flatten().filter(tested).for_each(|strategy| *strategy = Strategy::Walked);
         Self {
             tree: Tree::default(),
+            paths: Vec::new(),
             classes: ByteClasses::new(&[]),
             tests: Vec::new(),
             watches: Vec::new(),

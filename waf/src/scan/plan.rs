@@ -17,14 +17,12 @@ pub(super) struct Plan {
     pub(super) members: Bits,
     /// Where they look.
     pub(super) nodes: Nodes,
-    /// The tree as far as they need it, parents first, without the root.
+    /// The tree as far as they need it, depth first, without the root.
     pub(super) steps: Box<[Step]>,
-    /// Classes of bytes without which no step changes anything.
-    pub(super) triggers: u128,
-    /// Whether some step changes every value.
-    pub(super) always_changes: bool,
-    /// Watches for a class of bytes, by the number of its bit.
-    pub(super) by_class: Box<[(u32, Box<[WatchId]>)]>,
+    /// Classes of bytes that watches wait for.
+    pub(super) class_bits: u128,
+    /// The watches of each of these classes, in the order of the bits.
+    pub(super) by_class: Vec<Box<[WatchId]>>,
     /// Watches that nothing can be said about beforehand.
     pub(super) every: Box<[WatchId]>,
     /// Nodes with tests that wait for texts, and the classes all of which a text must have for any of them.
@@ -41,6 +39,32 @@ pub(super) struct Step {
     pub(super) triggers: u128,
     /// Whether every value may be changed.
     pub(super) always: bool,
+    /// Bytes of the shortest text in whose form here, or below, a test can match.
+    pub(super) length: usize,
+    /// The tested nodes from here down.
+    pub(super) below: Nodes,
+    /// As `triggers` and `always`, for a text to be scanned anew anywhere from here down.
+    pub(super) subtree_triggers: u128,
+    pub(super) subtree_always: bool,
+    /// Index of the first step behind the subtree.
+    pub(super) after: usize,
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self {
+            node: 0,
+            parent: 0,
+            transformation: Transformation::Lowercase,
+            triggers: 0,
+            always: false,
+            length: 0,
+            below: 0,
+            subtree_triggers: 0,
+            subtree_always: false,
+            after: 0,
+        }
+    }
 }
 
 /// The plans of a source.

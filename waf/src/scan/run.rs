@@ -4,7 +4,7 @@ use super::Test;
 use super::bits::Bits;
 use super::build::only_folds;
 use super::literals::{Hits, Literals, WatchId};
-use super::plan::Plan;
+use super::plan::{Plan, Step};
 use super::source::{List, SINGLES, Side, Source};
 use super::tree::{NodeId, Nodes};
 use crate::ruleset::Ruleset;
@@ -32,10 +32,13 @@ pub(crate) struct Progress {
 struct Forms {
     /// Texts that are scanned, with the nodes that have them and their classes of bytes.
     texts: Vec<(TextId, Nodes, u128)>,
-    /// For each node the number of its scanned text; by node.
+    /// For each node on the way to a changed text the number of its scanned text; by node.
     scanned: Vec<u8>,
-    /// For each node its own text, which may differ from the scanned one by case; by node.
-    own: Vec<Option<TextId>>,
+    /// For each node its own text, which may differ from the scanned one by case, and the number of the value
+    /// it was made of; by node.
+    own: Vec<(u32, TextId)>,
+    /// Number of the value.
+    value: u32,
 }
 
 impl Progress {
@@ -102,38 +105,40 @@ impl State {
     fn find_forms(&mut self, ruleset: &Ruleset, plan: &Plan, value: TextId, forms: &mut Forms) {
         let scan = &ruleset.scan;
         let classes = scan.classes.present(self.texts.bytes(value));
+        forms.value += 1;
         forms.texts.clear();
-        forms.texts.push((value, plan.nodes, classes));
-        if classes & plan.triggers == 0 && !plan.always_changes {
-            forms.own.clear();
-            return;
-        }
-        let context = ruleset.settings.transformation_context();
-        forms.scanned.clear();
+        forms.texts.push((value, plan.nodes & 1, classes));
         forms.scanned.resize(scan.tree.len(), 0);
-        forms.own.clear();
-        forms.own.resize(scan.tree.len(), None);
-        forms.own[0] = Some(value);
-        forms.texts[0].1 = plan.nodes & 1;
-        for step in &plan.steps {
-            let (node, parent) = (usize::from(step.node), usize::from(step.parent));
-            let scanned = forms.scanned[parent];
-            let unchanged = !step.always && forms.texts[usize::from(scanned)].2 & step.triggers == 0;
-            forms.scanned[node] = scanned;
-            if unchanged {
-                forms.own[node] = forms.own[parent];
-            } else if !only_folds(step.transformation) {
-                let before = self.own_text(ruleset, step.parent, forms);
-                let after = self.texts.transform(before, step.transformation, &context);
-                forms.own[node] = Some(after);
-                if after != before {
-                    forms.scanned[node] = self.scanned_as(ruleset, after, forms);
-                }
-            }
-            if plan.nodes >> node & 1 == 1 {
-                forms.texts[usize::from(forms.scanned[node])].1 |= 1 << node;
+        forms.own.resize(scan.tree.len(), (0, TextId::EMPTY));
+        let mut at = 0;
+        while let Some(step) = plan.steps.get(at) {
+            let scanned = usize::from(forms.scanned[usize::from(step.parent)]);
+            let (text, nodes, classes) = &mut forms.texts[scanned];
+            if !step.subtree_always && *classes & step.subtree_triggers == 0 {
+                *nodes |= step.below;
+                at = step.after;
+            } else if self.texts.bytes(*text).len() < step.length {
+                // Too short for any test from here down.
+                at = step.after;
+            } else {
+                let unchanged =
+                    only_folds(step.transformation) || !step.always && *classes & step.triggers == 0;
+                let scanned =
+                    if unchanged { scanned as u8 } else { self.form(ruleset, step, scanned as u8, forms) };
+                forms.scanned[usize::from(step.node)] = scanned;
+                forms.texts[usize::from(scanned)].1 |= plan.nodes & 1 << step.node;
+                at += 1;
             }
         }
+    }
+
+    /// The scanned text at a node whose transformation may change that of its parent.
+    fn form(&mut self, ruleset: &Ruleset, step: &Step, scanned: u8, forms: &mut Forms) -> u8 {
+        let before = self.own_text(ruleset, step.parent, forms);
+        let context = ruleset.settings.transformation_context();
+        let after = self.texts.transform(before, step.transformation, &context);
+        forms.own[usize::from(step.node)] = (forms.value, after);
+        if after == before { scanned } else { self.scanned_as(ruleset, after, forms) }
     }
 
     /// The scanned text that stands for a new one.
@@ -156,19 +161,21 @@ impl State {
 
     /// The text at a node, made when it is wanted.
     fn own_text(&mut self, ruleset: &Ruleset, node: NodeId, forms: &mut Forms) -> TextId {
-        let index = usize::from(node);
-        match (forms.own.get(index), ruleset.scan.tree.step(node)) {
-            (Some(Some(text)), _) => *text,
-            (Some(None), Some((parent, transformation))) => {
-                let before = self.own_text(ruleset, parent, forms);
-                let context = ruleset.settings.transformation_context();
-                let text = self.texts.transform(before, transformation, &context);
-                forms.own[index] = Some(text);
-                text
-            }
-            // Nothing changes the value.
-            _ => forms.texts[0].0,
+        let (value, _, classes) = forms.texts[0];
+        let path = ruleset.scan.paths.get(usize::from(node)).copied().unwrap_or_default();
+        if !path.always && classes & path.triggers == 0 {
+            return value;
         }
+        let known = forms.own[usize::from(node)];
+        if known.0 == forms.value {
+            return known.1;
+        }
+        let Some((parent, transformation)) = ruleset.scan.tree.step(node) else { return value };
+        let before = self.own_text(ruleset, parent, forms);
+        let context = ruleset.settings.transformation_context();
+        let text = self.texts.transform(before, transformation, &context);
+        forms.own[usize::from(node)] = (forms.value, text);
+        text
     }
 
     /// Runs the tests whose needs a text meets.
@@ -193,11 +200,12 @@ impl State {
         for &watch in &*plan.every {
             attempt.run(self, watch, forms);
         }
-        for (bit, watches) in &*plan.by_class {
-            if classes >> bit & 1 == 1 {
-                for &watch in &**watches {
-                    attempt.run(self, watch, forms);
-                }
+        let mut present = classes & plan.class_bits;
+        while present != 0 {
+            let before = plan.class_bits & ((present & present.wrapping_neg()) - 1);
+            present &= present - 1;
+            for &watch in plan.by_class.get(before.count_ones() as usize).into_iter().flatten() {
+                attempt.run(self, watch, forms);
             }
         }
         let worth_it = |(wanted, needed): &(Nodes, u128)| wanted & nodes != 0 && classes & needed == *needed;
