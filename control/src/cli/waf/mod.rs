@@ -1,5 +1,6 @@
-//! `waf …`: status, logs, check, test, explain, and `waf rules …`.
+//! `waf …`: status, logs, check, test, bench, explain, and `waf rules …`.
 
+mod bench;
 mod check;
 mod explain;
 mod report;
@@ -28,6 +29,8 @@ pub enum WafCommand {
     Explain(explain::Explain),
     /// Check rule files: errors, warnings, lints; needs no server
     Check(check::Check),
+    /// What inspecting recorded requests costs; needs no server
+    Bench(bench::Bench),
     /// The same as `hop3 rules`
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -55,6 +58,7 @@ impl WafCommand {
             WafCommand::Test(test) => test.run(context).await,
             WafCommand::Explain(explain) => explain.run(context).await,
             WafCommand::Check(check) => check.run(context),
+            WafCommand::Bench(bench) => bench.run(context),
             WafCommand::Rules(rules) => rules.run(context).await,
         }
     }
