@@ -1,9 +1,13 @@
 //! Every published number comes from here.
 //!
-//! [`traffic`] makes the requests, [`measure`] takes the time of one thread's
-//! CPU, so that other work on the machine does not count. The programs in
-//! `src/bin` print one table each; `README.md` holds what they printed.
+//! [`corpus`] makes the requests that all engines are measured with and
+//! [`generated_rules`] rules by the thousand; [`inspection`] puts requests
+//! before our engine, [`load`] sends them over HTTP. The programs in `src/bin`,
+//! the scripts in `scripts` and the engines of others in `contenders` measure
+//! them; `README.md` holds what they printed.
 #![forbid(unsafe_code)]
 
-pub mod measure;
-pub mod traffic;
+pub mod corpus;
+pub mod generated_rules;
+pub mod inspection;
+pub mod load;
