@@ -1,6 +1,6 @@
 # The two commands that set everything up are `make run` and `make test`; the others are parts of them.
 
-.PHONY: run test demo-check lint conformance bench-waf install
+.PHONY: run test demo-check lint conformance bench-waf bench-waf-http bench-scale bench-instructions install
 
 PREFIX ?= /usr/local
 
@@ -34,9 +34,25 @@ conformance:
 	@cargo test --quiet --no-fail-fast -p hop3-libinjection -p hop3-transformations -p hop3-waf -p hop3-tests \
 	    -- --nocapture 2>&1 | grep -E '^(FAIL|SKIP|DIFFERENCE|suite=)'
 
-# CPU time of the engine by class of request, with a Core Rule Set where one is at hand.
+# CPU time of the engine by class of request, beside the engines of others that can be installed.
 bench-waf:
-	cargo run --release -q -p hop3-benches --bin bench-waf -- $(CRS)
+	@tests/setup/install bench
+	@benches/scripts/compare $(if $(CRS),--crs $(CRS))
+
+# The same through the proxy, over HTTP, beside nginx with ModSecurity.
+bench-waf-http:
+	@tests/setup/install bench
+	@benches/scripts/http $(if $(CRS),--crs $(CRS))
+
+# How time and memory grow: with rules, with bytes, with applications.
+bench-scale:
+	@tests/setup/install bench
+	@benches/scripts/scale $(if $(CRS),--crs $(CRS))
+
+# Instructions of a handful of inspections, compared with benches/instructions.json.
+bench-instructions:
+	@tests/setup/install bench
+	@benches/scripts/instructions
 
 # The optimised executable, under both of its names.
 install:
