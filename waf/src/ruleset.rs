@@ -1,12 +1,14 @@
 //! Compiled rulesets: immutable, shared by all transactions.
 
+use std::sync::Arc;
+
 use hop3_seclang::Document;
 use hop3_seclang::ast::Phase;
 use hop3_seclang::diagnostic::Diagnostic;
 
-use crate::collections::tx::{Slot, SlotNames};
+use crate::collections::tx::{Slot, SlotNames, Value};
 use crate::compile::{self, CompileError};
-use crate::regex::PcreConstruct;
+use crate::regex::{Pattern, PcreConstruct};
 use crate::rule::Rule;
 use crate::rule_control::RuleSelection;
 use crate::scan::bits::Bits;
@@ -23,6 +25,10 @@ pub struct Ruleset {
     /// Rules that folding takes to match whenever they are reached.
     pub(crate) relied_on: RuleSelection,
     pub(crate) scan: Scan,
+    /// The TX variables that every transaction begins with, by slot.
+    pub(crate) prologue: Arc<[Option<Value>]>,
+    /// Patterns that select TX variables, with those of the rules' own names that they select.
+    pub(crate) tx_selections: Vec<(Arc<Pattern>, Bits)>,
     pub(crate) settings: Settings,
     pub(crate) tx_names: SlotNames,
     /// `TX:MSC_PCRE_LIMITS_EXCEEDED`.
@@ -82,6 +88,12 @@ impl Ruleset {
     /// Rules whose patterns run on the backtracking engine.
     pub fn fallbacks(&self) -> &[Fallback] {
         &self.fallbacks
+    }
+
+    /// Which of the rules' own TX names a pattern selects, if it is known.
+    pub(crate) fn tx_selection(&self, pattern: &Arc<Pattern>) -> Option<&Bits> {
+        let known = self.tx_selections.iter().find(|(known, _)| Arc::ptr_eq(known, pattern));
+        known.map(|(_, slots)| slots)
     }
 
     pub(crate) fn phase(&self, phase: Phase) -> &[Rule] {

@@ -4,6 +4,7 @@
 //! them is an array access; names made of macros are looked up at run time.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Number of a TX variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,7 +60,10 @@ impl SlotNames {
 /// The values of one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct TxVariables {
-    values: Vec<Option<Value>>,
+    /// What was written; `None` where the value is still that of `base`.
+    values: Vec<Option<Option<Value>>>,
+    /// The values that every transaction begins with.
+    base: Option<Arc<[Option<Value>]>>,
     /// Names made at run time; their slots follow those of the ruleset.
     dynamic: HashMap<Vec<u8>, u32>,
     dynamic_spellings: Vec<Vec<u8>>,
@@ -111,16 +115,24 @@ impl TxVariables {
         Self { values: vec![None; names], ruleset_slots: names, ..Self::default() }
     }
 
+    /// Gives every variable that has not been written the value it has there.
+    pub(crate) fn begin_with(&mut self, base: Arc<[Option<Value>]>) {
+        self.base = Some(base);
+    }
+
     /// The value of a variable.
     pub(crate) fn get(&self, slot: Slot) -> Option<&Value> {
-        self.values.get(slot.0 as usize)?.as_ref()
+        match self.values.get(slot.0 as usize)? {
+            Some(written) => written.as_ref(),
+            None => self.base.as_ref()?.get(slot.0 as usize)?.as_ref(),
+        }
     }
 
     /// Sets or unsets a variable. A text that does not fit into the memory of
     /// TX is cut, which the caller learns.
     pub(crate) fn set(&mut self, slot: Slot, value: Option<Value>) -> bool {
         let Some(place) = self.values.get_mut(slot.0 as usize) else { return false };
-        let before = place.as_ref().map_or(0, Value::size);
+        let before = place.as_ref().and_then(Option::as_ref).map_or(0, Value::size);
         let mut fits = true;
         let mut value = value;
         if let Some(Value::Text(text)) = &mut value {
@@ -129,7 +141,7 @@ impl TxVariables {
             text.truncate(room);
         }
         self.bytes = self.bytes - before + value.as_ref().map_or(0, Value::size);
-        *place = value;
+        *place = Some(value);
         fits
     }
 
@@ -155,6 +167,11 @@ impl TxVariables {
         Some(Slot(slot))
     }
 
+    /// Whether the name stands in the rules.
+    pub(crate) fn is_of_ruleset(&self, slot: Slot) -> bool {
+        (slot.0 as usize) < self.ruleset_slots
+    }
+
     /// How a variable's name is spelt.
     pub(crate) fn spelling<'a>(&'a self, names: &'a SlotNames, slot: Slot) -> &'a [u8] {
         match (slot.0 as usize).checked_sub(self.ruleset_slots) {
@@ -165,8 +182,8 @@ impl TxVariables {
 
     /// The variables that have a value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &Value)> {
-        let slots = self.values.iter().enumerate();
-        slots.filter_map(|(index, value)| Some((Slot(index as u32), value.as_ref()?)))
+        let slots = (0..self.values.len()).map(|index| Slot(index as u32));
+        slots.filter_map(|slot| Some((slot, self.get(slot)?)))
     }
 }
 

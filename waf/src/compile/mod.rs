@@ -18,15 +18,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hop3_seclang::Document;
-use hop3_seclang::ast::{DirectiveKind, Phase, Setting};
+use hop3_seclang::ast::{DirectiveKind, Phase, Setting, Variable};
 use hop3_seclang::diagnostic::Diagnostic;
 use hop3_seclang::source::FileId;
 
 pub use error::CompileError;
 
-use crate::collections::tx::SlotNames;
+use crate::collections::tx::{Slot, SlotNames};
 use crate::fold::{self, Folded, Folding};
-use crate::rule::Rule;
+use crate::regex::Pattern;
+use crate::rule::{Rule, Selector};
 use crate::ruleset::{Fallback, Ruleset};
 use crate::scan::bits::Bits;
 use crate::scan::{self, Strategy};
@@ -123,8 +124,9 @@ impl<'d> Compiler<'d> {
         }
         let folding =
             Folding { phases: &phases, settings: &self.settings, names: &self.names, limits: limits_slot };
-        let Folded { alive, relied_on } = fold::fold(&folding);
-        let scan = scan::build(&phases, |phase, position| alive[phase].contains(position));
+        let Folded { alive, relied_on, prologue, arguments } = fold::fold(&folding);
+        let tx_selections = tx_selections(&phases, &self.names);
+        let scan = scan::build(&phases, &alive, &arguments);
         let walked = std::array::from_fn(|phase| {
             let mut walked = Bits::new(phases[phase].len());
             for (position, strategy) in scan.strategies(phase).iter().enumerate() {
@@ -139,6 +141,8 @@ impl<'d> Compiler<'d> {
             walked,
             relied_on,
             scan,
+            prologue: prologue.into(),
+            tx_selections,
             settings: self.settings,
             tx_names: self.names,
             limits_slot,
@@ -154,6 +158,25 @@ impl<'d> Compiler<'d> {
         let name = || sources.file(id).map_or_else(String::new, |file| file.path.display().to_string());
         self.files.entry(id).or_insert_with(|| name().into()).clone()
     }
+}
+
+/// The patterns that select TX variables, each with what it selects of the rules' own.
+fn tx_selections(phases: &[Vec<Rule>; 5], names: &SlotNames) -> Vec<(Arc<Pattern>, Bits)> {
+    let links = phases.iter().flatten().flat_map(|rule| &rule.links);
+    let targets = links.filter_map(|link| link.condition.as_ref()).flat_map(|condition| &condition.targets);
+    let mut selections: Vec<(Arc<Pattern>, Bits)> = Vec::new();
+    for target in targets.filter(|target| target.variable == Variable::Tx) {
+        if let Selector::Pattern(pattern) = &target.selector
+            && !selections.iter().any(|(known, _)| Arc::ptr_eq(known, pattern))
+        {
+            let mut slots = Bits::new(names.len());
+            let selected =
+                (0..names.len()).filter(|slot| target.selector.selects(names.spelling(Slot(*slot as u32))));
+            selected.for_each(|slot| slots.insert(slot));
+            selections.push((pattern.clone(), slots));
+        }
+    }
+    selections
 }
 
 /// Phase of rules that name none.

@@ -34,6 +34,9 @@ impl State {
         }
         let rules = ruleset.phase(phase);
         if self.scans {
+            if phase == Phase::RequestHeaders {
+                self.tx.begin_with(ruleset.prologue.clone());
+            }
             self.scan(ruleset);
         }
         let mut at = 0;

@@ -6,9 +6,10 @@
 //! A paranoia level that is set once and never changed is known everywhere, so
 //! the rules above it are not in the program. Nothing here depends on requests.
 
+mod prologue;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hop3_seclang::ast::{Collection, SetVarOp, Variable};
 
@@ -21,6 +22,7 @@ use crate::scan::answers_only;
 use crate::scan::bits::Bits;
 use crate::settings::Settings;
 use crate::template::{Piece, Template};
+use prologue::Prologue;
 use world::{Known, World};
 
 /// What a ruleset's folding works on.
@@ -43,16 +45,27 @@ pub(crate) struct Folded {
     /// Rules that are taken to run and to match whenever their place is reached.
     /// When a `ctl` removes one, what was folded holds no longer.
     pub(crate) relied_on: RuleSelection,
+    /// The TX variables that every transaction begins with, by slot.
+    pub(crate) prologue: Vec<Option<Value>>,
+    /// What the operators of remaining rules compare with, where the macros in it are known: by phase, place and
+    /// link.
+    pub(crate) arguments: Arguments,
 }
+
+/// Expanded arguments by phase, place in the phase and link.
+pub(crate) type Arguments = HashMap<(usize, usize, usize), Vec<u8>>;
 
 /// Folds a ruleset.
 pub(crate) fn fold(folding: &Folding<'_>) -> Folded {
-    Folder { folding, relied_on: RuleSelection::default() }.phases()
+    let (relied_on, prologue, arguments) = Default::default();
+    Folder { folding, relied_on, prologue, arguments }.phases()
 }
 
 struct Folder<'r> {
     folding: &'r Folding<'r>,
     relied_on: RuleSelection,
+    prologue: Prologue,
+    arguments: Arguments,
 }
 
 /// What is known of a rule, or of a link, at its place.
@@ -71,7 +84,7 @@ impl Folder<'_> {
         // A phase begins where one of those before it ended: an `allow` may leave some out.
         let mut start = World::start(folding.names, folding.limits);
         for (phase, alive) in alive.iter_mut().enumerate().take(4) {
-            let (remaining, end) = self.phase(&folding.phases[phase], start.clone());
+            let (remaining, end) = self.phase(phase, start.clone());
             *alive = remaining;
             match (phase, end) {
                 (0, Some(end)) => start = end,
@@ -80,12 +93,14 @@ impl Folder<'_> {
             }
         }
         // The last phase runs after whatever happened.
-        alive[4] = self.phase(&folding.phases[4], World::unknown(folding.names)).0;
-        Folded { alive, relied_on: self.relied_on }
+        alive[4] = self.phase(4, World::unknown(folding.names)).0;
+        let prologue = self.prologue.values(folding.names);
+        Folded { alive, relied_on: self.relied_on, prologue, arguments: self.arguments }
     }
 
     /// Follows a phase. The second value is what is known where it ends, if it can.
-    fn phase(&mut self, rules: &[Rule], start: World) -> (Bits, Option<World>) {
+    fn phase(&mut self, phase: usize, start: World) -> (Bits, Option<World>) {
+        let rules = &self.folding.phases[phase];
         let mut alive = Bits::new(rules.len());
         let mut jumps = Vec::new();
         let mut arriving: BTreeMap<usize, Option<World>> = BTreeMap::new();
@@ -102,11 +117,14 @@ impl Folder<'_> {
             if certain {
                 self.relied_on.insert(rule.index);
             }
-            match certain && leaves_no_trace(rule) {
-                true => jumps.push((position, rule.flow)),
-                false => alive.insert(position),
-            }
+            self.note_arguments((phase, position), rule, world);
             self.perform(rule, world, certain);
+            if certain && leaves_no_trace(rule) {
+                jumps.push((position, rule.flow));
+            } else if !(phase == 0 && certain && self.prologue.takes(rule, world)) {
+                alive.insert(position);
+                self.prologue.passes(rule);
+            }
             if matches!(rule.disruptive, Disruptive::Allow(_)) {
                 merge(&mut end, Some(world.clone()));
             }
@@ -128,6 +146,31 @@ impl Folder<'_> {
 }
 
 impl Folder<'_> {
+    /// Keeps the arguments that are known where the rule stands, and that the rule itself leaves alone.
+    fn note_arguments(&mut self, (phase, position): (usize, usize), rule: &Rule, world: &World) {
+        let mut written: Vec<Slot> = Vec::new();
+        for (number, link) in rule.links.iter().enumerate() {
+            for action in &link.actions {
+                match action {
+                    Action::SetVar { key: Key::Slot(slot), .. } => written.push(*slot),
+                    Action::SetVar { key: Key::Name(_), .. } => return,
+                    _ => {}
+                }
+            }
+            let Some(template) = link.condition.as_ref().and_then(|condition| condition.operator.argument())
+            else {
+                continue;
+            };
+            let is_written = |piece: &Piece| matches!(piece, Piece::Tx(slot) if written.contains(slot));
+            if template.as_literal().is_none()
+                && !template.pieces().iter().any(is_written)
+                && let Some(argument) = world.expand(template)
+            {
+                self.arguments.insert((phase, position, number), argument);
+            }
+        }
+    }
+
     fn outcome(&self, rule: &Rule, world: &World) -> Outcome {
         let mut whole = Outcome::Always(1);
         let mut silent = true;
@@ -295,12 +338,22 @@ fn merge(here: &mut Option<World>, other: Option<World>) {
 
 /// Whether a match of the rule changes nothing but where the phase goes on.
 fn leaves_no_trace(rule: &Rule) -> bool {
+    leaves_no_trace_but_actions(rule) && rule.links.iter().all(is_silent)
+}
+
+/// Whether a match of the rule, its actions aside, changes nothing but where the phase goes on.
+fn leaves_no_trace_but_actions(rule: &Rule) -> bool {
     let is_told = rule.log || rule.audit || rule.severity.is_some();
-    !is_told && matches!(rule.disruptive, Disruptive::Pass) && rule.links.iter().all(is_silent)
+    !is_told && matches!(rule.disruptive, Disruptive::Pass)
 }
 
 /// Whether a link that matches changes nothing.
 fn is_silent(link: &Link) -> bool {
+    link.actions.is_empty() && is_silent_but_for_actions(link)
+}
+
+/// Whether a link that matches, its actions aside, changes nothing.
+fn is_silent_but_for_actions(link: &Link) -> bool {
     let answers = link.condition.as_ref().is_none_or(|condition| answers_only(&condition.operator));
-    link.actions.is_empty() && !link.capture && answers
+    !link.capture && answers
 }

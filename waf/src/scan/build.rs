@@ -13,6 +13,7 @@ use super::source::Source;
 use super::strategy::Strategy;
 use super::tree::{NodeId, Nodes, Tree};
 use super::{Path, Scan, Test, Watch};
+use crate::fold::Arguments;
 use crate::rarity;
 use crate::rule::{Condition, Link, Rule, Selector, Target};
 
@@ -21,21 +22,24 @@ const COMMON: f32 = 0.02;
 /// Masks of classes that are tried before a text is searched for literals; more are not worth trying.
 const MASKS_LIMIT: usize = 12;
 
-/// Builds the scan of a ruleset; `alive` says which rules can run at all.
-pub(crate) fn build(phases: &[Vec<Rule>; 5], alive: impl Fn(usize, usize) -> bool) -> Scan {
-    let mut builder = Builder::default();
+/// Builds the scan of a ruleset out of the rules that can run at all.
+pub(crate) fn build(phases: &[Vec<Rule>; 5], alive: &[Bits; 5], arguments: &Arguments) -> Scan {
+    let mut builder = Builder::new(arguments);
     for (phase, rules) in phases.iter().enumerate() {
         for (position, rule) in rules.iter().enumerate() {
-            let strategy =
-                if alive(phase, position) { builder.add(phase, position, rule) } else { Strategy::Folded };
+            let strategy = if alive[phase].contains(position) {
+                builder.add(phase, position, rule)
+            } else {
+                Strategy::Folded
+            };
             builder.strategies[phase].push(strategy);
         }
     }
     builder.finish()
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'r> {
+    arguments: &'r Arguments,
     tree: Tree,
     classes: ClassNumbers,
     tests: Vec<Test>,
@@ -61,7 +65,12 @@ enum Trigger {
     Nothing,
 }
 
-impl Builder {
+impl<'r> Builder<'r> {
+    fn new(arguments: &'r Arguments) -> Self {
+        let (tree, classes, tests, targets, watches, strategies) = Default::default();
+        Self { arguments, tree, classes, tests, targets, watches, strategies }
+    }
+
     /// Makes a test of the rule if a link of it can be decided by values alone.
     fn add(&mut self, phase: usize, position: usize, rule: &Rule) -> Strategy {
         for (number, link) in rule.links.iter().enumerate() {
@@ -78,11 +87,18 @@ impl Builder {
 
     fn add_link(&mut self, (phase, position, number): (usize, usize, usize), link: &Link) -> Option<()> {
         let condition = link.condition.as_ref()?;
-        let needs = Needs::of(&condition.operator, condition.negated)?;
+        let place = (phase, position, number);
+        let argument = argument_of(condition, self.arguments.get(&place));
+        let presence = is_presence(condition, argument);
+        let needs = if presence {
+            vec![Needs::default()]
+        } else {
+            Needs::of(&condition.operator, condition.negated, argument)?
+        };
         let targets: Vec<_> = condition
             .targets
             .iter()
-            .map(|target| Some((Source::of(target)?, target.clone())))
+            .map(|target| Some((Source::of(target).filter(|_| target.count == presence)?, target.clone())))
             .collect::<Option<_>>()?;
         let path = self.tree.insert(&condition.transformations)?;
         let nodes: Nodes = match link.multi_match {
@@ -95,7 +111,8 @@ impl Builder {
             position: position as u32,
             link: number as u32,
             nodes,
-            argument: argument_of(condition),
+            argument: argument.unwrap_or_default().into(),
+            presence,
         });
         self.targets.push(targets);
         self.watches.extend(needs.into_iter().map(|needs| Draft {
@@ -345,10 +362,21 @@ fn may_select(target: &Target, name: Option<&[u8]>) -> bool {
     target.selector.selects(name) && !target.exclusions.iter().any(|exclusion| exclusion.excludes(name))
 }
 
-/// The text an operator compares with, when it has one.
-fn argument_of(condition: &Condition) -> Box<[u8]> {
-    let template = condition.operator.argument();
-    template.and_then(|template| template.as_literal()).unwrap_or_default().into()
+/// The text an operator compares with: empty when it needs none, `None` when it is not known at load.
+fn argument_of<'a>(condition: &'a Condition, known: Option<&'a Vec<u8>>) -> Option<&'a [u8]> {
+    match condition.operator.argument() {
+        None => Some(&[]),
+        Some(template) => template.as_literal().or(known.map(Vec::as_slice)),
+    }
+}
+
+/// Whether a condition counts values and cannot match when there are none: then it waits for the first.
+fn is_presence(condition: &Condition, argument: Option<&[u8]>) -> bool {
+    let (Some(argument), true) = (argument, condition.targets.iter().all(|target| target.count)) else {
+        return false;
+    };
+    let none = condition.transformations.is_empty() && answers_only(&condition.operator);
+    none && condition.operator.test(b"0", argument, 0, None) == Ok(condition.negated)
 }
 
 /// For each node the classes without which nothing on the way to it changes a value.

@@ -73,6 +73,8 @@ struct Test {
     nodes: Nodes,
     /// What the operator compares with.
     argument: Box<[u8]>,
+    /// Whether it only matters that there is a value.
+    presence: bool,
 }
 
 /// One way in which a test may match: what a text must hold for its operator to be run.

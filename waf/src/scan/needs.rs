@@ -20,27 +20,25 @@ pub(super) struct Needs {
 impl Needs {
     /// What the operator needs: one of these; `None` when its answer depends on
     /// more than the value, or it does more than answer.
-    pub(super) fn of(operator: &Operator, negated: bool) -> Option<Vec<Self>> {
+    pub(super) fn of(operator: &Operator, negated: bool, argument: Option<&[u8]>) -> Option<Vec<Self>> {
         let needs = match operator {
             Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) => {
                 pattern.required().iter().map(Self::of_requirement).collect()
             }
-            other => vec![Self::of_match(other)?],
+            other => vec![Self::of_match(other, argument)?],
         };
         Some(if negated { vec![Self::default()] } else { needs })
     }
 
-    fn of_match(operator: &Operator) -> Option<Self> {
+    fn of_match(operator: &Operator, argument: Option<&[u8]>) -> Option<Self> {
         Some(match operator {
             Operator::Phrases(phrases) => Self::of_texts(phrases.phrases()),
-            Operator::BeginsWith(text)
-            | Operator::EndsWith(text)
-            | Operator::Contains(text)
-            | Operator::ContainsWord(text)
-            | Operator::StrEq(text) => Self::of_texts(&[text.as_literal()?.to_vec()]),
-            Operator::Within(text) | Operator::Compare(_, text) => {
-                text.as_literal().map(|_| Self::default())?
-            }
+            Operator::BeginsWith(_)
+            | Operator::EndsWith(_)
+            | Operator::Contains(_)
+            | Operator::ContainsWord(_)
+            | Operator::StrEq(_) => Self::of_texts(&[argument?.to_vec()]),
+            Operator::Within(_) | Operator::Compare(..) => argument.map(|_| Self::default())?,
             Operator::ByteRange(range) => {
                 Self { sets: vec![words(range.violating())], length: 1, ..Self::default() }
             }

@@ -258,6 +258,9 @@ impl Attempt<'_> {
 
     fn matches(&self, state: &mut State, test: &Test, mut nodes: Nodes, forms: &mut Forms) -> bool {
         let ruleset = self.ruleset;
+        if test.presence {
+            return true;
+        }
         let rule = &ruleset.phases[usize::from(test.phase)][test.position as usize];
         let Some(condition) = &rule.links[test.link as usize].condition else { return true };
         let mut last = None;

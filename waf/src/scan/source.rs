@@ -115,13 +115,10 @@ impl Source {
         )
     }
 
-    /// The sources that a target reads; `None` when rules may change what it reads, or it counts.
+    /// The sources that a target reads or counts; `None` when rules may change what it reads.
     pub(super) fn of(target: &Target) -> Option<Vec<Source>> {
         use List as L;
         use Variable as V;
-        if target.count {
-            return None;
-        }
         let lists = |lists: &[List], side| Some(lists.iter().map(|list| Source::List(*list, side)).collect());
         let values = |list: &[List]| lists(list, Side::Values);
         let names = |list: &[List]| lists(list, Side::Names);

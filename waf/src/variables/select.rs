@@ -128,10 +128,16 @@ impl State {
                 }
             }
             selector => {
-                for (slot, value) in tx.iter() {
-                    if selector.selects(tx.spelling(&ruleset.tx_names, slot)) {
-                        add(slot, value);
-                    }
+                let known = match selector {
+                    Selector::Pattern(pattern) => ruleset.tx_selection(pattern),
+                    _ => None,
+                };
+                let selects = |slot| match known {
+                    Some(known) if tx.is_of_ruleset(slot) => known.contains(slot.0 as usize),
+                    _ => selector.selects(tx.spelling(&ruleset.tx_names, slot)),
+                };
+                for (slot, value) in tx.iter().filter(|(slot, _)| selects(*slot)) {
+                    add(slot, value);
                 }
             }
         }
