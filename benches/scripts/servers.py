@@ -13,12 +13,12 @@ RELOADED = b"the configuration was loaded anew"
 
 
 def back_end(stack, folder):
-    """Answers every request with 1 KB; its port."""
+    """Answers every request with 1 KB; its port and its process."""
     port = free_port()
-    nginx(stack, folder, "back", f"""
+    started = nginx(stack, folder, "back", f"""
         server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "{'x' * 1024}"; }} }}""")
     wait_for(f"127.0.0.1:{port}", "the back end")
-    return port
+    return port, started
 
 
 def nginx(stack, folder, name, servers, module=False):
@@ -40,7 +40,7 @@ def nginx(stack, folder, name, servers, module=False):
     """, encoding="utf-8")
     # Debian's modules are found below its prefix.
     run = ["nginx", "-p", "/usr/share/nginx", "-c", str(conf), "-e", str(log)]
-    process(stack, run, folder / f"{name}.out")
+    return process(stack, run, folder / f"{name}.out")
 
 
 class Hop3:
@@ -107,6 +107,20 @@ def process(stack, command, log):
 
     stack.callback(end)
     return started
+
+
+def cpu_seconds(started):
+    """CPU time of a process and its children so far."""
+    pids = [started.pid]
+    with contextlib.suppress(OSError), open(f"/proc/{started.pid}/task/{started.pid}/children", encoding="ascii") as file:
+        pids += map(int, file.read().split())
+    ticks = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            # After the name in brackets: user and system time are the 12th and 13th.
+            fields = stat.read().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def free_port():
