@@ -84,6 +84,7 @@ fn decode<'b>(input: &[u8], range: Range<usize>, buffer: &'b mut Vec<u8>, invali
     let text = &input[range.clone()];
     let Some(first) = memchr2(b'%', b'+', text) else { return Text::Source(range) };
     buffer.clear();
+    buffer.reserve(text.len());
     buffer.extend_from_slice(&text[..first]);
     let mut rest = &text[first..];
     while let Some(percent) = memchr(b'%', rest) {
