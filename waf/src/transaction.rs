@@ -142,6 +142,7 @@ impl Transaction {
             return BodyStatus::Accepted;
         }
         let state = &mut self.state;
+        state.expect_request_body();
         if !keep(state.texts.body_mut(), chunk, state.request_body_limit) {
             return BodyStatus::Accepted;
         }

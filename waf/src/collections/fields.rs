@@ -14,6 +14,19 @@ pub(crate) struct Field {
 /// A list of named values.
 pub(crate) type Fields = Vec<Field>;
 
+/// Room for what an ordinary request has of its headers, and for the first
+/// cookies or arguments when there are any.
+const ORDINARY: usize = 16;
+
+/// Appends to a list that is seldom short when it is not empty.
+#[inline]
+pub(crate) fn push(list: &mut Fields, field: Field) {
+    if list.capacity() == 0 {
+        list.reserve(ORDINARY);
+    }
+    list.push(field);
+}
+
 /// The collections that a request and its response fill.
 #[derive(Debug, Default)]
 pub(crate) struct Collections {

@@ -6,12 +6,15 @@ use hop3_bodies::{Limits, Text, form, json, multipart, xml};
 use hop3_seclang::ast::{BodyProcessor, Variable, XmlIntoArgs};
 
 use super::headers::COOKIES_LIMIT;
-use crate::collections::fields::Field;
+use crate::collections::fields::{Field, push};
 use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::text::TextId;
 use crate::trace::Event;
 use crate::xml_body::XmlBody;
+
+/// Most bytes of a body that are made room for because Content-Length announces them.
+const EXPECTED_LIMIT: usize = 1 << 20;
 
 /// What a processor could not make sense of.
 struct Failure {
@@ -19,6 +22,19 @@ struct Failure {
 }
 
 impl State {
+    /// Makes room for the body before its first piece, so that it need not be
+    /// moved as it grows.
+    pub(crate) fn expect_request_body(&mut self) {
+        if !self.texts.body().is_empty() {
+            return;
+        }
+        let announced = self.header(&self.collections.request_headers, "content-length");
+        let digits = announced.and_then(|value| std::str::from_utf8(value).ok());
+        let length: usize = digits.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+        let room = length.min(self.request_body_limit).min(EXPECTED_LIMIT);
+        self.texts.body_mut().reserve(room);
+    }
+
     /// Parses the body and fills the variables of phase 2. Whatever goes wrong
     /// ends in REQBODY_ERROR, so that rules can refuse it.
     pub(crate) fn read_request_body(&mut self, ruleset: &Ruleset) {
@@ -107,7 +123,7 @@ impl State {
         let separator = ruleset.settings.argument_separator;
         let faults = form::read(body.1, separator, limits, |name, value| {
             let field = self.found_argument(true, body, name, value);
-            self.collections.args_post.push(field);
+            push(&mut self.collections.args_post, field);
         });
         self.note_faults(faults);
     }
@@ -117,7 +133,7 @@ impl State {
             if ruleset.settings.json_array_prefix { json::Naming::ModSecurity3 } else { json::Naming::Plain };
         let error = json::read(body.1, &json::Options { limits, naming }, |name, value| {
             let field = self.found_argument(true, body, Text::Decoded(name), value);
-            self.collections.args_post.push(field);
+            push(&mut self.collections.args_post, field);
         });
         error.map(|error| Failure::new(error.to_string()))
     }
@@ -136,7 +152,7 @@ impl State {
         }
         if self.xml_into_args != XmlIntoArgs::Off {
             let field = self.field(b"xml", &xml.text);
-            self.collections.args_post.push(field);
+            push(&mut self.collections.args_post, field);
         }
         for attribute in &xml.attributes {
             let field = self.field(b"", attribute);
@@ -157,7 +173,7 @@ impl State {
                 self.add_file(part, body.0, content);
             } else {
                 let field = self.found_argument(true, body, Text::Decoded(&part.name), Text::Source(content));
-                self.collections.args_post.push(field);
+                push(&mut self.collections.args_post, field);
             }
         }
         for header in &parsed.part_headers {

@@ -4,7 +4,7 @@ use hop3_bodies::cookies;
 use hop3_seclang::ast::{BodyProcessor, Variable};
 use hop3_transformations::{Context, Transformation};
 
-use crate::collections::fields::Field;
+use crate::collections::fields::{Field, push};
 use crate::state::State;
 use crate::text::TextId;
 
@@ -21,7 +21,7 @@ impl State {
             return;
         }
         let field = self.field(name, value);
-        self.collections.request_headers.push(field);
+        push(&mut self.collections.request_headers, field);
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         if is("cookie") {
             self.add_cookies(field.value, value);
@@ -64,7 +64,7 @@ impl State {
         let most = COOKIES_LIMIT.saturating_sub(self.collections.request_cookies.len());
         cookies::read(header, most, |name, value| {
             let field = Field { name: self.found(text, name), value: self.found(text, value) };
-            self.collections.request_cookies.push(field);
+            push(&mut self.collections.request_cookies, field);
         });
     }
 

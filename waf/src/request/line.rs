@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hop3_bodies::{Limits, Text, form};
 use hop3_seclang::ast::Variable;
 
-use crate::collections::fields::Field;
+use crate::collections::fields::{Field, push};
 use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::text::TextId;
@@ -75,7 +75,7 @@ impl State {
         let separator = ruleset.settings.argument_separator;
         let faults = form::read(query, separator, &limits, |name, value| {
             let field = self.found_argument(false, (text, query), name, value);
-            self.collections.args_get.push(field);
+            push(&mut self.collections.args_get, field);
         });
         self.note_faults(faults);
     }
