@@ -10,7 +10,11 @@ pub(crate) mod folding;
 mod inert;
 pub(crate) mod kind;
 mod literals;
+mod names;
+mod outline;
 mod packing;
+#[cfg(test)]
+mod samples;
 pub(crate) mod token;
 pub(crate) mod tokenizer;
 pub(crate) mod value;

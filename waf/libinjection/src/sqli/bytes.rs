@@ -187,6 +187,22 @@ impl Set {
     }
 }
 
+/// Where the first byte stands, from `from` on, that ends a word or may end it before: a dot or a
+/// backtick; the end of `input` without one.
+pub(super) fn find_word_stop(input: &[u8], from: usize) -> usize {
+    static STOPS: [bool; 256] = {
+        let mut stops = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            stops[byte] = SETS[byte] & WORD_END.0 != 0 || matches!(byte as u8, b'.' | b'`');
+            byte += 1;
+        }
+        stops
+    };
+    let rest = input.get(from..).unwrap_or_default();
+    from + rest.iter().position(|&byte| STOPS[usize::from(byte)]).unwrap_or(rest.len())
+}
+
 /// Where `byte` first stands from `from` on.
 pub(super) fn find_byte(input: &[u8], from: usize, byte: u8) -> Option<usize> {
     memchr::memchr(byte, input.get(from..)?).map(|at| from + at)

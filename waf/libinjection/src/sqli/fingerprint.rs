@@ -3,8 +3,11 @@
 use std::fmt;
 
 use super::kind::Kind;
-use super::packing::{FINGERPRINT_BUCKETS, FINGERPRINT_LENGTH, pack_fingerprint};
+use super::packing::{FINGERPRINT_BUCKETS, FINGERPRINT_LENGTH, THIRD_LETTER, pack_fingerprint, pack_opening};
 use super::token::Token;
+
+#[cfg(test)]
+use super::packing::unpack_fingerprint;
 
 include!(concat!(env!("OUT_DIR"), "/fingerprints.rs"));
 const _: () = assert!(FINGERPRINT_STARTS.len() == FINGERPRINT_BUCKETS + 1);
@@ -48,11 +51,40 @@ impl Fingerprint {
         &self.letters[..usize::from(self.length)]
     }
 
+    /// Whether a listed fingerprint begins with `kinds`, one to three of them.
+    pub(crate) fn some_listed_begins_with(kinds: &[Kind]) -> bool {
+        let mut letters = [0; 3];
+        for (letter, kind) in letters.iter_mut().zip(kinds) {
+            *letter = kind.letter();
+        }
+        let Some((buckets, third)) = pack_opening(&letters[..kinds.len().min(3)]) else { return false };
+        let tails = &FINGERPRINT_TAILS
+            [usize::from(FINGERPRINT_STARTS[buckets.start])..usize::from(FINGERPRINT_STARTS[buckets.end])];
+        match third {
+            None => !tails.is_empty(),
+            Some(third) => {
+                let at = tails.partition_point(|tail| tail & THIRD_LETTER < third);
+                tails.get(at).is_some_and(|tail| tail & THIRD_LETTER == third)
+            }
+        }
+    }
+
     /// Whether the fingerprint is listed as one of injection.
     pub(crate) fn is_listed(&self) -> bool {
         let Some((bucket, tail)) = pack_fingerprint(self.letters()) else { return false };
         let range = usize::from(FINGERPRINT_STARTS[bucket])..usize::from(FINGERPRINT_STARTS[bucket + 1]);
         FINGERPRINT_TAILS[range].binary_search(&tail).is_ok()
+    }
+}
+
+#[cfg(test)]
+impl Fingerprint {
+    /// Every listed fingerprint, in upper case.
+    pub(crate) fn all_listed() -> impl Iterator<Item = String> {
+        (0..FINGERPRINT_BUCKETS).flat_map(|bucket| {
+            let range = usize::from(FINGERPRINT_STARTS[bucket])..usize::from(FINGERPRINT_STARTS[bucket + 1]);
+            FINGERPRINT_TAILS[range].iter().map(move |&tail| unpack_fingerprint(bucket, tail))
+        })
     }
 }
 

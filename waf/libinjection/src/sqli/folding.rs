@@ -6,6 +6,7 @@
 //! mostly everything in it is tried again.
 
 use super::kind::Kind;
+use super::names::NAMES_OR_FUNCTIONS;
 use super::token::Token;
 use super::tokenizer::{Context, Tokens, tokens};
 use super::value::Value;
@@ -13,21 +14,6 @@ use super::words;
 
 /// The most tokens that count; one more is read to learn what the last of them is.
 const MOST_TOKENS: usize = 5;
-
-/// Words which are names, but functions before a parenthesis.
-const NAMES_OR_FUNCTIONS: [&str; 11] = [
-    "CURRENT_DATE",
-    "CURRENT_TIME",
-    "CURRENT_TIMESTAMP",
-    "CURRENT_USER",
-    "DATABASE",
-    "LOCALTIME",
-    "LOCALTIMESTAMP",
-    "PASSWORD",
-    "USER",
-    "USER_ID",
-    "USER_NAME",
-];
 
 /// The folded tokens of a value.
 #[derive(Clone, Copy, Debug)]

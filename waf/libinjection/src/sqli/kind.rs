@@ -59,6 +59,51 @@ pub enum Kind {
     Backslash = b'\\',
 }
 
+/// A set of kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindSet(u32);
+
+impl KindSet {
+    /// The set without a member.
+    pub const EMPTY: KindSet = KindSet(0);
+
+    /// The set of `kinds`.
+    #[must_use]
+    pub const fn of(kinds: &[Kind]) -> KindSet {
+        let mut set = KindSet::EMPTY;
+        let mut at = 0;
+        while at < kinds.len() {
+            set = set.union(kinds[at].alone());
+            at += 1;
+        }
+        set
+    }
+
+    /// The set with the number that [`bits`](Self::bits) gave.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> KindSet {
+        KindSet(bits)
+    }
+
+    /// A number for each set.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The kinds of either set.
+    #[must_use]
+    pub const fn union(self, other: KindSet) -> KindSet {
+        KindSet(self.0 | other.0)
+    }
+
+    /// Whether every member is one of `other` too.
+    #[must_use]
+    pub const fn is_subset(self, other: KindSet) -> bool {
+        self.0 & !other.0 == 0
+    }
+}
+
 impl Kind {
     const ALL: [Kind; 26] = [
         Kind::Keyword,
@@ -99,6 +144,16 @@ impl Kind {
     #[must_use]
     pub fn from_letter(letter: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.letter() == letter)
+    }
+
+    /// The set of this kind alone.
+    #[must_use]
+    pub const fn alone(self) -> KindSet {
+        let mut bit = 0;
+        while Kind::ALL[bit].letter() != self.letter() {
+            bit += 1;
+        }
+        KindSet(1 << bit)
     }
 
     /// Whether the token names or holds one plain value: a number, a name, a variable or a string.

@@ -95,15 +95,21 @@ pub(super) fn dollar(token: &mut Token, input: &[u8], at: usize) -> Option<usize
 
 /// A number, or a dot, or what looks like a number but is read as a word: `0x` and `1e`.
 pub(super) fn number(token: &mut Token, input: &[u8], at: usize) -> usize {
-    if let Some(prefixed) = prefixed_number(token, input, at) {
+    let (kind, end) = number_extent(input, at);
+    token.set(kind, &input[at..end]);
+    end
+}
+
+/// What [`number`] makes of the byte at `at`, and where it ends.
+pub(super) fn number_extent(input: &[u8], at: usize) -> (Kind, usize) {
+    if let Some(prefixed) = prefixed_number(input, at) {
         return prefixed;
     }
     let mut end = bytes::DIGIT.skip(input, at);
     if input.get(end) == Some(&b'.') {
         end = bytes::DIGIT.skip(input, end + 1);
         if end == at + 1 {
-            token.set_byte(Kind::Dot, b'.');
-            return end;
+            return (Kind::Dot, end);
         }
     }
     let mut kind = Kind::Number;
@@ -118,13 +124,20 @@ pub(super) fn number(token: &mut Token, input: &[u8], at: usize) -> usize {
     if has_suffix(input, end) {
         end += 1;
     }
-    token.set(kind, &input[at..end]);
+    (kind, end)
+}
+
+/// The string with content from `start` on.
+fn string_content(token: &mut Token, input: &[u8], start: usize, delimiter: u8) -> usize {
+    let (content_end, end) = string_extent(input, start, delimiter);
+    token.set(Kind::Text, &input[start..content_end]);
+    token.close = if end > content_end { delimiter } else { 0 };
     end
 }
 
-/// The string with content from `start` on. A quote in the content is doubled, or has an odd
-/// number of backslashes before it.
-fn string_content(token: &mut Token, input: &[u8], start: usize, delimiter: u8) -> usize {
+/// Where the string with content from `start` on ends, without and with its quote. A quote in the
+/// content is doubled, or has an odd number of backslashes before it.
+pub(super) fn string_extent(input: &[u8], start: usize, delimiter: u8) -> (usize, usize) {
     let mut from = start;
     while let Some(quote) = bytes::find_byte(input, from, delimiter) {
         let backslashes = input[start..quote].iter().rev().take_while(|&&byte| byte == b'\\').count();
@@ -133,13 +146,10 @@ fn string_content(token: &mut Token, input: &[u8], start: usize, delimiter: u8) 
         } else if input.get(quote + 1) == Some(&delimiter) {
             from = quote + 2;
         } else {
-            token.set(Kind::Text, &input[start..quote]);
-            token.close = delimiter;
-            return quote + 1;
+            return (quote, quote + 1);
         }
     }
-    token.set(Kind::Text, &input[start..]);
-    input.len()
+    (input.len(), input.len())
 }
 
 /// The string from `start` to `close`, which is followed by a closing mark of `mark_length`, or
@@ -183,7 +193,7 @@ fn quoted_digits(token: &mut Token, input: &[u8], at: usize, digits: Set) -> Opt
 }
 
 /// `0x1f` and `0b01`; without a digit it is a word.
-fn prefixed_number(token: &mut Token, input: &[u8], at: usize) -> Option<usize> {
+fn prefixed_number(input: &[u8], at: usize) -> Option<(Kind, usize)> {
     let digits = match input.get(at..at + 2)? {
         [b'0', b'x' | b'X'] => bytes::HEX,
         [b'0', b'b' | b'B'] => bytes::BINARY,
@@ -191,8 +201,7 @@ fn prefixed_number(token: &mut Token, input: &[u8], at: usize) -> Option<usize> 
     };
     let end = digits.skip(input, at + 2);
     let kind = if end == at + 2 { Kind::Bareword } else { Kind::Number };
-    token.set(kind, &input[at..end]);
-    Some(end)
+    Some((kind, end))
 }
 
 /// Whether a number goes on with Oracle's suffix for floats and doubles. Before `u` it is one so

@@ -25,6 +25,23 @@ pub const fn word_bucket(key: &[u64; 4]) -> usize {
     (hash >> (64 - WORD_BUCKET_BITS)) as usize
 }
 
+/// How many bits the filter for words has: about eight for each word, so that one look tells of
+/// most words that they are not listed.
+pub const WORD_FILTER_BITS: usize = 1 << WORD_FILTER_EXPONENT;
+const WORD_FILTER_EXPONENT: u32 = 13;
+
+/// The bit, below [`WORD_FILTER_BITS`], of a word of that length whose first eight bytes, padded by
+/// NUL, are the little-endian `head`. The case of letters makes no difference.
+#[must_use]
+pub const fn word_filter_bit(head: u64, length: usize) -> usize {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    // Folds more bytes than letters, which only makes more words share a bit.
+    const NO_CASE: u64 = 0xdfdf_dfdf_dfdf_dfdf;
+    let mixed = (head & NO_CASE) ^ (length as u64).rotate_right(5);
+    let hash = (mixed ^ mixed >> 29).wrapping_mul(ODD);
+    (hash >> (64 - WORD_FILTER_EXPONENT)) as usize
+}
+
 /// The bit for a first letter, whatever its case, among the 32 of a filter. Other bytes share the
 /// bits of letters.
 #[must_use]
@@ -55,8 +72,31 @@ pub fn pack_fingerprint(letters: &[u8]) -> Option<(usize, u16)> {
     Some(((packed >> tail_bits) as usize, (packed & ((1 << tail_bits) - 1)) as u16))
 }
 
+/// Where the fingerprints lie which begin with `letters`, one to three of them: a range of buckets,
+/// and the third letter in the top bits of a packed rest. `None` when one has a letter that no
+/// listed fingerprint has, and for more letters or none.
+#[must_use]
+pub fn pack_opening(letters: &[u8]) -> Option<(std::ops::Range<usize>, Option<u16>)> {
+    let code = |place: usize| match CODES[letters[place] as usize] {
+        0 => None,
+        code => Some(usize::from(code)),
+    };
+    match letters.len() {
+        1 => Some((code(0)? << LETTER_BITS..(code(0)? + 1) << LETTER_BITS, None)),
+        2 | 3 => {
+            let bucket = code(0)? << LETTER_BITS | code(1)?;
+            let third = if letters.len() == 3 { Some((code(2)? << (2 * LETTER_BITS)) as u16) } else { None };
+            Some((bucket..bucket + 1, third))
+        }
+        _ => None,
+    }
+}
+
+/// The mask of the third letter in a packed rest.
+pub const THIRD_LETTER: u16 = ((1 << LETTER_BITS) - 1) << (2 * LETTER_BITS);
+
 /// The code of each letter from 1; 0 for the bytes that are none.
-const CODES: [u8; 256] = {
+static CODES: [u8; 256] = {
     let mut codes = [0; 256];
     let mut place = 0;
     while place < LETTERS.len() {
@@ -66,3 +106,11 @@ const CODES: [u8; 256] = {
     }
     codes
 };
+
+/// The letters, in upper case, that were packed so.
+#[cfg(test)]
+pub(super) fn unpack_fingerprint(bucket: usize, tail: u16) -> String {
+    let packed = bucket << (3 * LETTER_BITS) | usize::from(tail);
+    let codes = (0..FINGERPRINT_LENGTH as u32).rev().map(|place| packed >> (place * LETTER_BITS) & 31);
+    codes.filter(|&code| code > 0).map(|code| char::from(LETTERS[code - 1])).collect()
+}

@@ -137,7 +137,8 @@ impl fmt::Debug for Value {
 }
 
 /// Up to eight bytes as the integer that begins with them, the first the lowest.
-fn integer(part: &[u8]) -> u64 {
+#[must_use]
+pub fn integer(part: &[u8]) -> u64 {
     let length = part.len();
     if let Some(whole) = part.first_chunk::<8>() {
         u64::from_le_bytes(*whole)
