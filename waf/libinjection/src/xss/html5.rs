@@ -105,6 +105,36 @@ impl<'a> Html5Tokens<'a> {
         Html5Tokens { input, position: 0, state, closing: false }
     }
 
+    /// In a tag, passes all attributes without a value but the last before the next `=` or `>`, and
+    /// all that is left when there is neither. The tokens passed are names that no value follows;
+    /// those from there on are the same as without this.
+    ///
+    /// The input must not have 0xff, which may end it: see [`Self::skip_white`].
+    pub(super) fn pass_names_without_value(&mut self) {
+        match self.state {
+            State::SelfClosing if self.peek().is_some_and(|byte| byte != b'>') => {
+                self.state = State::BeforeAttributeName;
+            }
+            State::BeforeAttributeName | State::AfterAttributeName => {}
+            _ => return,
+        }
+        let rest = self.rest();
+        let Some(mark) = memchr::memchr2(b'=', b'>', rest) else {
+            self.state = State::End;
+            return;
+        };
+        // Before the mark there are only names, slashes and white space. Where a name or a slash
+        // begins, both states go on alike.
+        let Some(last) = rest[..mark].iter().rposition(|&byte| !is_white(byte)) else { return };
+        let between_names = |&byte: &u8| is_white(byte) || byte == b'/';
+        let start = match rest[last] {
+            b'/' => last,
+            _ => rest[..last].iter().rposition(between_names).map_or(0, |at| at + 1),
+        };
+        self.position += start;
+        self.state = State::BeforeAttributeName;
+    }
+
     fn step(&mut self) -> Step<'a> {
         match self.state {
             State::Data => self.data(),
