@@ -20,8 +20,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Services { certificates: Arc::new(MemoryCertificates::default()), events: EventSender::disabled() };
     let handle = Proxy::start(ProxyConfig { listen, ..ProxyConfig::default() }, services)?;
     let backend = match upstream.strip_prefix("uwsgi:") {
-        Some(endpoint) => Backend::Uwsgi(vec![endpoint.parse()?]),
-        None => Backend::Http(vec![upstream.parse()?]),
+        Some(endpoint) => Backend::uwsgi([endpoint.parse()?]),
+        None => Backend::http([upstream.parse()?]),
     };
     let mut route = Route::new("front", vec![HostPattern::Any], backend);
     if let Some(file) = rules.first() {

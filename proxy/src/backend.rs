@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::static_files::StaticFiles;
+use crate::upstream::pool::{Pool, Protocol};
 
 /// What answers the requests of a route.
 #[derive(Clone, Debug)]
 pub enum Backend {
-    /// HTTP/1.1 over plain sockets, to one or several instances.
-    Http(Vec<Endpoint>),
-    /// The uwsgi protocol, to one or several instances of uWSGI.
-    Uwsgi(Vec<Endpoint>),
+    /// One or several instances that speak one protocol.
+    Pool(Arc<Pool>),
     /// Files below a folder.
     Static(StaticFiles),
     /// Nothing can answer now; the reason is logged, the client gets 503.
@@ -20,6 +19,28 @@ pub enum Backend {
         /// Why, for the log.
         reason: Arc<str>,
     },
+}
+
+impl Backend {
+    /// HTTP/1.1 over plain sockets, everything else at its default.
+    pub fn http(endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        Self::Pool(Arc::new(Pool::new(Protocol::Http, endpoints)))
+    }
+
+    /// Whether the other one gives the same answers: kept ones stay good.
+    pub(crate) fn same_source(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pool(one), Self::Pool(other)) => one.members == other.members,
+            (Self::Static(one), Self::Static(other)) => one == other,
+            (Self::Unavailable { .. }, Self::Unavailable { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// The uwsgi protocol, everything else at its default.
+    pub fn uwsgi(endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        Self::Pool(Arc::new(Pool::new(Protocol::Uwsgi, endpoints)))
+    }
 }
 
 /// The address of one instance.

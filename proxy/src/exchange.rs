@@ -14,7 +14,6 @@ use hop3_waf::BodyStatus;
 use crate::conn::ConnectionInfo;
 use crate::context::Context;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
-use crate::error_page::error_page;
 use crate::firewall::{Decision, Firewall, TransactionContext};
 use crate::forwarding::{client_address, is_secure};
 use crate::headers::Headers;
@@ -23,6 +22,7 @@ use crate::http1::framing::{BodyLength, Refusal};
 use crate::http1::response::ResponseHead;
 use crate::http1::source::BodyError;
 use crate::http1::target::{forwardable, normalized_path};
+use crate::policy::admission::OwnAnswer;
 use crate::record::Outcome;
 use crate::request::Request;
 use crate::spool::Spool;
@@ -37,6 +37,8 @@ pub(crate) enum Stop {
     Malformed(Refusal),
     /// Redirect there.
     Redirect(u16, Bytes),
+    /// Answer with more than a page.
+    Own(Box<OwnAnswer>),
     /// Close without an answer.
     Abort(String),
 }
@@ -142,23 +144,19 @@ impl Exchange<'_> {
         if route.redirect_https && !self.is_secure() {
             return Err(self.https_redirect());
         }
+        self.admit(live).await?;
         body.limit = route.limits.max_body;
         body.passes_trailers = route.waf.is_none();
         if matches!(self.request.body, BodyLength::Known(length) if length > route.limits.max_body) {
             return Err(Stop::answer(413, "request body too large"));
         }
         let spool = self.inspect_request(live, body, sink).await?;
+        let _turn = self.enter(live).await?;
+        let live = self.awaited(live).await;
         match &live.backend {
             LiveBackend::Unavailable(reason) => Err(Stop::answer(503, &**reason)),
             LiveBackend::Static(files) => self.serve_file(files, sink).await,
-            LiveBackend::Http(balancer) => {
-                let protocol = crate::upstream::attempt::Protocol::Http;
-                self.forward(live, balancer, protocol, spool, body, sink).await
-            }
-            LiveBackend::Uwsgi(balancer) => {
-                let protocol = crate::upstream::attempt::Protocol::Uwsgi;
-                self.forward(live, balancer, protocol, spool, body, sink).await
-            }
+            LiveBackend::Pool(_) => self.forward(&live, spool, body, sink).await,
         }
     }
 
@@ -274,20 +272,24 @@ impl Exchange<'_> {
 
     /// Ends an exchange that did not end by itself.
     async fn stop(&mut self, stop: Stop, body: &RequestBody<'_>, sink: &mut ResponseSink<'_>) {
-        let (head, page) = match stop {
+        let (mut head, page) = match stop {
             Stop::Answer(status, note) => {
                 self.note = Some(note);
-                error_page(status, &self.id, Some(self.request))
+                self.page(status)
             }
             Stop::Malformed(refusal) => {
                 self.context.metrics.count_rejected(refusal.reason());
                 self.note = Some(refusal.to_string());
-                error_page(refusal.status(), &self.id, Some(self.request))
+                self.page(refusal.status())
             }
             Stop::Redirect(status, location) => {
                 let mut head = ResponseHead::new(status);
                 head.headers.push("location", location);
                 (head, Bytes::new())
+            }
+            Stop::Own(answer) => {
+                self.note = Some(answer.note.clone());
+                self.own_page(*answer)
             }
             Stop::Abort(note) => {
                 self.note = Some(note);
@@ -295,6 +297,7 @@ impl Exchange<'_> {
                 return;
             }
         };
+        self.decorate(&mut head.headers);
         if sink.status.is_some() {
             // The head is out: an incomplete answer must look incomplete.
             sink.abort();

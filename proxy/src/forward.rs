@@ -2,10 +2,10 @@
 //! streamed, upgrades.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use hop3_waf::BodyStatus;
@@ -14,23 +14,39 @@ use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::exchange::{Exchange, Stop, body_stop, proceed};
 use crate::forwarding::{is_secure, passes_in_trailers, request_headers, strip_response};
 use crate::headers::Headers;
-use crate::http1::body::BodyDecoder;
 use crate::http1::framing::BodyLength;
 use crate::http1::response::ResponseHead;
 use crate::http1::source::BodyError;
+use crate::http1::target::normalized_path;
+use crate::policy::admission::OwnAnswer;
+use crate::policy::redirect::escaped;
 use crate::spool::Spool;
-use crate::static_files::{FileReader, StaticFiles};
+use crate::static_files::{FileAnswer, FileReader, StaticFiles};
 use crate::table::LiveRoute;
 use crate::trace_context::new_traceparent;
-use crate::upstream::attempt::{Answer, AttemptError, Payload, Protocol, attempt};
-use crate::upstream::balancer::Balancer;
+use crate::upstream::affinity::Affinity;
+use crate::upstream::answer::Answer;
+use crate::upstream::attempt::{AttemptError, Dispatch, attempt};
+use crate::upstream::cgi::Script;
+use crate::upstream::fastcgi::{FastCgi, ScriptFiles};
 use crate::upstream::http::{ForwardedRequest, Interim};
+use crate::upstream::pool::Protocol;
 use crate::upstream::tunnel::carry;
+use crate::upstream::upload::Payload;
+
+/// Who answers a request to an application of one file per page.
+enum Scripted {
+    /// This script, or the application as a whole.
+    Script(Option<Script>),
+    /// A file that was sent already.
+    Served,
+}
 
 /// Where a response body comes from.
 #[derive(Debug)]
 enum ResponseBody<'a, 'u> {
     None,
+    Kept(Option<Bytes>),
     File(&'a mut FileReader),
     Upstream(&'a mut Answer<'u>),
 }
@@ -39,6 +55,7 @@ impl ResponseBody<'_, '_> {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         match self {
             Self::None => Ok(None),
+            Self::Kept(body) => Ok(body.take().filter(|body| !body.is_empty())),
             Self::File(file) => Ok(file.next().await?),
             Self::Upstream(answer) => answer.next().await,
         }
@@ -47,9 +64,9 @@ impl ResponseBody<'_, '_> {
     /// What came after the last piece and may be passed on.
     fn trailers(&mut self) -> Headers {
         match self {
-            Self::None | Self::File(_) => Headers::default(),
+            Self::None | Self::Kept(_) | Self::File(_) => Headers::default(),
             Self::Upstream(answer) => {
-                let mut trailers = answer.decoder.take_trailers();
+                let mut trailers = answer.take_trailers();
                 trailers.retain(passes_in_trailers);
                 trailers
             }
@@ -61,48 +78,101 @@ impl Exchange<'_> {
     /// Answers with a file.
     pub(crate) async fn serve_file(
         &mut self,
-        files: &StaticFiles,
+        files: &Arc<StaticFiles>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
-        let mut answer =
+        let answer =
             files.answer(self.request).await.map_err(|status| Stop::answer(status, "static files"))?;
+        self.send_file(answer, sink).await
+    }
+
+    async fn send_file(&mut self, mut answer: FileAnswer, sink: &mut ResponseSink<'_>) -> Result<(), Stop> {
         self.inspect_response_head(&answer.head)?;
         let length = ResponseLength::Known(answer.length);
         let body = answer.file.as_mut().map_or(ResponseBody::None, ResponseBody::File);
-        self.respond(&answer.head, length, body, None, sink).await
+        self.respond(answer.head, length, body, false, None, sink).await
     }
 
-    /// Sends the request to a back end and its answer to the client.
+    /// Sends the request to a back end and its answer to the client, or a kept answer.
     pub(crate) async fn forward(
         &mut self,
         live: &Arc<LiveRoute>,
-        balancer: &Balancer,
-        protocol: Protocol,
         mut spool: Option<Spool>,
         body: &mut RequestBody<'_>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
-        if protocol == Protocol::Uwsgi && spool.is_none() && self.request.body == BodyLength::Streamed {
-            spool = Some(read_whole(body).await?);
+        if let Some(kept) = self.kept(live) {
+            let mut head = kept.head_for(self.request, SystemTime::now());
+            if self.request.is_head() {
+                head.headers.set("content-length", kept.body.len().to_string());
+            }
+            let length = ResponseLength::Known(kept.body.len() as u64);
+            let kept_body = Some(kept.body.clone());
+            return self.respond(head, length, ResponseBody::Kept(kept_body), false, Some(body), sink).await;
         }
-        let forwarded = self.forwarded_request(live, spool.as_ref(), protocol);
-        if forwarded.websocket {
-            return self.forward_upgrade(live, balancer, &forwarded, body, sink).await;
+        let mut live = live.clone();
+        loop {
+            let Some(balancer) = live.group(&self.request.headers, self.client) else {
+                return Err(Stop::answer(503, "no instance"));
+            };
+            let protocol = &balancer.pool().protocol;
+            let buffered = live.route.policy.as_ref().is_some_and(|policy| policy.request_buffering)
+                || (protocol.needs_length() && self.request.body == BodyLength::Streamed);
+            if buffered && spool.is_none() && self.request.body != BodyLength::Empty {
+                spool = Some(read_whole(body).await?);
+            }
+            let forwarded = self.forwarded_request(&live, spool.as_ref(), protocol);
+            let script = match protocol {
+                Protocol::FastCgi(application) => match self.script(application, &forwarded, sink).await? {
+                    Scripted::Script(script) => script,
+                    Scripted::Served => return Ok(()),
+                },
+                _ => None,
+            };
+            let interim = Interim::default();
+            let dispatch = Dispatch {
+                balancer,
+                request: &forwarded,
+                script: script.as_ref(),
+                affinity: Affinity::of(balancer.pool(), &forwarded),
+                safe: forwarded.websocket || self.request.is_safe(),
+                limits: &live.route.limits,
+                interim: &interim,
+            };
+            let started = Instant::now();
+            let failed = if spool.is_none() && self.request.body != BodyLength::Empty {
+                let attempted = attempt(&dispatch, Payload::Streamed(&mut *body));
+                match self.wait_for_answer(attempted, &interim, None, sink).await? {
+                    Ok(mut answer) => {
+                        self.name_instance(&dispatch, &mut answer);
+                        return self.relay(answer, started, &live, None, sink).await;
+                    }
+                    Err(error) => error,
+                }
+            } else {
+                let spooled = spool.as_ref().filter(|spool| spool.length() > 0);
+                let attempted = attempt(&dispatch, spooled.map_or(Payload::Empty, Payload::Spooled));
+                match self.wait_for_answer(attempted, &interim, Some(&mut *body), sink).await? {
+                    Ok(answer) if forwarded.websocket => {
+                        return self.upgrade(answer, started, &live, body, sink).await;
+                    }
+                    Ok(mut answer) => {
+                        self.name_instance(&dispatch, &mut answer);
+                        return self.relay(answer, started, &live, Some(body), sink).await;
+                    }
+                    Err(error) => error,
+                }
+            };
+            let patience = self.patience(&live).filter(|_| failed.is_unreachable());
+            let next = match patience {
+                Some(until) => self.next_chance(&live, until).await,
+                None => None,
+            };
+            match next {
+                Some(next) => live = next,
+                None => return Err(attempt_stop(failed)),
+            }
         }
-        let limits = &live.route.limits;
-        let (started, safe) = (Instant::now(), self.request.is_safe());
-        let interim = Interim::default();
-        if spool.is_none() && self.request.body != BodyLength::Empty {
-            let payload = Payload::Streamed(body);
-            let attempted = attempt(balancer, protocol, &forwarded, payload, safe, limits, &interim);
-            let answer = self.wait_for_answer(attempted, &interim, None, sink).await?;
-            return self.relay(answer, started, None, sink).await;
-        }
-        let payload =
-            spool.as_ref().filter(|spool| spool.length() > 0).map_or(Payload::Empty, Payload::Spooled);
-        let attempted = attempt(balancer, protocol, &forwarded, payload, safe, limits, &interim);
-        let answer = self.wait_for_answer(attempted, &interim, Some(&mut *body), sink).await?;
-        self.relay(answer, started, Some(body), sink).await
     }
 
     /// Waits for a back end as long as the client does, and passes interim responses on as they come.
@@ -112,7 +182,7 @@ impl Exchange<'_> {
         interim: &Interim,
         mut client: Option<&mut RequestBody<'_>>,
         sink: &mut ResponseSink<'_>,
-    ) -> Result<Answer<'u>, Stop> {
+    ) -> Result<Result<Answer<'u>, AttemptError>, Stop> {
         let mut attempted = pin!(attempted);
         loop {
             let progress = poll_fn(|context| match attempted.as_mut().poll(context) {
@@ -133,30 +203,62 @@ impl Exchange<'_> {
                 }
             }
             if let Some(answer) = answer {
-                return answer.map_err(attempt_stop);
+                return Ok(answer);
             }
         }
     }
 
-    /// Sends a WebSocket handshake; a 101 turns both connections into a tunnel, anything else is an ordinary answer.
-    async fn forward_upgrade(
+    /// Tells the browser which instance answered, where the group wants it back there.
+    fn name_instance(&self, dispatch: &Dispatch<'_>, answer: &mut Answer<'_>) {
+        let balancer = dispatch.balancer;
+        let Some(id) = balancer.cookie_for(answer.instance(), &dispatch.affinity) else { return };
+        let Some(sticky) = &balancer.pool().sticky else { return };
+        let age = sticky.max_age.map_or_else(String::new, |age| format!("; Max-Age={}", age.as_secs()));
+        let secure = if dispatch.request.tls { "; Secure" } else { "" };
+        let cookie = format!("{}={id:016x}; Path=/; HttpOnly; SameSite=Lax{secure}{age}", sticky.name);
+        answer.head.headers.push("set-cookie", cookie);
+    }
+
+    /// The file that answers, for applications that run one file per page. Files beside the scripts are served.
+    async fn script(
         &mut self,
-        live: &LiveRoute,
-        balancer: &Balancer,
+        application: &FastCgi,
         forwarded: &ForwardedRequest,
+        sink: &mut ResponseSink<'_>,
+    ) -> Result<Scripted, Stop> {
+        let Some(scripts) = &application.scripts else { return Ok(Scripted::Script(None)) };
+        let target = &forwarded.path_and_query;
+        if matches!(&self.request.method[..], b"GET" | b"HEAD") && ScriptFiles::may_be_file(target) {
+            match scripts.files.answer(self.request).await {
+                Ok(answer) => return self.send_file(answer, sink).await.map(|()| Scripted::Served),
+                Err(404) => {}
+                Err(status) => return Err(Stop::answer(status, "static files")),
+            }
+        }
+        let (scripts, target) = (scripts.clone(), target.clone());
+        let found = tokio::task::spawn_blocking(move || scripts.find(&target)).await;
+        match found {
+            Ok(Ok(script)) => Ok(Scripted::Script(Some(script))),
+            Ok(Err(_)) => Err(Stop::answer(404, "no script for this path")),
+            Err(error) => Err(Stop::answer(500, error.to_string())),
+        }
+    }
+
+    /// After a WebSocket handshake: a 101 turns both connections into a tunnel, anything else is an ordinary answer.
+    async fn upgrade(
+        &mut self,
+        mut answer: Answer<'_>,
+        started: Instant,
+        live: &LiveRoute,
         body: &mut RequestBody<'_>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
-        let (started, interim) = (Instant::now(), Interim::default());
-        let answer =
-            attempt(balancer, Protocol::Http, forwarded, Payload::Empty, true, &live.route.limits, &interim);
-        let mut answer = self.wait_for_answer(answer, &interim, Some(&mut *body), sink).await?;
         if answer.head.status != 101 {
-            return self.relay(answer, started, Some(body), sink).await;
+            return self.relay(answer, started, live, Some(body), sink).await;
         }
         strip_response(&mut answer.head.headers, true);
         self.inspect_response_head(&answer.head)?;
-        let result = tunnel(answer, live, body, sink).await;
+        let result = tunnel(answer, live.route.limits.tunnel_timeout, body, sink).await;
         self.upstream_time = Some(started.elapsed());
         result
     }
@@ -166,19 +268,26 @@ impl Exchange<'_> {
         &mut self,
         mut answer: Answer<'_>,
         started: Instant,
+        live: &LiveRoute,
         client: Option<&mut RequestBody<'_>>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
         strip_response(&mut answer.head.headers, false);
         self.inspect_response_head(&answer.head)?;
-        let length = match &answer.decoder {
-            BodyDecoder::Done | BodyDecoder::Trailed(_) => ResponseLength::Known(0),
-            BodyDecoder::Length(length) => ResponseLength::Known(*length),
-            BodyDecoder::Chunked(_) | BodyDecoder::UntilClose => ResponseLength::Unknown,
-        };
-        let head = answer.head.clone();
-        let result = self.respond(&head, length, ResponseBody::Upstream(&mut answer), client, sink).await;
+        if let Some(cache) = live.state.cache.as_ref().filter(|_| !self.request.is_safe())
+            && answer.head.status < 400
+        {
+            cache.invalidate(&self.cache_key());
+        }
+        let (head, length) = (answer.head.clone(), answer.length);
+        let result =
+            self.respond(head, length, ResponseBody::Upstream(&mut answer), true, client, sink).await;
         self.upstream_time = Some(started.elapsed());
+        let errors = answer.take_errors();
+        if !errors.is_empty() {
+            let stderr = errors.trim_ascii().escape_ascii();
+            tracing::warn!(app = %live.route.app, %stderr, "a FastCGI application wrote to its standard error");
+        }
         if result.is_ok() {
             answer.release();
         }
@@ -189,7 +298,7 @@ impl Exchange<'_> {
         &self,
         live: &LiveRoute,
         spool: Option<&Spool>,
-        protocol: Protocol,
+        protocol: &Protocol,
     ) -> ForwardedRequest {
         let config = &self.context.config;
         let identity_only = live.route.waf.as_ref().is_some_and(|protection| protection.inspects_responses());
@@ -198,16 +307,28 @@ impl Exchange<'_> {
             let entropy = [(); 3].map(|()| self.context.entropy());
             headers.push("traceparent", new_traceparent(entropy));
         }
+        let mut path_and_query = self.request.path_and_query.clone();
+        let mut script_name = Bytes::new();
+        if let Some(policy) = &live.route.policy {
+            let prefix = live.route.path_prefix.trim_end_matches('/');
+            if policy.strip_prefix && !prefix.is_empty() {
+                path_and_query = without_prefix(&path_and_query, prefix.as_bytes());
+                script_name = Bytes::copy_from_slice(prefix.as_bytes());
+                headers.push("x-forwarded-prefix", script_name.clone());
+            }
+            policy.request_headers.apply(&mut headers);
+        }
         ForwardedRequest {
             method: self.request.method.clone(),
-            path_and_query: self.request.path_and_query.clone(),
+            path_and_query,
+            script_name,
             headers,
             body: match spool.map(Spool::length) {
                 None => self.request.body,
                 Some(0) => BodyLength::Empty,
                 Some(length) => BodyLength::Known(length),
             },
-            websocket: self.request.websocket && protocol == Protocol::Http,
+            websocket: self.request.websocket && matches!(protocol, Protocol::Http),
             client: self.client,
             tls: is_secure(self.request, self.connection, config),
             server: self.connection.server,
@@ -215,12 +336,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// Phase 4 where it applies, then head and body to the client.
+    /// Phase 4 where it applies, then head and body to the client. `keep` says whether the answer may be put into the
+    /// route's cache.
     async fn respond(
         &mut self,
-        head: &ResponseHead,
+        mut head: ResponseHead,
         mut length: ResponseLength,
         mut body: ResponseBody<'_, '_>,
+        keep: bool,
         mut client: Option<&mut RequestBody<'_>>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
@@ -255,16 +378,21 @@ impl Exchange<'_> {
                 length = ResponseLength::Known(held.len() as u64);
             }
         }
+        let early = if ended || streams { Vec::new() } else { at_hand(&mut body, &mut ended).await? };
         let gone = |error: std::io::Error| Stop::client_gone(&error);
-        sink.send_head(head, length).map_err(gone)?;
-        sink.send_data(held.freeze()).await.map_err(gone)?;
+        let failed = |error: std::io::Error| Stop::answer(500, format!("compressing the answer: {error}"));
+        let mut outgoing = self.outgoing(&mut head, &mut length, keep).map_err(failed)?;
+        sink.send_head(&head, length).map_err(gone)?;
+        for piece in [held.freeze()].into_iter().chain(early).filter(|piece| !piece.is_empty()) {
+            sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;
+        }
         while !ended {
             let mut next = pin!(body.next());
-            let at_once = poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await;
-            let piece = match at_once {
+            let piece = match at_once(next.as_mut()).await {
                 Poll::Ready(piece) => piece,
                 Poll::Pending => {
                     // Nothing more for now: what was gathered must not wait.
+                    sink.send_data(outgoing.flush().map_err(gone)?).await.map_err(gone)?;
                     sink.flush().await.map_err(gone)?;
                     tokio::select! {
                         biased;
@@ -274,25 +402,76 @@ impl Exchange<'_> {
                 }
             };
             match piece.map_err(upstream_stop)? {
-                Some(piece) => sink.send_data(piece).await.map_err(gone)?,
+                Some(piece) => sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?,
                 None => ended = true,
             }
+        }
+        if !bodiless {
+            sink.send_data(outgoing.finish().map_err(gone)?).await.map_err(gone)?;
         }
         sink.finish(&body.trailers()).await.map_err(gone)
     }
 }
 
+/// Bytes that are looked at before the head is sent.
+const AT_HAND: usize = 16 * 1024;
+
+/// What a back end has sent already: an answer that breaks its promises at once still becomes a 502.
+async fn at_hand(body: &mut ResponseBody<'_, '_>, ended: &mut bool) -> Result<Vec<Bytes>, Stop> {
+    let (mut pieces, mut size) = (Vec::new(), 0);
+    // What comes from files is our own, and reading it cannot be broken off.
+    if !matches!(body, ResponseBody::Upstream(_)) {
+        return Ok(pieces);
+    }
+    while size < AT_HAND {
+        let next = pin!(body.next());
+        match at_once(next).await {
+            Poll::Ready(Ok(Some(piece))) => {
+                size += piece.len();
+                pieces.push(piece);
+            }
+            Poll::Ready(Ok(None)) => {
+                *ended = true;
+                break;
+            }
+            Poll::Ready(Err(error)) => return Err(upstream_stop(error)),
+            Poll::Pending => break,
+        }
+    }
+    Ok(pieces)
+}
+
+/// Whether a future is ready without waiting.
+async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// The path without a prefix that it has once it is normalized.
+fn without_prefix(path_and_query: &Bytes, prefix: &[u8]) -> Bytes {
+    let rest = path_and_query.strip_prefix(prefix);
+    match rest.and_then(<[u8]>::first) {
+        // As it was sent, as long as that begins with the prefix letter by letter.
+        Some(b'/') => return path_and_query.slice(prefix.len()..),
+        Some(b'?') => return [b"/", rest.unwrap_or_default()].concat().into(),
+        _ => {}
+    }
+    let path = normalized_path(path_and_query);
+    let rest = path.strip_prefix(prefix).unwrap_or(&path);
+    let query = memchr::memchr(b'?', path_and_query).map_or(&b""[..], |mark| &path_and_query[mark..]);
+    let slash: &[u8] = if rest.starts_with(b"/") { b"" } else { b"/" };
+    [slash, &escaped(rest), query].concat().into()
+}
+
 /// Passes bytes both ways until both sides are done.
 async fn tunnel(
     answer: Answer<'_>,
-    live: &LiveRoute,
+    silence: Duration,
     body: &mut RequestBody<'_>,
     sink: &mut ResponseSink<'_>,
 ) -> Result<(), Stop> {
     let gone = |error: std::io::Error| Stop::client_gone(&error);
     sink.send_head(&answer.head, ResponseLength::Unknown).map_err(gone)?;
     sink.flush().await.map_err(gone)?;
-    let silence = live.route.limits.tunnel_timeout;
     let (Some((mut source, mut writer, _active)), Some(client)) = (answer.into_tunnel(), body.http1_source())
     else {
         return Err(Stop::Abort("the connection cannot be upgraded".to_owned()));
@@ -342,7 +521,11 @@ async fn read_whole(body: &mut RequestBody<'_>) -> Result<Spool, Stop> {
 fn attempt_stop(error: AttemptError) -> Stop {
     match error {
         AttemptError::Client(error) => body_stop(error),
-        AttemptError::TooLarge(_) => Stop::answer(431, error.to_string()),
+        AttemptError::TooLarge(_) | AttemptError::ParametersTooLarge(_) => {
+            Stop::answer(431, error.to_string())
+        }
+        AttemptError::Open(pause) => OwnAnswer::retry(503, pause, error.to_string()).into(),
+        AttemptError::Busy => OwnAnswer::retry(503, Duration::from_secs(1), error.to_string()).into(),
         AttemptError::Timeout(_) => Stop::answer(504, error.to_string()),
         AttemptError::Connect { ref source, .. } if source.kind() == std::io::ErrorKind::TimedOut => {
             Stop::answer(504, error.to_string())

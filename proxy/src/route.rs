@@ -9,7 +9,9 @@ use bytes::Bytes;
 use crate::backend::Backend;
 use crate::firewall::Protection;
 use crate::http1::target::host_of;
+use crate::policy::Policy;
 use crate::tls::client_certificates::ClientCertificates;
+use crate::upstream::pool::Pool;
 
 /// A host that a route answers for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +70,8 @@ pub struct RouteLimits {
     pub response_timeout: Duration,
     /// Longest pause within a response body.
     pub read_timeout: Duration,
+    /// Longest time a back end may take to accept some bytes of a request.
+    pub write_timeout: Duration,
     /// Longest silence in both directions of an upgraded connection.
     pub tunnel_timeout: Duration,
 }
@@ -79,6 +83,7 @@ impl Default for RouteLimits {
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(60),
             read_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
             tunnel_timeout: Duration::from_secs(3600),
         }
     }
@@ -101,6 +106,8 @@ pub struct Route {
     pub limits: RouteLimits,
     /// Whether plain HTTP is answered with a redirect to HTTPS.
     pub redirect_https: bool,
+    /// What else happens to requests and answers.
+    pub policy: Option<Arc<Policy>>,
     /// What HTTPS means for it.
     pub tls: RouteTls,
 }
@@ -125,6 +132,7 @@ impl Route {
             waf: None,
             limits: RouteLimits::default(),
             redirect_https: false,
+            policy: None,
             tls: RouteTls::default(),
         }
     }
@@ -177,7 +185,10 @@ impl RouteTable {
                     path_prefix: prefix.to_owned(),
                 });
             }
-            if matches!(&route.backend, Backend::Http(endpoints) | Backend::Uwsgi(endpoints) if endpoints.is_empty())
+            let canary = route.policy.as_ref().and_then(|policy| policy.canary.as_ref());
+            let is_empty = |pool: &Pool| pool.members.is_empty();
+            if matches!(&route.backend, Backend::Pool(pool) if is_empty(pool))
+                || canary.is_some_and(|canary| is_empty(&canary.pool))
             {
                 return Err(RouteError::NoEndpoint(route.app.clone()));
             }
@@ -334,7 +345,7 @@ mod tests {
                 Err(RouteError::PathPrefix { .. })
             ));
         }
-        let empty = Route::new("a", vec![HostPattern::Any], Backend::Http(Vec::new()));
+        let empty = Route::new("a", vec![HostPattern::Any], Backend::http([]));
         assert!(matches!(RouteTable::new(vec![empty]), Err(RouteError::NoEndpoint(_))));
     }
 }

@@ -133,6 +133,7 @@ impl Proxy {
             background.spawn(admin::serve(listener, context.clone(), stopper.drain()));
         }
         background.spawn(sweep(context.clone()));
+        background.spawn(crate::upstream::health::watch(context.clone()));
         Ok(ProxyHandle { context, handshakes, addresses, drainer, stopper, acceptors, background })
     }
 }
@@ -186,8 +187,7 @@ impl ProxyHandle {
     pub fn publish(&self, routes: RouteTable) {
         self.context.certificates.provide(&routes, SystemTime::now());
         self.handshakes.provide(&routes);
-        let table = LiveTable::new(routes, &self.context.instances, &self.context.metrics);
-        self.context.table.store(Arc::new(table));
+        LiveTable::publish(&self.context.table, routes, &self.context.instances, &self.context.metrics);
     }
 
     /// The routes in force.
@@ -217,6 +217,13 @@ impl ProxyHandle {
     /// Where proofs for certificate authorities are put.
     pub fn challenges(&self) -> Arc<Challenges> {
         self.context.challenges.clone()
+    }
+
+    /// Forgets the kept answers of an app: of one path, of all paths that begin with what stands before a final `*`, or
+    /// all. How many that were.
+    pub fn purge_cache(&self, app: &str, path: Option<&str>) -> usize {
+        let table = self.context.table.load();
+        table.of_app(app).filter_map(|live| live.state.cache.as_ref()).map(|cache| cache.purge(path)).sum()
     }
 
     /// What `/readyz` answers from now on.

@@ -1,19 +1,28 @@
-//! Files below a folder: safe paths, conditional requests (RFC 9110 section 13), single ranges (section 14).
+//! Files below a folder: safe paths, conditional requests (RFC 9110 section 13), single ranges (section 14),
+//! precompressed files, folders.
+//!
+//! Everything that touches the disk happens in one go on the blocking pool; a small file comes with its answer.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::http1::response::ResponseHead;
 use crate::http1::target::normalized_path;
+use crate::policy::compression::Coding;
+use crate::policy::cors::add_vary;
 use crate::request::Request;
 
+mod conditions;
 mod content_type;
+mod listing;
+
+use conditions::{Conditions, Outcome, Part, entity_tag};
 
 /// A folder to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +37,10 @@ pub struct StaticFiles {
     pub max_age: Option<u32>,
     /// Answer with this file (status 200) where none exists, for single-page applications.
     pub fallback: Option<String>,
+    /// Whether `NAME.zst`, `NAME.br` and `NAME.gz` beside a text file are sent in its place to clients that take them.
+    pub precompressed: bool,
+    /// Whether folders without an index file are shown as a list of their files; else they answer 404.
+    pub listing: bool,
 }
 
 impl StaticFiles {
@@ -39,6 +52,8 @@ impl StaticFiles {
             strip_prefix: String::new(),
             max_age: None,
             fallback: None,
+            precompressed: true,
+            listing: false,
         }
     }
 }
@@ -57,7 +72,9 @@ pub struct FileAnswer {
 /// Reads a part of a file in pieces on the blocking pool.
 #[derive(Debug)]
 pub struct FileReader {
-    file: Arc<File>,
+    /// A piece that was read already.
+    ready: Option<Bytes>,
+    file: Option<Arc<File>>,
     left: u64,
 }
 
@@ -65,70 +82,135 @@ pub struct FileReader {
 const PIECE: u64 = 128 * 1024;
 
 impl FileReader {
+    fn of(bytes: Bytes) -> Self {
+        Self { ready: Some(bytes), file: None, left: 0 }
+    }
+
     /// The next piece; `None` at the end.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if self.left == 0 {
-            return Ok(None);
+        if let Some(ready) = self.ready.take().filter(|ready| !ready.is_empty()) {
+            return Ok(Some(ready));
         }
-        let (file, wanted) = (self.file.clone(), self.left.min(PIECE));
-        let piece = blocking(move || {
-            let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or(0));
-            (&*file).take(wanted).read_to_end(&mut piece)?;
-            Ok(piece)
-        })
-        .await?;
-        if piece.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        let (Some(file), true) = (self.file.clone(), self.left > 0) else { return Ok(None) };
+        let wanted = self.left.min(PIECE);
+        let piece = blocking(move || read(&file, wanted)).await?;
         self.left -= piece.len() as u64;
-        Ok(Some(piece.into()))
+        Ok(Some(piece))
     }
 }
 
+/// Reads this many bytes, or fails: a file that shrank must not end early in silence.
+fn read(file: &File, wanted: u64) -> io::Result<Bytes> {
+    let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or(0));
+    let mut limited = file.take(wanted);
+    limited.read_to_end(&mut piece)?;
+    if piece.is_empty() && wanted > 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(piece.into())
+}
+
+/// What is asked for.
+struct Asked {
+    relative: String,
+    as_directory: bool,
+    head_only: bool,
+    conditions: Conditions,
+    codings: Vec<Coding>,
+    /// Where a folder without its final slash redirects to.
+    location: Vec<u8>,
+}
+
+/// What was found.
+struct Opened {
+    file: File,
+    metadata: Box<Metadata>,
+    name: String,
+}
+
 impl StaticFiles {
-    /// Answers a GET or HEAD; the status alone (403, 404, 405, 416) for everything that has no file to show.
-    pub async fn answer(&self, request: &Request) -> Result<FileAnswer, u16> {
+    /// Answers a GET or HEAD; the status alone (403, 404, 405, 412) for everything that has no file to show.
+    pub async fn answer(self: &Arc<Self>, request: &Request) -> Result<FileAnswer, u16> {
         if !matches!(&request.method[..], b"GET" | b"HEAD") {
             return Err(405);
         }
-        let path = normalized_path(&request.path_and_query).into_owned();
-        let query =
-            memchr::memchr(b'?', &request.path_and_query).map(|mark| request.path_and_query.slice(mark..));
-        let path =
-            path.strip_prefix(self.strip_prefix.trim_end_matches('/').as_bytes()).unwrap_or(&path).to_vec();
-        let relative = relative_path(&path).ok_or(404_u16)?;
+        let path = normalized_path(&request.path_and_query);
+        let path = path.strip_prefix(self.strip_prefix.trim_end_matches('/').as_bytes()).unwrap_or(&path);
+        let asked = Asked {
+            relative: relative_path(path).ok_or(404_u16)?,
+            as_directory: path.ends_with(b"/"),
+            head_only: request.is_head(),
+            conditions: Conditions::of(request),
+            codings: self.codings(request),
+            location: directory_location(request),
+        };
         let files = self.clone();
-        let found = blocking(move || files.find(&relative, path.ends_with(b"/"))).await;
-        match found {
-            Ok(Found::File { file, metadata, name }) => self.file_answer(request, file, &metadata, &name),
-            Ok(Found::Directory) => Ok(directory_redirect(request, query.as_deref().unwrap_or_default())),
+        blocking(move || Ok(files.look(&asked))).await.unwrap_or(Err(500))
+    }
+
+    /// Codings that the client takes, the best first; none for parts of files.
+    fn codings(&self, request: &Request) -> Vec<Coding> {
+        if !self.precompressed || request.headers.contains("range") {
+            return Vec::new();
+        }
+        let mut left = vec![Coding::Zstd, Coding::Brotli, Coding::Gzip];
+        let mut taken = Vec::with_capacity(left.len());
+        while let Some(best) = crate::policy::compression::accepted(request, &left) {
+            left.retain(|coding| *coding != best);
+            taken.push(best);
+        }
+        taken
+    }
+
+    /// Finds the file and makes the answer.
+    fn look(&self, asked: &Asked) -> Result<FileAnswer, u16> {
+        match self.find(asked) {
+            Ok(Found::File(opened)) => self.file_answer(asked, opened),
+            Ok(Found::Redirect) => {
+                let mut head = ResponseHead::new(301);
+                head.headers.push("location", asked.location.clone());
+                Ok(FileAnswer { head, length: 0, file: None })
+            }
+            Ok(Found::Listing(page)) => {
+                let mut head = ResponseHead::new(200);
+                head.headers.push("content-type", "text/html; charset=utf-8");
+                head.headers.push("cache-control", "no-cache");
+                head.headers.push("x-content-type-options", "nosniff");
+                let length = page.len() as u64;
+                Ok(FileAnswer { head, length, file: Some(FileReader::of(page)) })
+            }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(403),
             Err(_) => Err(404),
         }
     }
 
     /// Opens what a relative path names; the index for a folder, the fallback for nothing.
-    fn find(&self, relative: &str, as_directory: bool) -> io::Result<Found> {
+    fn find(&self, asked: &Asked) -> io::Result<Found> {
+        let relative = &asked.relative;
         let found = self.open(relative).and_then(|(file, metadata)| {
-            if metadata.is_file() && !as_directory {
-                return Ok(Found::File { file, metadata, name: relative.to_owned() });
+            if metadata.is_file() && !asked.as_directory {
+                return Ok(Found::File(Opened { file, metadata, name: relative.clone() }));
             }
             if !metadata.is_dir() {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            let index =
+            let name =
                 if relative.is_empty() { self.index.clone() } else { format!("{relative}/{}", self.index) };
-            let (file, metadata) = self.open(&index)?;
-            match (metadata.is_file(), as_directory) {
-                (true, true) => Ok(Found::File { file, metadata, name: index }),
-                (true, false) => Ok(Found::Directory),
-                (false, _) => Err(io::ErrorKind::NotFound.into()),
+            match (self.open(&name), asked.as_directory) {
+                (Ok((file, metadata)), true) if metadata.is_file() => {
+                    Ok(Found::File(Opened { file, metadata, name }))
+                }
+                (Ok((_, metadata)), false) if metadata.is_file() => Ok(Found::Redirect),
+                (Err(error), _) if error.kind() != io::ErrorKind::NotFound || !self.listing => Err(error),
+                (_, true) if self.listing => listing::page(relative, &file).map(Found::Listing),
+                (_, false) if self.listing => Ok(Found::Redirect),
+                _ => Err(io::ErrorKind::NotFound.into()),
             }
         });
         match (found, &self.fallback) {
             (Err(error), Some(fallback)) if error.kind() == io::ErrorKind::NotFound => {
                 let (file, metadata) = self.open(fallback)?;
-                Ok(Found::File { file, metadata, name: fallback.clone() })
+                Ok(Found::File(Opened { file, metadata, name: fallback.clone() }))
             }
             (found, _) => found,
         }
@@ -161,52 +243,80 @@ impl StaticFiles {
         Ok((file, Box::new(metadata)))
     }
 
-    fn file_answer(
-        &self,
-        request: &Request,
-        mut file: File,
-        metadata: &Metadata,
-        name: &str,
-    ) -> Result<FileAnswer, u16> {
-        let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-        let etag = entity_tag(modified, metadata.len());
+    /// The first precompressed form that exists beside a file.
+    fn precompressed(&self, name: &str, codings: &[Coding]) -> Option<(Coding, File, Box<Metadata>)> {
+        codings.iter().find_map(|coding| {
+            let extension = match coding {
+                Coding::Zstd => "zst",
+                Coding::Brotli => "br",
+                Coding::Gzip => "gz",
+            };
+            let (file, metadata) = self.open(&format!("{name}.{extension}")).ok()?;
+            metadata.is_file().then_some((*coding, file, metadata))
+        })
+    }
+
+    fn file_answer(&self, asked: &Asked, opened: Opened) -> Result<FileAnswer, u16> {
+        let Opened { mut file, mut metadata, name } = opened;
+        let kind = content_type::of(&name);
         let mut head = ResponseHead::new(200);
+        if self.precompressed && content_type::is_text(kind) {
+            add_vary(&mut head.headers, "Accept-Encoding");
+            if let Some((coding, packed, its)) = self.precompressed(&name, &asked.codings) {
+                (file, metadata) = (packed, its);
+                head.headers.push("content-encoding", coding.as_str());
+            }
+        }
+        let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+        let (etag, size) = (entity_tag(modified, metadata.len()), metadata.len());
         head.headers.push("last-modified", httpdate::fmt_http_date(modified));
         head.headers.push("etag", etag.clone());
         if let Some(seconds) = self.max_age {
             head.headers.push("cache-control", format!("max-age={seconds}"));
         }
-        if is_not_modified(request, &etag, modified) {
-            head.status = 304;
-            return Ok(FileAnswer { head, length: 0, file: None });
-        }
-        head.headers.push("content-type", content_type::of(name));
-        head.headers.push("x-content-type-options", "nosniff");
-        head.headers.push("accept-ranges", "bytes");
-        let size = metadata.len();
-        let (start, length) = match range(request, &etag, modified, size) {
-            Range::Whole => (0, size),
-            Range::Part(start, end) => {
+        let (start, length) = match asked.conditions.judge(&etag, modified, size) {
+            Outcome::Failed => return Err(412),
+            Outcome::NotModified => {
+                head.headers.remove("content-encoding");
+                head.status = 304;
+                return Ok(FileAnswer { head, length: 0, file: None });
+            }
+            Outcome::Unsatisfiable => {
+                let mut head = ResponseHead::new(416);
+                head.headers.push("content-range", format!("bytes */{size}"));
+                return Ok(FileAnswer { head, length: 0, file: None });
+            }
+            Outcome::Send(Part::Whole) => (0, size),
+            Outcome::Send(Part::Bytes(start, end)) => {
                 head.status = 206;
                 head.headers.push("content-range", format!("bytes {start}-{end}/{size}"));
                 (start, end - start + 1)
             }
-            Range::Unsatisfiable => return Err(416),
         };
-        if request.is_head() {
+        head.headers.push("content-type", kind);
+        head.headers.push("x-content-type-options", "nosniff");
+        head.headers.push("accept-ranges", "bytes");
+        if asked.head_only {
             head.headers.push("content-length", length.to_string());
             return Ok(FileAnswer { head, length, file: None });
         }
         if start > 0 && file.seek(SeekFrom::Start(start)).is_err() {
             return Err(500);
         }
-        Ok(FileAnswer { head, length, file: Some(FileReader { file: Arc::new(file), left: length }) })
+        let reader = if length <= PIECE {
+            let content = read(&file, length).ok().filter(|content| content.len() as u64 == length);
+            FileReader::of(content.ok_or(500_u16)?)
+        } else {
+            FileReader { ready: None, file: Some(Arc::new(file)), left: length }
+        };
+        Ok(FileAnswer { head, length, file: Some(reader) })
     }
 }
 
 enum Found {
-    File { file: File, metadata: Box<Metadata>, name: String },
-    Directory,
+    File(Opened),
+    Redirect,
+    Listing(Bytes),
 }
 
 /// The path as a file name relative to the root; `None` for names that are never served: hidden files (`.git`,
@@ -214,90 +324,27 @@ enum Found {
 fn relative_path(path: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?;
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let legal = |segment: &&str| {
-        (!segment.starts_with('.') || *segment == ".well-known")
-            && !segment.chars().any(|character| character.is_control() || character == '\\')
-            && segment.len() <= 255
-    };
-    segments.iter().all(legal).then(|| segments.join("/"))
+    segments.iter().all(|segment| is_servable(segment)).then(|| segments.join("/"))
 }
 
-fn directory_redirect(request: &Request, query: &[u8]) -> FileAnswer {
-    let path = request.path_and_query.split(|byte| *byte == b'?').next().unwrap_or_default();
+/// Whether a name may be seen at all.
+fn is_servable(segment: &str) -> bool {
+    (!segment.starts_with('.') || segment == ".well-known")
+        && !segment.chars().any(|character| character.is_control() || character == '\\')
+        && segment.len() <= 255
+}
+
+/// The path with a final slash, and the query.
+fn directory_location(request: &Request) -> Vec<u8> {
+    let target = &request.path_and_query;
+    let (path, query) = target.split_at(memchr::memchr(b'?', target).unwrap_or(target.len()));
     let mut location = crate::http1::target::forwardable(path).into_owned();
     // Two slashes at the start would name another host.
     let slashes = location.iter().take_while(|byte| **byte == b'/').count().max(1);
     location.drain(..slashes - 1);
     location.push(b'/');
     location.extend_from_slice(&crate::http1::target::forwardable(query));
-    let mut head = ResponseHead::new(301);
-    head.headers.push("location", location);
-    FileAnswer { head, length: 0, file: None }
-}
-
-fn entity_tag(modified: SystemTime, size: u64) -> String {
-    let nanoseconds = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    format!("\"{nanoseconds:x}-{size:x}\"")
-}
-
-fn is_not_modified(request: &Request, etag: &str, modified: SystemTime) -> bool {
-    let mut tags = request.headers.all("if-none-match").peekable();
-    if tags.peek().is_some() {
-        return tags.any(|value| {
-            crate::headers::elements(value)
-                .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
-        });
-    }
-    http_date(request, "if-modified-since").is_some_and(|since| whole_seconds(modified) <= since)
-}
-
-fn http_date(request: &Request, name: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(std::str::from_utf8(request.headers.get(name)?).ok()?).ok()
-}
-
-fn whole_seconds(time: SystemTime) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Range {
-    Whole,
-    /// First and last byte.
-    Part(u64, u64),
-    Unsatisfiable,
-}
-
-/// One satisfiable range is served; several, malformed or outdated ones get the whole file.
-fn range(request: &Request, etag: &str, modified: SystemTime, size: u64) -> Range {
-    let Some(value) = request.headers.get("range") else { return Range::Whole };
-    if let Some(condition) = request.headers.get("if-range") {
-        let is_current =
-            condition == etag.as_bytes() || http_date(request, "if-range") == Some(whole_seconds(modified));
-        if !is_current {
-            return Range::Whole;
-        }
-    }
-    parse_range(value, size)
-}
-
-fn parse_range(value: &[u8], size: u64) -> Range {
-    let text = std::str::from_utf8(value).ok().and_then(|text| text.strip_prefix("bytes="));
-    let Some((first, last)) = text.filter(|text| !text.contains(',')).and_then(|text| text.split_once('-'))
-    else {
-        return Range::Whole;
-    };
-    let number = |text: &str| -> Option<u64> {
-        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-    };
-    match (first.is_empty(), number(first), last.is_empty(), number(last)) {
-        (true, _, false, Some(0)) => Range::Unsatisfiable,
-        (true, _, false, Some(_)) if size == 0 => Range::Unsatisfiable,
-        (true, _, false, Some(suffix)) => Range::Part(size.saturating_sub(suffix), size - 1),
-        (false, Some(first), _, _) if first >= size => Range::Unsatisfiable,
-        (false, Some(first), true, _) => Range::Part(first, size - 1),
-        (false, Some(first), false, Some(last)) if first <= last => Range::Part(first, last.min(size - 1)),
-        _ => Range::Whole,
-    }
+    location
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

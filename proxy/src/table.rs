@@ -1,11 +1,18 @@
 //! The published routes together with what they use while they serve: instances, counters.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Endpoint};
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::backend::Backend;
+use crate::headers::Headers;
 use crate::metrics::{AppMetrics, Metrics, UpstreamState};
+use crate::policy::state::PolicyState;
 use crate::route::{Route, RouteTable};
 use crate::static_files::StaticFiles;
+use crate::upstream::affinity::address_hash;
 use crate::upstream::balancer::Balancer;
 use crate::upstream::instance::Instances;
 
@@ -14,6 +21,8 @@ use crate::upstream::instance::Instances;
 pub struct LiveTable {
     routes: RouteTable,
     live: Vec<Arc<LiveRoute>>,
+    /// Wakes those who wait for another table.
+    pub superseded: Notify,
 }
 
 /// A route in service.
@@ -25,17 +34,19 @@ pub struct LiveRoute {
     pub metrics: Arc<AppMetrics>,
     /// Its back end.
     pub backend: LiveBackend,
+    /// The instances of its canary.
+    pub canary: Option<Balancer>,
+    /// What its policy remembers.
+    pub state: PolicyState,
 }
 
 /// A back end in service.
 #[derive(Debug)]
 pub enum LiveBackend {
-    /// HTTP/1.1 to instances.
-    Http(Balancer),
-    /// uwsgi to instances.
-    Uwsgi(Balancer),
+    /// Instances.
+    Pool(Balancer),
     /// Files.
-    Static(StaticFiles),
+    Static(Arc<StaticFiles>),
     /// Nothing, for this reason.
     Unavailable(Arc<str>),
 }
@@ -43,19 +54,28 @@ pub enum LiveBackend {
 impl LiveTable {
     /// Puts routes into service; instances with known addresses keep their connections and health.
     pub fn new(routes: RouteTable, instances: &Instances, metrics: &Metrics) -> Self {
-        let balance =
-            |endpoints: &[Endpoint]| Balancer::new(endpoints.iter().map(|to| instances.get(to)).collect());
+        Self::after(None, routes, instances, metrics)
+    }
+
+    /// Puts routes into service in place of those in `current`: what their policies remember goes over to the routes of
+    /// the same app and path.
+    pub fn publish(current: &ArcSwap<Self>, routes: RouteTable, instances: &Instances, metrics: &Metrics) {
+        let table = Self::after(Some(&current.load()), routes, instances, metrics);
+        current.swap(Arc::new(table)).superseded.notify_waiters();
+    }
+
+    fn after(earlier: Option<&Self>, routes: RouteTable, instances: &Instances, metrics: &Metrics) -> Self {
         let live = routes.routes().iter().map(|route| {
-            let backend = match &route.backend {
-                Backend::Http(endpoints) => LiveBackend::Http(balance(endpoints)),
-                Backend::Uwsgi(endpoints) => LiveBackend::Uwsgi(balance(endpoints)),
-                Backend::Static(files) => LiveBackend::Static(files.clone()),
-                Backend::Unavailable { reason } => LiveBackend::Unavailable(reason.clone()),
-            };
-            Arc::new(LiveRoute { route: route.clone(), metrics: metrics.app(&route.app), backend })
+            let earlier = earlier.and_then(|table| {
+                let same = |live: &&Arc<LiveRoute>| {
+                    live.route.app == route.app && live.route.path_prefix == route.path_prefix
+                };
+                table.live.iter().find(same)
+            });
+            Arc::new(LiveRoute::after(earlier.map(|live| &**live), route, instances, metrics))
         });
         let live = live.collect();
-        Self { routes, live }
+        Self { routes, live, superseded: Notify::new() }
     }
 
     /// The published value.
@@ -68,14 +88,21 @@ impl LiveTable {
         self.live.get(self.routes.position(host, path)?)
     }
 
+    /// The groups of instances of all routes.
+    pub fn balancers(&self) -> impl Iterator<Item = &Balancer> {
+        self.live.iter().flat_map(|live| live.balancers())
+    }
+
+    /// The routes of an app.
+    pub fn of_app<'t>(&'t self, app: &'t str) -> impl Iterator<Item = &'t Arc<LiveRoute>> {
+        self.live.iter().filter(move |live| &*live.route.app == app)
+    }
+
     /// Health of all instances.
     pub fn upstreams(&self) -> Vec<UpstreamState> {
         let states = self.live.iter().flat_map(|live| {
-            let instances = match &live.backend {
-                LiveBackend::Http(balancer) | LiveBackend::Uwsgi(balancer) => balancer.instances(),
-                LiveBackend::Static(_) | LiveBackend::Unavailable(_) => &[],
-            };
-            instances.iter().map(|instance| UpstreamState {
+            let instances = live.balancers().flat_map(Balancer::instances);
+            instances.map(|instance| UpstreamState {
                 app: live.route.app.clone(),
                 endpoint: instance.endpoint().to_string(),
                 up: instance.is_up(),
@@ -85,5 +112,44 @@ impl LiveTable {
         states.sort_by(|left, right| (&left.app, &left.endpoint).cmp(&(&right.app, &right.endpoint)));
         states.dedup_by(|left, right| left.app == right.app && left.endpoint == right.endpoint);
         states
+    }
+}
+
+impl LiveRoute {
+    fn after(earlier: Option<&Self>, route: &Arc<Route>, instances: &Instances, metrics: &Metrics) -> Self {
+        let backend = match &route.backend {
+            Backend::Pool(pool) => LiveBackend::Pool(Balancer::new(&route.app, pool, instances)),
+            Backend::Static(files) => LiveBackend::Static(Arc::new(files.clone())),
+            Backend::Unavailable { reason } => LiveBackend::Unavailable(reason.clone()),
+        };
+        let policy = route.policy.as_deref();
+        let canary = policy.and_then(|policy| policy.canary.as_ref());
+        let canary = canary.map(|canary| Balancer::new(&route.app, &canary.pool, instances));
+        let same_source = earlier.is_some_and(|earlier| earlier.route.backend.same_source(&route.backend));
+        let state = PolicyState::new(policy, earlier.map(|earlier| &earlier.state), same_source);
+        Self { route: route.clone(), metrics: metrics.app(&route.app), backend, canary, state }
+    }
+
+    /// Its groups of instances: the ordinary one and that of the canary.
+    pub fn balancers(&self) -> impl Iterator<Item = &Balancer> {
+        let ordinary = match &self.backend {
+            LiveBackend::Pool(balancer) => Some(balancer),
+            LiveBackend::Static(_) | LiveBackend::Unavailable(_) => None,
+        };
+        ordinary.into_iter().chain(&self.canary)
+    }
+
+    /// The group that answers a request: the canary's for those it takes.
+    pub fn group(&self, headers: &Headers, client: IpAddr) -> Option<&Balancer> {
+        let canary = self.route.policy.as_ref().and_then(|policy| policy.canary.as_ref());
+        if let (Some(canary), Some(balancer)) = (canary, &self.canary)
+            && canary.takes(headers, address_hash(client))
+        {
+            return Some(balancer);
+        }
+        match &self.backend {
+            LiveBackend::Pool(balancer) => Some(balancer),
+            LiveBackend::Static(_) | LiveBackend::Unavailable(_) => None,
+        }
     }
 }

@@ -98,7 +98,7 @@ async fn uwsgi_is_spoken() {
             tokio::io::AsyncWriteExt::write_all(&mut stream, page.as_bytes()).await.unwrap();
         }
     });
-    let proxy = start(vec![route(Backend::Uwsgi(vec![Endpoint::Tcp(address)]))]);
+    let proxy = start(vec![route(Backend::uwsgi([Endpoint::Tcp(address)]))]);
     let mut client = Client::connect(proxy.http).await;
     let answer = client.request("POST", "/a?b", "", b"abc").await;
     assert_eq!(answer.status, 200);

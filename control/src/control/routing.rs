@@ -188,14 +188,14 @@ impl Control {
         if addresses.is_empty() {
             return Some(unavailable("no instance of the app answers"));
         }
-        Some(Backend::Http(addresses))
+        Some(Backend::http(addresses))
     }
 }
 
 fn static_route(route: &StaticRoute, protection: Option<Result<Option<Arc<Protection>>, Failure>>) -> Route {
     let backend = match (&protection, &route.target) {
         (None | Some(Err(_)), _) => unavailable("the firewall of the route could not be loaded"),
-        (_, Target::Upstream(endpoint)) => Backend::Http(vec![endpoint.clone()]),
+        (_, Target::Upstream(endpoint)) => Backend::http([endpoint.clone()]),
         (_, Target::Folder(folder)) => {
             let mut files = StaticFiles::new(folder);
             files.strip_prefix = route.path_prefix.trim_end_matches('/').to_owned();

@@ -12,6 +12,22 @@ pub const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "REPORT", "other"];
 /// The values of the label `action` of verdicts.
 pub const ACTIONS: [&str; 5] = ["pass", "detect", "deny", "redirect", "drop"];
+/// Why a request was sent away before the firewall saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// Its address.
+    Address,
+    /// Maintenance.
+    Maintenance,
+    /// Too many of them.
+    Rate,
+    /// No or a wrong password.
+    Password,
+    /// Too many under way.
+    Concurrency,
+}
+/// The values of the label `reason`, in the order of [`Limited`].
+pub const LIMITED: [&str; 5] = ["address", "maintenance", "rate", "password", "concurrency"];
 /// Most rules that are counted by id; matches of further rules count as `other`.
 const MAX_RULES: usize = 1000;
 /// Status codes 100 to 599.
@@ -27,6 +43,11 @@ pub struct AppMetrics {
     pub upstream: Histogram,
     /// Time within the engine, by phase 1 to 5.
     pub inspection: [Histogram; 5],
+    /// Requests answered from the cache.
+    pub cache_hits: AtomicU64,
+    /// Requests of routes with a cache that were not.
+    pub cache_misses: AtomicU64,
+    limited: [AtomicU64; LIMITED.len()],
     verdicts: [AtomicU64; ACTIONS.len()],
     rules: Mutex<BTreeMap<u64, u64>>,
     other_rules: AtomicU64,
@@ -39,6 +60,9 @@ impl Default for AppMetrics {
             duration: Histogram::new(REQUEST_BOUNDS),
             upstream: Histogram::new(REQUEST_BOUNDS),
             inspection: std::array::from_fn(|_| Histogram::new(INSPECTION_BOUNDS)),
+            cache_hits: AtomicU64::new(0),
+            cache_misses: AtomicU64::new(0),
+            limited: Default::default(),
             verdicts: Default::default(),
             rules: Mutex::default(),
             other_rules: AtomicU64::new(0),
@@ -54,6 +78,16 @@ impl AppMetrics {
         let code = usize::from(status).checked_sub(100).filter(|code| *code < CODES).unwrap_or(400);
         codes[code].fetch_add(1, Ordering::Relaxed);
         self.duration.observe(duration);
+    }
+
+    /// Counts a request that was sent away.
+    pub fn count_limited(&self, reason: Limited) {
+        self.limited[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests sent away, by reason.
+    pub(super) fn limited(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        LIMITED.iter().zip(&self.limited).map(|(reason, count)| (*reason, count.load(Ordering::Relaxed)))
     }
 
     /// Counts what the firewall decided, by the position in [`ACTIONS`].

@@ -64,6 +64,7 @@ impl Metrics {
         let mut out = Exposition::default();
         let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner).clone();
         expose_requests(&mut out, &apps);
+        expose_policies(&mut out, &apps);
         expose_firewall(&mut out, &apps);
         out.family(
             "hop3_upstream_up",
@@ -126,6 +127,27 @@ fn expose_requests(out: &mut Exposition, apps: &BTreeMap<Arc<str>, Arc<AppMetric
     out.family(name, "histogram", "Time from sending a request to the back end to the end of its answer.");
     for (app, metrics) in apps {
         out.histogram(name, &[("app", app)], &metrics.upstream);
+    }
+}
+
+fn expose_policies(out: &mut Exposition, apps: &BTreeMap<Arc<str>, Arc<AppMetrics>>) {
+    let name = "hop3_http_limited_total";
+    out.family(name, "counter", "Requests sent away before inspection, by app and reason.");
+    for (app, metrics) in apps {
+        for (reason, count) in metrics.limited().filter(|(_, count)| *count > 0) {
+            out.sample(name, &[("app", app), ("reason", reason)], count as f64);
+        }
+    }
+    let name = "hop3_cache_requests_total";
+    out.family(name, "counter", "Requests of routes with a cache, by whether a kept answer was given.");
+    for (app, metrics) in apps {
+        let counts = [("hit", &metrics.cache_hits), ("miss", &metrics.cache_misses)];
+        let counts = counts.map(|(result, count)| (result, count.load(Ordering::Relaxed)));
+        if counts.iter().any(|(_, count)| *count > 0) {
+            for (result, count) in counts {
+                out.sample(name, &[("app", app), ("result", result)], count as f64);
+            }
+        }
     }
 }
 

@@ -38,3 +38,11 @@ pub fn of(name: &str) -> &'static str {
         _ => "application/octet-stream",
     }
 }
+
+/// Whether files of this type are worth compressing.
+pub fn is_text(kind: &str) -> bool {
+    kind.starts_with("text/")
+        || kind.ends_with("+xml")
+        || kind.ends_with("json")
+        || matches!(kind, "application/xml" | "application/wasm" | "font/ttf" | "font/otf")
+}

@@ -1,7 +1,7 @@
 use super::*;
 use crate::http1::target::Scheme;
 
-async fn get(files: &StaticFiles, target: &str, lines: &str) -> Result<(ResponseHead, Vec<u8>), u16> {
+async fn get(files: &Arc<StaticFiles>, target: &str, lines: &str) -> Result<(ResponseHead, Vec<u8>), u16> {
     let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
     let request = crate::http1::request::parse_request(head.into(), Scheme::Http, 100).unwrap();
     let mut answer = files.answer(&request).await?;
@@ -16,7 +16,7 @@ async fn get(files: &StaticFiles, target: &str, lines: &str) -> Result<(Response
 }
 
 /// A site with a secret beside it, a link out of it and a link within it.
-fn site() -> (tempfile::TempDir, StaticFiles) {
+fn site() -> (tempfile::TempDir, Arc<StaticFiles>) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("site");
     std::fs::create_dir_all(root.join("sub/empty")).unwrap();
@@ -36,7 +36,7 @@ fn site() -> (tempfile::TempDir, StaticFiles) {
     std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
     std::os::unix::fs::symlink("/etc", root.join("etc")).unwrap();
     std::os::unix::fs::symlink("index.html", root.join("in")).unwrap();
-    let files = StaticFiles::new(root);
+    let files = Arc::new(StaticFiles::new(root));
     (folder, files)
 }
 
@@ -115,6 +115,10 @@ async fn conditional_requests() {
         (format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {modified}\r\n"), 200),
         (format!("Range: bytes=0-0\r\nIf-Range: {etag}\r\n"), 206),
         ("Range: bytes=0-0\r\nIf-Range: \"x\"\r\n".to_owned(), 200),
+        (format!("If-Match: {etag}\r\n"), 200),
+        ("If-Match: *\r\n".to_owned(), 200),
+        (format!("If-Match: \"x\", {etag}\r\nRange: bytes=0-0\r\n"), 206),
+        (format!("If-Unmodified-Since: {modified}\r\n"), 200),
     ] {
         let (head, _) = get(&files, "/a%20b.txt", &line).await.unwrap();
         assert_eq!(head.status, status, "{line}");
@@ -130,8 +134,8 @@ async fn ranges() {
         ("bytes=-2", Ok((206, "89"))),
         ("bytes=-99", Ok((206, "0123456789"))),
         ("bytes=8-99", Ok((206, "89"))),
-        ("bytes=10-", Err(416)),
-        ("bytes=-0", Err(416)),
+        ("bytes=10-", Ok((416, ""))),
+        ("bytes=-0", Ok((416, ""))),
         ("bytes=3-1", Ok((200, "0123456789"))),
         ("bytes=0-1,3-4", Ok((200, "0123456789"))),
         ("bytes=a-b", Ok((200, "0123456789"))),
@@ -140,6 +144,72 @@ async fn ranges() {
     ] {
         let answer = get(&files, "/a%20b.txt", &format!("Range: {value}\r\n")).await;
         let answer = answer.map(|(head, body)| (head.status, String::from_utf8(body).unwrap()));
+        let expected: Result<_, u16> = expected;
         assert_eq!(answer, expected.map(|(status, body)| (status, body.to_owned())), "{value}");
     }
+}
+
+#[tokio::test]
+async fn failed_preconditions() {
+    let (_folder, files) = site();
+    for line in [
+        "If-Match: \"x\"\r\n",
+        "If-Match: W/\"x\"\r\n",
+        "If-Unmodified-Since: Mon, 01 Jan 1990 00:00:00 GMT\r\n",
+    ] {
+        assert_eq!(get(&files, "/a%20b.txt", line).await.map(|(head, _)| head.status), Err(412), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn precompressed_files_are_sent_to_those_who_take_them() {
+    let (folder, files) = site();
+    let root = folder.path().join("site");
+    for (name, content) in [
+        ("app.js", "plain"),
+        ("app.js.gz", "gz"),
+        ("app.js.br", "br"),
+        ("pic.png", "png"),
+        ("pic.png.gz", "x"),
+    ] {
+        std::fs::write(root.join(name), content).unwrap();
+    }
+    for (path, accept, coding, content) in [
+        ("/app.js", "gzip", Some("gzip"), "gz"),
+        ("/app.js", "gzip, br, zstd", Some("br"), "br"),
+        ("/app.js", "br;q=0.1, gzip", Some("gzip"), "gz"),
+        ("/app.js", "identity", None, "plain"),
+        ("/pic.png", "gzip", None, "png"),
+    ] {
+        let (head, body) = get(&files, path, &format!("Accept-Encoding: {accept}\r\n")).await.unwrap();
+        let found =
+            head.headers.get("content-encoding").map(|value| String::from_utf8(value.to_vec()).unwrap());
+        assert_eq!((found.as_deref(), &body[..]), (coding, content.as_bytes()), "{path} {accept}");
+        assert_eq!(head.headers.contains("vary"), path == "/app.js");
+    }
+    let part = get(&files, "/app.js", "Accept-Encoding: gzip\r\nRange: bytes=0-0\r\n").await.unwrap();
+    assert_eq!((part.0.status, &part.1[..]), (206, &b"p"[..]));
+    let tag = |head: &ResponseHead| head.headers.get("etag").cloned();
+    let packed = get(&files, "/app.js", "Accept-Encoding: gzip\r\n").await.unwrap().0;
+    let plain = get(&files, "/app.js", "").await.unwrap().0;
+    assert_ne!(tag(&packed), tag(&plain));
+}
+
+#[tokio::test]
+async fn folders_are_listed_where_that_is_wanted() {
+    let (folder, files) = site();
+    let root = folder.path().join("site");
+    std::fs::create_dir(root.join("list")).unwrap();
+    for name in ["a<b>.txt", "javascript:x", ".secret"] {
+        std::fs::write(root.join("list").join(name), "x").unwrap();
+    }
+    assert_eq!(get(&files, "/list/", "").await.map(|(head, _)| head.status), Err(404));
+    let files = Arc::new(StaticFiles { listing: true, ..(*files).clone() });
+    let (head, page) = get(&files, "/list/", "").await.unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert_eq!(head.status, 200);
+    assert!(page.contains("<a href=\"./a%3Cb%3E.txt\">a&lt;b&gt;.txt</a>"), "{page}");
+    assert!(page.contains("href=\"./javascript:x\"") && !page.contains("secret"), "{page}");
+    assert_eq!(get(&files, "/list", "").await.unwrap().0.status, 301);
+    assert_eq!(get(&files, "/sub/", "").await.unwrap().1, b"sub");
 }

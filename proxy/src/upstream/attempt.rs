@@ -1,52 +1,51 @@
-//! Getting an answer from a route's instances: connecting, sending, trying another instance when that is safe.
+//! Getting an answer from a route's instances: choosing, connecting, sending, trying again when that is safe.
 
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncWriteExt;
+use bytes::Bytes;
 
-use crate::downstream::RequestBody;
 use crate::http1::body::BodyDecoder;
-use crate::http1::response::{ResponseError, ResponseHead};
-use crate::http1::source::{BodyError, HeadError, Source};
+use crate::http1::framing::BodyLength;
+use crate::http1::source::{BodyError, HeadError};
 use crate::route::RouteLimits;
-use crate::spool::Spool;
-use crate::upstream::balancer::Balancer;
-use crate::upstream::connection::{UpstreamConnection, UpstreamReader, UpstreamWriter};
+use crate::upstream::affinity::Affinity;
+use crate::upstream::answer::{Answer, AnswerBody, Home};
+use crate::upstream::balancer::{Balancer, Choice};
+use crate::upstream::cgi::Script;
+use crate::upstream::connection::{UpstreamConnection, UpstreamWriter};
+use crate::upstream::fastcgi::{self, Reply, put_stdin};
 use crate::upstream::http::{AnswerError, ForwardedRequest, Interim, read_answer};
-use crate::upstream::instance::{ActiveRequest, Instance};
+use crate::upstream::http2::{self, Http2Slot};
+use crate::upstream::instance::{Connected, Instance, Wire};
+use crate::upstream::upload::{Framing, Payload, UploadError, Uploading, send, send_head, send_stream};
 use crate::upstream::uwsgi;
 
-/// Tries after the first one.
-const MAX_RETRIES: usize = 2;
-
-/// How the head is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1.
-    Http,
-    /// uwsgi.
-    Uwsgi,
-}
-
-/// The request body on its way to the back end.
+/// Everything about a request that decides where and how it is sent.
 #[derive(Debug)]
-pub enum Payload<'p, 'c> {
-    /// None.
-    Empty,
-    /// Already read.
-    Spooled(&'p Spool),
-    /// Passed on as it arrives.
-    Streamed(&'p mut RequestBody<'c>),
+pub struct Dispatch<'d> {
+    /// The instances.
+    pub balancer: &'d Balancer,
+    /// The head.
+    pub request: &'d ForwardedRequest,
+    /// The file that answers it, for FastCGI.
+    pub script: Option<&'d Script>,
+    /// What ties it to an instance.
+    pub affinity: Affinity,
+    /// Whether it may be sent again after it was sent once (RFC 9110 section 9.2.1).
+    pub safe: bool,
+    /// Deadlines.
+    pub limits: &'d RouteLimits,
+    /// Where interim answers are put.
+    pub interim: &'d Interim,
 }
 
 /// Why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
-    /// No instance could be reached.
+    /// No instance could be reached; nothing was sent.
     #[error("cannot connect to {endpoint}: {source}")]
     Connect {
         /// The last one tried.
@@ -54,6 +53,12 @@ pub enum AttemptError {
         /// Why.
         source: io::Error,
     },
+    /// All instances are set aside after failures; nothing was sent.
+    #[error("all instances are set aside after failures")]
+    Open(Duration),
+    /// All instances have as many requests as they may have; nothing was sent.
+    #[error("all instances are busy")]
+    Busy,
     /// The answer is missing or malformed.
     #[error("{endpoint}: {source}")]
     Answer {
@@ -68,111 +73,66 @@ pub enum AttemptError {
     /// The client failed to send its body.
     #[error("request body: {0}")]
     Client(BodyError),
-    /// The head does not fit into the protocol.
+    /// The head does not fit into a uwsgi packet.
     #[error(transparent)]
     TooLarge(#[from] uwsgi::PacketTooLarge),
+    /// The head does not fit into FastCGI parameters.
+    #[error(transparent)]
+    ParametersTooLarge(#[from] fastcgi::ParametersTooLarge),
 }
 
-type Uploading<'u> = Pin<Box<dyn Future<Output = (UpstreamWriter, Result<(), UploadError>)> + Send + 'u>>;
+impl AttemptError {
+    /// Whether no instance was there to take the request: waiting may help, and the request can be sent anew.
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Open(_))
+    }
+}
 
-/// Why a body did not arrive.
-#[derive(Debug)]
-enum UploadError {
+/// Why an instance gave no answer.
+enum Failed {
     Client(BodyError),
-    Upstream,
+    Answer(AnswerError),
+    Timeout,
 }
 
-/// An answer whose body is still to be read, while the request body may still be under way.
-pub struct Answer<'u> {
-    /// The response head, hop-by-hop fields included.
-    pub head: ResponseHead,
-    /// Framing and progress of the body.
-    pub decoder: BodyDecoder,
-    source: Source<UpstreamReader>,
-    writer: Option<UpstreamWriter>,
-    upload: Option<Uploading<'u>>,
-    instance: Arc<Instance>,
-    reusable: bool,
-    read_timeout: Duration,
-    _active: ActiveRequest,
-}
-
-impl Answer<'_> {
-    /// The next piece of the response body; `None` at its end.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        loop {
-            let Some(upload) = self.upload.as_mut() else {
-                let piece = self.source.body(&mut self.decoder);
-                return tokio::time::timeout(self.read_timeout, piece)
-                    .await
-                    .map_err(|_| BodyError::Timeout)?;
-            };
-            tokio::select! {
-                biased;
-                (writer, result) = upload => {
-                    self.upload = None;
-                    // Whatever broke the upload, the answer may still be good: an instance may refuse a body early.
-                    self.writer = result.is_ok().then_some(writer);
-                }
-                piece = self.source.body(&mut self.decoder) => return piece,
-            }
-        }
-    }
-
-    /// Gives the connection back if both directions ended cleanly.
-    pub fn release(self) {
-        let Self { source, writer: Some(writer), upload: None, instance, reusable: true, decoder, .. } = self
-        else {
-            return;
-        };
-        if decoder.is_done() && !source.has_buffered() {
-            instance.release(UpstreamConnection { source, writer, reused: true });
-        }
-    }
-
-    /// The connection's halves after a 101.
-    pub fn into_tunnel(self) -> Option<(Source<UpstreamReader>, UpstreamWriter, ActiveRequest)> {
-        Some((self.source, self.writer?, self._active))
+impl<E: Into<AnswerError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Answer(error.into())
     }
 }
 
 /// Sends the request and waits for the response head.
 pub async fn attempt<'u>(
-    balancer: &Balancer,
-    protocol: Protocol,
-    request: &ForwardedRequest,
+    dispatch: &Dispatch<'_>,
     mut payload: Payload<'u, '_>,
-    safe: bool,
-    limits: &RouteLimits,
-    interim: &Interim,
 ) -> Result<Answer<'u>, AttemptError> {
-    let head = match protocol {
-        Protocol::Http => request.to_http1().freeze(),
-        Protocol::Uwsgi => uwsgi::packet(request)?.freeze(),
-    };
-    let head_request = &request.method[..] == b"HEAD";
+    let Dispatch { balancer, request, limits, .. } = dispatch;
+    let pool = balancer.pool();
+    let mut head = None;
     let mut tried: Vec<Arc<Instance>> = Vec::new();
     loop {
-        let last_try = tried.len() == MAX_RETRIES;
-        let Some(instance) = balancer.choose(&tried).cloned() else {
-            let endpoint = "no instance".to_owned();
-            return Err(AttemptError::Connect { endpoint, source: io::ErrorKind::NotFound.into() });
+        let last_try = tried.len() >= pool.retries;
+        let instance = match balancer.choose(&tried, &dispatch.affinity) {
+            Choice::Instance(instance) => instance.clone(),
+            Choice::Busy => return Err(AttemptError::Busy),
+            Choice::Open(pause) => return Err(AttemptError::Open(pause)),
         };
-        tried.push(instance.clone());
         let active = instance.begin();
-        let connection = match idle_or_new(&instance, protocol, tried.len() > 1, limits).await {
-            Ok(connection) => connection,
+        let connected = instance.connect(!tried.is_empty(), request.websocket, limits.connect_timeout).await;
+        tried.push(instance.clone());
+        let endpoint = || instance.endpoint().to_string();
+        let connected = match connected {
+            Ok(connected) => connected,
             Err(source) => {
-                instance.failed();
-                if last_try || (balancer.instances().len() == 1 && source.kind() == io::ErrorKind::TimedOut) {
-                    let endpoint = instance.endpoint().to_string();
-                    return Err(AttemptError::Connect { endpoint, source });
+                instance.failed(&pool.breaker);
+                let hopeless =
+                    balancer.instances().nth(1).is_none() && source.kind() == io::ErrorKind::TimedOut;
+                if last_try || hopeless {
+                    return Err(AttemptError::Connect { endpoint: endpoint(), source });
                 }
                 continue;
             }
         };
-        let reused = connection.reused;
-        let UpstreamConnection { mut source, writer, .. } = connection;
         let replayable = !matches!(payload, Payload::Streamed(_));
         let body = match &mut payload {
             Payload::Empty => Payload::Empty,
@@ -180,186 +140,187 @@ pub async fn attempt<'u>(
             // A streamed body is sent once; there is no second try after this.
             streamed => std::mem::replace(streamed, Payload::Empty),
         };
-        let chunked = request.body == crate::http1::framing::BodyLength::Streamed;
-        let mut upload: Option<Uploading<'u>> = None;
-        let mut sent_writer = None;
-        if matches!(body, Payload::Empty) {
-            let mut writer = writer;
-            // A write that fails is found out by the read below, which may still find an early answer.
-            if writer.write_all(&head).await.is_ok() {
-                sent_writer = Some(writer);
+        let home = Home { instance: instance.clone(), reusable: true, max_idle: pool.max_idle, active };
+        let reused = matches!(&connected, Connected::Stream(connection) if connection.reused);
+        let answered = match connected {
+            Connected::Stream(connection) => {
+                let head = match &head {
+                    Some(head) => head,
+                    None => head.insert(written_head(dispatch, instance.wire())?),
+                };
+                over_stream(*connection, head.clone(), body, dispatch, home).await
             }
-        } else {
-            upload = Some(Box::pin(send(writer, head.clone(), body, chunked)));
-        }
-        let answer =
-            wait_for_answer(&mut source, &mut upload, &mut sent_writer, request.websocket, limits, interim)
-                .await;
-        let endpoint = || instance.endpoint().to_string();
-        match answer {
-            Ok(head) => {
+            Connected::Http2(slot) => over_http2(slot, body, request, limits, home).await,
+        };
+        match answered {
+            Ok(answer) => {
                 instance.succeeded();
-                let answered =
-                    if head.status == 101 { Ok(BodyDecoder::Done) } else { head.body(head_request) };
-                let decoder = answered.map_err(|error| malformed(endpoint(), error))?;
-                let reusable = protocol == Protocol::Http && head.allows_reuse();
-                let read_timeout = limits.read_timeout;
-                let writer = sent_writer;
-                return Ok(Answer {
-                    head,
-                    decoder,
-                    source,
-                    writer,
-                    upload,
-                    instance,
-                    reusable,
-                    read_timeout,
-                    _active: active,
-                });
+                return Ok(answer);
             }
-            Err(WaitError::Client(error)) => return Err(AttemptError::Client(error)),
-            Err(WaitError::Timeout) => {
-                instance.failed();
+            Err(Failed::Client(error)) => return Err(AttemptError::Client(error)),
+            Err(Failed::Timeout) => {
+                instance.failed(&pool.breaker);
                 return Err(AttemptError::Timeout(endpoint()));
             }
-            Err(WaitError::Answer(source)) => {
-                let nothing_came =
-                    matches!(source, AnswerError::Nothing(HeadError::Closed | HeadError::Io(_)));
-                if nothing_came && safe && replayable && !last_try {
-                    if !reused {
-                        instance.failed();
-                    }
-                    continue;
+            Err(Failed::Answer(source)) => {
+                let again = replayable
+                    && !last_try
+                    && (was_refused(&source) || (dispatch.safe && may_be_lost(&source)));
+                if !(again && reused) {
+                    instance.failed(&pool.breaker);
                 }
-                instance.failed();
-                return Err(AttemptError::Answer { endpoint: endpoint(), source });
+                if !again {
+                    return Err(AttemptError::Answer { endpoint: endpoint(), source });
+                }
             }
         }
     }
 }
 
-fn malformed(endpoint: String, error: ResponseError) -> AttemptError {
-    AttemptError::Answer { endpoint, source: error.into() }
+/// Whether the instance said that it did not look at the request (RFC 9113 section 8.7).
+fn was_refused(error: &AnswerError) -> bool {
+    matches!(error, AnswerError::Http2(error)
+        if error.reason() == Some(h2::Reason::REFUSED_STREAM) && error.is_remote())
 }
 
-async fn idle_or_new(
-    instance: &Instance,
-    protocol: Protocol,
-    fresh: bool,
-    limits: &RouteLimits,
-) -> io::Result<UpstreamConnection> {
-    let idle = if protocol == Protocol::Http && !fresh { instance.idle_connection() } else { None };
-    match idle {
-        Some(connection) => Ok(connection),
-        None => instance.connect(limits.connect_timeout).await,
+/// Whether the connection ended without a byte of an answer.
+fn may_be_lost(error: &AnswerError) -> bool {
+    match error {
+        AnswerError::Http2(error) => error.is_io() || error.is_go_away(),
+        error => error.is_silence(),
     }
 }
 
-enum WaitError {
-    Client(BodyError),
-    Answer(AnswerError),
-    Timeout,
+/// The head as the connection's protocol has it.
+fn written_head(dispatch: &Dispatch<'_>, wire: Wire) -> Result<Bytes, AttemptError> {
+    Ok(match wire {
+        Wire::Uwsgi => uwsgi::packet(dispatch.request)?.freeze(),
+        Wire::FastCgi => fastcgi::head(dispatch.request, dispatch.script)?.freeze(),
+        Wire::Http1 | Wire::H2c | Wire::Tls(_) => dispatch.request.to_http1().freeze(),
+    })
 }
 
-/// Reads the head while the body is still being sent. The time limit starts when the request is complete.
-async fn wait_for_answer(
-    source: &mut Source<UpstreamReader>,
-    upload: &mut Option<Uploading<'_>>,
-    sent_writer: &mut Option<UpstreamWriter>,
-    upgrade: bool,
+/// A request and its answer over a connection of their own.
+async fn over_stream<'u>(
+    connection: UpstreamConnection,
+    head: Bytes,
+    payload: Payload<'u, '_>,
+    dispatch: &Dispatch<'_>,
+    home: Home,
+) -> Result<Answer<'u>, Failed> {
+    let Dispatch { request, limits, interim, .. } = dispatch;
+    let UpstreamConnection { mut source, writer, .. } = connection;
+    let wire = home.instance.wire();
+    let framing = match (wire, request.body) {
+        (Wire::FastCgi, _) => Framing::FastCgi,
+        (Wire::Uwsgi, _) => Framing::Plain,
+        (_, BodyLength::Streamed) => Framing::Chunked,
+        _ => Framing::Plain,
+    };
+    let (mut upload, mut sent): (Option<Uploading<'u>>, _) = (None, None);
+    if !matches!(payload, Payload::Empty) {
+        upload = Some(Box::pin(send(writer, head, payload, framing, limits.write_timeout)));
+    } else if framing == Framing::FastCgi {
+        let mut whole = bytes::BytesMut::from(&head[..]);
+        put_stdin(&mut whole, 0);
+        sent = send_head(writer, &whole, limits.write_timeout).await;
+    } else {
+        sent = send_head(writer, &head, limits.write_timeout).await;
+    }
+    let head_request = &request.method[..] == b"HEAD";
+    if wire == Wire::FastCgi {
+        let mut reply = Reply::new(head_request);
+        let read = wait(reply.head(&mut source), &mut upload, &mut sent, limits).await;
+        log_errors(&home, &mut reply);
+        let (head, length) = read?;
+        let body = AnswerBody::FastCgi { source, reply };
+        return Ok(Answer {
+            head,
+            length,
+            body,
+            writer: sent,
+            upload,
+            home,
+            read_timeout: limits.read_timeout,
+        });
+    }
+    let head =
+        wait(read_answer(&mut source, request.websocket, interim), &mut upload, &mut sent, limits).await?;
+    let decoder = if head.status == 101 { BodyDecoder::Done } else { head.body(head_request)? };
+    let length = length_of(&decoder);
+    let exact = wire == Wire::Uwsgi;
+    let home = Home { reusable: !exact && head.allows_reuse(), ..home };
+    let body = AnswerBody::Http1 { source, decoder, exact };
+    Ok(Answer { head, length, body, writer: sent, upload, home, read_timeout: limits.read_timeout })
+}
+
+/// A request and its answer as one stream of an HTTP/2 connection.
+async fn over_http2<'u>(
+    slot: Http2Slot,
+    payload: Payload<'u, '_>,
+    request: &ForwardedRequest,
     limits: &RouteLimits,
-    interim: &Interim,
-) -> Result<ResponseHead, WaitError> {
-    let mut answer = pin!(read_answer(source, upgrade, interim));
+    home: Home,
+) -> Result<Answer<'u>, Failed> {
+    let empty = matches!(payload, Payload::Empty);
+    let sending = tokio::time::timeout(limits.write_timeout, slot.send(request, empty));
+    let (body, answer) = sending.await.map_err(|_| Failed::Timeout)??;
+    let mut upload: Option<Uploading<'u>> =
+        if empty { None } else { Some(Box::pin(send_stream(body, payload, limits.write_timeout))) };
+    let mut sent = None;
+    let answer = async { answer.await.map_err(AnswerError::from) };
+    let response = wait(answer, &mut upload, &mut sent, limits).await?;
+    let (head, length, stream) = http2::answer(response, &request.method[..] == b"HEAD")?;
+    let body = AnswerBody::Http2 { stream, trailers: None, _slot: slot };
+    Ok(Answer { head, length, body, writer: None, upload, home, read_timeout: limits.read_timeout })
+}
+
+fn length_of(decoder: &BodyDecoder) -> crate::downstream::ResponseLength {
+    use crate::downstream::ResponseLength;
+    match decoder {
+        BodyDecoder::Done | BodyDecoder::Trailed(_) => ResponseLength::Known(0),
+        BodyDecoder::Length(length) => ResponseLength::Known(*length),
+        BodyDecoder::Chunked(_) | BodyDecoder::UntilClose => ResponseLength::Unknown,
+    }
+}
+
+/// Waits for the head while the body is still being sent. The time limit starts when the request is complete.
+async fn wait<T>(
+    answer: impl Future<Output = Result<T, AnswerError>>,
+    upload: &mut Option<Uploading<'_>>,
+    sent: &mut Option<UpstreamWriter>,
+    limits: &RouteLimits,
+) -> Result<T, Failed> {
+    let mut answer = pin!(answer);
     while let Some(uploading) = upload.as_mut() {
         tokio::select! {
             biased;
             (writer, result) = uploading => {
                 *upload = None;
                 match result {
-                    Ok(()) => *sent_writer = Some(writer),
-                    Err(UploadError::Client(error)) => return Err(WaitError::Client(error)),
+                    Ok(()) => *sent = writer,
+                    Err(UploadError::Client(error)) => return Err(Failed::Client(error)),
                     // The answer may already be on its way: an instance that refuses a body closes its side.
                     Err(UploadError::Upstream) => {}
                 }
             }
             // An early answer: the upload goes on beside it.
-            answer = &mut answer => return answer.map_err(WaitError::Answer),
+            answer = &mut answer => return answer.map_err(Failed::Answer),
         }
     }
     let answer = tokio::time::timeout(limits.response_timeout, answer).await;
-    answer.map_err(|_| WaitError::Timeout)?.map_err(WaitError::Answer)
+    answer.map_err(|_| Failed::Timeout)?.map_err(Failed::Answer)
 }
 
-/// Sends head and body, and gives the writer back.
-async fn send(
-    mut writer: UpstreamWriter,
-    head: Bytes,
-    payload: Payload<'_, '_>,
-    chunked: bool,
-) -> (UpstreamWriter, Result<(), UploadError>) {
-    let result = send_all(&mut writer, head, payload, chunked).await;
-    (writer, result)
-}
-
-async fn send_all(
-    writer: &mut UpstreamWriter,
-    head: Bytes,
-    mut payload: Payload<'_, '_>,
-    chunked: bool,
-) -> Result<(), UploadError> {
-    let upstream = |_: io::Error| UploadError::Upstream;
-    let mut reader = match &payload {
-        Payload::Spooled(spool) => Some(spool.reader()),
-        _ => None,
-    };
-    let mut pending = head;
-    loop {
-        let piece = match (&mut payload, reader.as_mut()) {
-            (_, Some(reader)) => reader.next().await.map_err(upstream)?,
-            (Payload::Streamed(body), None) => {
-                if !pending.is_empty() {
-                    // The head must not wait for a body that may take its time.
-                    writer.write_all(&std::mem::take(&mut pending)).await.map_err(upstream)?;
-                }
-                body.next().await.map_err(UploadError::Client)?
-            }
-            _ => None,
-        };
-        match piece {
-            Some(piece) if chunked => {
-                let size = Bytes::from(format!("{:x}\r\n", piece.len()));
-                let mut framed = std::mem::take(&mut pending).chain(size).chain(piece).chain(&b"\r\n"[..]);
-                writer.write_all_buf(&mut framed).await.map_err(upstream)?;
-            }
-            Some(piece) => {
-                let mut framed = std::mem::take(&mut pending).chain(piece);
-                writer.write_all_buf(&mut framed).await.map_err(upstream)?;
-            }
-            None => {
-                let mut rest = BytesMut::from(&std::mem::take(&mut pending)[..]);
-                if chunked {
-                    rest.extend_from_slice(b"0\r\n");
-                    if let Payload::Streamed(body) = &mut payload {
-                        for field in body.take_trailers().iter() {
-                            rest.extend_from_slice(
-                                &[&field.name, &b": "[..], &field.value, b"\r\n"].concat(),
-                            );
-                        }
-                    }
-                    rest.extend_from_slice(b"\r\n");
-                }
-                return writer.write_all_buf(&mut rest).await.map_err(upstream);
-            }
-        }
+fn log_errors(home: &Home, reply: &mut Reply) {
+    let errors = reply.take_errors();
+    if !errors.is_empty() {
+        tracing::warn!(endpoint = %home.instance.endpoint(), stderr = %errors.trim_ascii().escape_ascii(), "FastCGI application");
     }
 }
 
-impl std::fmt::Debug for Answer<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Answer")
-            .field("head", &self.head)
-            .field("decoder", &self.decoder)
-            .finish_non_exhaustive()
+impl From<HeadError> for AnswerError {
+    fn from(error: HeadError) -> Self {
+        Self::Head(error)
     }
 }

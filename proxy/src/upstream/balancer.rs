@@ -1,63 +1,210 @@
-//! Choosing an instance: the one with the fewest active requests, in turn among equals, those set aside last.
+//! Choosing an instance: by cookie, by key, or the one with the fewest requests for its weight; in turn among
+//! equals, those set aside last.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crate::upstream::instance::Instance;
+use crate::upstream::affinity::{Affinity, instance_id, score};
+use crate::upstream::instance::{Instance, Instances, Wire};
+use crate::upstream::pool::Pool;
 
 /// The instances of one route.
 #[derive(Debug)]
 pub struct Balancer {
-    instances: Vec<Arc<Instance>>,
+    pool: Arc<Pool>,
+    seats: Vec<Seat>,
     turn: AtomicUsize,
 }
 
+/// An instance with its place in the group.
+#[derive(Debug)]
+struct Seat {
+    instance: Arc<Instance>,
+    weight: u32,
+    id: u64,
+}
+
+/// What came of a choice.
+#[derive(Debug)]
+pub enum Choice<'b> {
+    /// This one.
+    Instance(&'b Arc<Instance>),
+    /// All have as many requests as they may have.
+    Busy,
+    /// All are set aside; the first may be tried again after this time.
+    Open(Duration),
+}
+
 impl Balancer {
-    /// Balances over these instances.
-    pub const fn new(instances: Vec<Arc<Instance>>) -> Self {
-        Self { instances, turn: AtomicUsize::new(0) }
+    /// Balances over the members of a group. `app` makes the cookies of different apps differ.
+    pub fn new(app: &str, pool: &Arc<Pool>, instances: &Instances) -> Self {
+        let wire = Wire::of(pool);
+        let seat = |member: &crate::upstream::pool::Member| Seat {
+            instance: instances.get(&member.endpoint, wire, pool.tls.as_ref()),
+            weight: member.weight,
+            id: instance_id(app, &member.endpoint),
+        };
+        Self { seats: pool.members.iter().map(seat).collect(), pool: pool.clone(), turn: AtomicUsize::new(0) }
+    }
+
+    /// The group as published.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// All instances.
-    pub fn instances(&self) -> &[Arc<Instance>] {
-        &self.instances
+    pub fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.seats.iter().map(|seat| &seat.instance)
+    }
+
+    /// The value of the sticky cookie that the answer of `instance` should set: none when there is no such cookie or
+    /// the browser has it already.
+    pub fn cookie_for(&self, instance: &Arc<Instance>, affinity: &Affinity) -> Option<u64> {
+        self.pool.sticky.as_ref()?;
+        let seat = self.seats.iter().find(|seat| Arc::ptr_eq(&seat.instance, instance))?;
+        (affinity.cookie != Some(seat.id)).then_some(seat.id)
     }
 
     /// The instance to try next, other than the ones tried already as long as there are others.
-    pub fn choose(&self, tried: &[Arc<Instance>]) -> Option<&Arc<Instance>> {
-        let count = self.instances.len();
-        if count <= 1 {
-            return self.instances.first();
+    pub fn choose(&self, tried: &[Arc<Instance>], affinity: &Affinity) -> Choice<'_> {
+        if let [seat] = &self.seats[..] {
+            return self.admit(seat);
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..count).map(|step| &self.instances[(turn + step) % count]);
-        in_turn.min_by_key(|instance| {
-            let was_tried = tried.iter().any(|other| Arc::ptr_eq(other, instance));
-            (was_tried, !instance.is_up(), instance.active())
-        })
+        if let Some(id) = affinity.cookie
+            && let Some(seat) = self.seats.iter().find(|seat| seat.id == id)
+            && seat.instance.is_up()
+            && !was_tried(seat, tried)
+            && let choice @ Choice::Instance(_) = self.admit(seat)
+        {
+            return choice;
+        }
+        if let Some(key) = affinity.key {
+            let candidates =
+                self.seats.iter().filter(|seat| seat.instance.is_up() && !was_tried(seat, tried));
+            let free = candidates.filter(|seat| seat.weight > 0 && !self.is_full(seat));
+            let scored = free.map(|seat| (score(key, seat.id, seat.weight), seat));
+            if let Some((_, seat)) = scored.max_by(|left, right| left.0.total_cmp(&right.0)) {
+                return Choice::Instance(&seat.instance);
+            }
+        }
+        self.least_busy(tried)
     }
+
+    fn least_busy(&self, tried: &[Arc<Instance>]) -> Choice<'_> {
+        let count = self.seats.len();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = (0..count).map(|step| &self.seats[(turn + step) % count]);
+        let best = in_turn.filter(|seat| !self.is_full(seat)).min_by_key(|seat| {
+            (was_tried(seat, tried), !seat.instance.is_up(), seat.weight == 0, self.load(seat))
+        });
+        best.map_or(Choice::Busy, |seat| self.admit(seat))
+    }
+
+    /// Requests under way, as it would be with one more, in relation to the weight in millionths.
+    fn load(&self, seat: &Seat) -> u64 {
+        let share = seat.instance.warmth(self.pool.slow_start) * f64::from(seat.weight.max(1));
+        ((seat.instance.active() + 1) as f64 * 1e6 / share) as u64
+    }
+
+    fn is_full(&self, seat: &Seat) -> bool {
+        seat.instance.active() >= self.pool.max_connections
+    }
+
+    fn admit<'s>(&self, seat: &'s Seat) -> Choice<'s> {
+        if let Some(pause) = seat.instance.open_for(&self.pool.breaker) {
+            return Choice::Open(pause);
+        }
+        if self.is_full(seat) { Choice::Busy } else { Choice::Instance(&seat.instance) }
+    }
+}
+
+fn was_tried(seat: &Seat, tried: &[Arc<Instance>]) -> bool {
+    tried.iter().any(|other| Arc::ptr_eq(other, &seat.instance))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backend::Endpoint;
-    use crate::upstream::instance::Instances;
+    use crate::upstream::pool::{Breaker, Protocol, StickyCookie};
+
+    fn balancer(change: impl FnOnce(&mut Pool)) -> (Balancer, Vec<Arc<Instance>>) {
+        let names = ["a", "b", "c"].map(|name| Endpoint::Named(name.into()));
+        let mut pool = Pool::new(Protocol::Http, names);
+        change(&mut pool);
+        let balancer = Balancer::new("shop", &Arc::new(pool), &Instances::default());
+        let instances = balancer.instances().cloned().collect();
+        (balancer, instances)
+    }
+
+    fn name(choice: Choice<'_>) -> String {
+        match choice {
+            Choice::Instance(instance) => instance.endpoint().to_string(),
+            Choice::Busy => "busy".to_owned(),
+            Choice::Open(_) => "open".to_owned(),
+        }
+    }
+
+    fn names(balancer: &Balancer, count: usize) -> Vec<String> {
+        (0..count).map(|_| name(balancer.choose(&[], &Affinity::default()))).collect()
+    }
 
     #[test]
     fn instances_take_turns_and_the_failed_and_busy_ones_are_avoided() {
-        let registry = Instances::default();
-        let instance = |name: &str| registry.get(&Endpoint::Named(name.into()));
-        let (a, b, c) = (instance("a"), instance("b"), instance("c"));
-        let balancer = Balancer::new(vec![a.clone(), b.clone(), c.clone()]);
-        let names = |balancer: &Balancer, count: usize| -> Vec<String> {
-            (0..count).map(|_| balancer.choose(&[]).unwrap().endpoint().to_string()).collect()
-        };
+        let (balancer, all) = balancer(|_| {});
         assert_eq!(names(&balancer, 4), ["a", "b", "c", "a"]);
-        let _busy = a.begin();
-        b.failed();
-        b.failed();
+        let _busy = all[0].begin();
+        let breaker = Breaker::default();
+        all[1].failed(&breaker);
+        all[1].failed(&breaker);
         assert_eq!(names(&balancer, 3), ["c", "c", "c"]);
-        assert_eq!(balancer.choose(&[c]).unwrap().endpoint().to_string(), "a");
+        assert_eq!(name(balancer.choose(&[all[2].clone()], &Affinity::default())), "a");
+    }
+
+    #[test]
+    fn weights_are_shares() {
+        let (balancer, all) = balancer(|pool| {
+            pool.members[0].weight = 3;
+            pool.members[1].weight = 0;
+        });
+        let mut active = Vec::new();
+        for _ in 0..40 {
+            let Choice::Instance(chosen) = balancer.choose(&[], &Affinity::default()) else { panic!() };
+            active.push(chosen.begin());
+        }
+        assert_eq!(all.iter().map(|instance| instance.active()).collect::<Vec<_>>(), [30, 0, 10]);
+    }
+
+    #[test]
+    fn full_and_broken_groups_say_so() {
+        let (balancer, all) = balancer(|pool| {
+            pool.max_connections = 1;
+            pool.breaker.open_after = 4;
+        });
+        let guards: Vec<_> = all.iter().map(|instance| instance.begin()).collect();
+        assert_eq!(names(&balancer, 1), ["busy"]);
+        drop(guards);
+        for instance in &all {
+            (0..4).for_each(|_| instance.failed(&balancer.pool().breaker));
+        }
+        assert_eq!(names(&balancer, 1), ["open"]);
+        all[1].succeeded();
+        assert_eq!(names(&balancer, 2), ["b", "b"]);
+    }
+
+    #[test]
+    fn a_cookie_names_its_instance_as_long_as_it_is_up() {
+        let sticky = StickyCookie { name: "s".into(), max_age: None };
+        let (balancer, all) = balancer(|pool| pool.sticky = Some(sticky));
+        let cookie = balancer.cookie_for(&all[1], &Affinity::default());
+        let tied = Affinity { cookie, key: None };
+        assert!(cookie.is_some());
+        assert_eq!(balancer.cookie_for(&all[1], &tied), None);
+        let chosen: Vec<_> = (0..3).map(|_| name(balancer.choose(&[], &tied))).collect();
+        assert_eq!(chosen, ["b", "b", "b"]);
+        all[1].failed(&balancer.pool().breaker);
+        all[1].failed(&balancer.pool().breaker);
+        assert_ne!(name(balancer.choose(&[], &tied)), "b");
     }
 }

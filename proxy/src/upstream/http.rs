@@ -9,6 +9,7 @@ use crate::http1::response::{ResponseError, ResponseHead};
 use crate::http1::source::{HeadError, Source};
 use crate::http1::target::forwardable;
 use crate::upstream::connection::UpstreamReader;
+use crate::upstream::fastcgi::FastCgiError;
 
 /// Largest response head in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -22,8 +23,10 @@ const MAX_INTERIM: usize = 16;
 pub struct ForwardedRequest {
     /// Method.
     pub method: Bytes,
-    /// Path and query.
+    /// Path and query, without what the route takes off.
     pub path_and_query: Bytes,
+    /// The prefix that the route took off the path; empty for none.
+    pub script_name: Bytes,
     /// Header fields without framing; `Host` first.
     pub headers: crate::headers::Headers,
     /// Framing of the body that will follow.
@@ -86,6 +89,19 @@ pub enum AnswerError {
     /// More than sixteen interim responses, or a 101 that nobody asked for.
     #[error("unexpected interim response {0}")]
     Interim(u16),
+    /// A FastCGI answer that breaks the protocol.
+    #[error(transparent)]
+    FastCgi(#[from] FastCgiError),
+    /// An HTTP/2 stream that was reset, or a connection that failed.
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+}
+
+impl AnswerError {
+    /// Whether the instance ended the connection without having said anything: it may never have seen the request.
+    pub const fn is_silence(&self) -> bool {
+        matches!(self, Self::Nothing(HeadError::Closed | HeadError::Io(_)))
+    }
 }
 
 /// Interim responses that arrived and were not passed on yet.

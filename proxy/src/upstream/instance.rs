@@ -1,46 +1,92 @@
-//! One instance of a back end: its idle connections and its health. Lives as long as some published table names its
+//! One instance of a back end: its connections and its health. Lives as long as some published table names its
 //! address, so that a new table neither loses warm connections nor forgets failures.
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::backend::Endpoint;
-use crate::upstream::connection::UpstreamConnection;
+use crate::upstream::connection::{UpstreamConnection, UpstreamStream};
+use crate::upstream::http2::{Http2Sessions, Http2Slot};
+use crate::upstream::pool::{Breaker, Pool, Protocol};
+use crate::upstream::tls::UpstreamTls;
 
-/// Most idle connections kept for an instance.
-const MAX_IDLE: usize = 128;
 /// Longest time a connection is kept idle.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(55);
-/// Failures in a row after which an instance is set aside.
-const FAILURES_UNTIL_DOWN: u32 = 2;
-/// First time set aside; doubled with each further failure.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest time set aside.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The least share of an instance that just came up.
+const COLDEST: f64 = 0.1;
 
-/// Pool and health of one address.
+/// What is spoken on an instance's connections: connections of different kinds are never mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 without TLS.
+    H2c,
+    /// HTTP over TLS with these options, by their fingerprint.
+    Tls(u64),
+    /// uwsgi: never reused.
+    Uwsgi,
+    /// FastCGI.
+    FastCgi,
+}
+
+impl Wire {
+    /// What a group speaks.
+    pub fn of(pool: &Pool) -> Self {
+        match (&pool.protocol, &pool.tls) {
+            (Protocol::Uwsgi, _) => Self::Uwsgi,
+            (Protocol::FastCgi(_), _) => Self::FastCgi,
+            (_, Some(tls)) => Self::Tls(tls.fingerprint()),
+            (Protocol::H2c, None) => Self::H2c,
+            (Protocol::Http, None) => Self::Http1,
+        }
+    }
+}
+
+/// Connections and health of one address.
 #[derive(Debug)]
 pub struct Instance {
     endpoint: Endpoint,
+    wire: Wire,
+    tls: Option<Arc<UpstreamTls>>,
     idle: Mutex<Vec<(UpstreamConnection, Instant)>>,
+    sessions: Http2Sessions,
     active: AtomicUsize,
     failures: AtomicU32,
     /// Milliseconds since `born` until which it is set aside; 0 for never.
     down_until: AtomicU64,
+    /// Milliseconds since `born` when it last came up.
+    up_since: AtomicU64,
+    /// What active checks found.
+    checked_down: AtomicBool,
     born: Instant,
 }
 
+/// A way to an instance.
+#[derive(Debug)]
+pub enum Connected {
+    /// A connection of its own.
+    Stream(Box<UpstreamConnection>),
+    /// Room for a stream on an HTTP/2 connection.
+    Http2(Http2Slot),
+}
+
 impl Instance {
-    fn new(endpoint: Endpoint) -> Self {
+    fn new(endpoint: Endpoint, wire: Wire, tls: Option<Arc<UpstreamTls>>) -> Self {
         Self {
             endpoint,
+            wire,
+            tls,
             idle: Mutex::default(),
+            sessions: Http2Sessions::default(),
             active: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             down_until: AtomicU64::new(0),
+            up_since: AtomicU64::new(0),
+            checked_down: AtomicBool::new(false),
             born: Instant::now(),
         }
     }
@@ -50,15 +96,46 @@ impl Instance {
         &self.endpoint
     }
 
+    /// What is spoken with it.
+    pub const fn wire(&self) -> Wire {
+        self.wire
+    }
+
     /// Requests being served by it now.
     pub fn active(&self) -> usize {
         self.active.load(Ordering::Relaxed)
     }
 
-    /// Whether it is used; false while it is set aside after failures.
+    /// Whether it is used: false while active checks find it down or it is set aside after failures. When the pause is
+    /// over it is up for one request at a time, until one succeeds.
     pub fn is_up(&self) -> bool {
+        if self.checked_down.load(Ordering::Relaxed) {
+            return false;
+        }
         let until = self.down_until.load(Ordering::Relaxed);
-        until == 0 || self.age() >= until
+        until == 0 || (self.age() >= until && self.active() == 0)
+    }
+
+    /// How long it must not be asked, if so: its circuit is open.
+    pub fn open_for(&self, breaker: &Breaker) -> Option<Duration> {
+        if self.is_up() {
+            return None;
+        }
+        if self.checked_down.load(Ordering::Relaxed) {
+            return Some(breaker.first_pause);
+        }
+        let open = breaker.open_after > 0 && self.failures.load(Ordering::Relaxed) >= breaker.open_after;
+        let left = self.down_until.load(Ordering::Relaxed).saturating_sub(self.age());
+        open.then(|| Duration::from_millis(left.max(1)))
+    }
+
+    /// Its share of what it gets when it has been up for long, in (0, 1].
+    pub fn warmth(&self, slow_start: Duration) -> f64 {
+        if slow_start.is_zero() {
+            return 1.0;
+        }
+        let up = self.age().saturating_sub(self.up_since.load(Ordering::Relaxed)) as f64;
+        (up / slow_start.as_millis() as f64).clamp(COLDEST, 1.0)
     }
 
     /// Counts a request as active until the guard is dropped.
@@ -67,8 +144,32 @@ impl Instance {
         ActiveRequest(self.clone())
     }
 
-    /// An idle connection that is still open, the most recently used first.
-    pub fn idle_connection(&self) -> Option<UpstreamConnection> {
+    /// An idle connection that is still open (unless `fresh` is asked for), or a new one, within `limit`. `upgrade` asks
+    /// for HTTP/1.1, which alone can be upgraded.
+    pub async fn connect(&self, fresh: bool, upgrade: bool, limit: Duration) -> io::Result<Connected> {
+        if self.wire == Wire::H2c && upgrade {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "h2c back ends take no upgrades"));
+        }
+        if !upgrade && let Some(slot) = self.sessions.take() {
+            return Ok(Connected::Http2(slot));
+        }
+        if !fresh && let Some(connection) = self.idle_connection() {
+            return Ok(Connected::Stream(Box::new(connection)));
+        }
+        let connecting = self.open(!upgrade);
+        tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn open(&self, http2: bool) -> io::Result<Connected> {
+        let stream = UpstreamStream::connect(&self.endpoint, self.tls.as_deref(), http2).await?;
+        if self.wire == Wire::H2c || stream.is_http2() {
+            return self.sessions.open(stream).await.map(Connected::Http2);
+        }
+        Ok(Connected::Stream(Box::new(stream.into())))
+    }
+
+    /// The most recently used first.
+    fn idle_connection(&self) -> Option<UpstreamConnection> {
         loop {
             let (mut connection, since) = self.lock().pop()?;
             if since.elapsed() < MAX_IDLE_TIME && connection.is_fresh() {
@@ -78,16 +179,10 @@ impl Instance {
         }
     }
 
-    /// A new connection.
-    pub async fn connect(&self, limit: Duration) -> io::Result<UpstreamConnection> {
-        let connecting = UpstreamConnection::connect(&self.endpoint);
-        tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    /// Keeps a connection for later.
-    pub fn release(&self, connection: UpstreamConnection) {
+    /// Keeps a connection for later, unless `most` are kept already.
+    pub fn release(&self, connection: UpstreamConnection, most: usize) {
         let mut idle = self.lock();
-        if idle.len() < MAX_IDLE {
+        if idle.len() < most {
             idle.push((connection, Instant::now()));
         }
     }
@@ -95,23 +190,36 @@ impl Instance {
     /// Closes connections that were idle for too long.
     pub fn sweep(&self) {
         self.lock().retain(|(_, since)| since.elapsed() < MAX_IDLE_TIME);
+        self.sessions.sweep(MAX_IDLE_TIME);
     }
 
     /// Notes that it answered.
     pub fn succeeded(&self) {
-        if self.failures.swap(0, Ordering::Relaxed) != 0 {
-            self.down_until.store(0, Ordering::Relaxed);
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+            if self.down_until.swap(0, Ordering::Relaxed) != 0 {
+                self.up_since.store(self.age(), Ordering::Relaxed);
+            }
         }
     }
 
     /// Notes that it could not be reached or gave no answer.
-    pub fn failed(&self) {
+    pub fn failed(&self, breaker: &Breaker) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures >= FAILURES_UNTIL_DOWN {
-            let doubled = FIRST_PAUSE.saturating_mul(1 << (failures - FAILURES_UNTIL_DOWN).min(8));
-            let pause = u64::try_from(doubled.min(LONGEST_PAUSE).as_millis()).unwrap_or(u64::MAX);
+        if failures >= breaker.aside_after {
+            let doubled = breaker.first_pause.saturating_mul(1 << (failures - breaker.aside_after).min(8));
+            let pause = u64::try_from(doubled.min(breaker.longest_pause).as_millis()).unwrap_or(u64::MAX);
             self.down_until.store(self.age().saturating_add(pause), Ordering::Relaxed);
         }
+    }
+
+    /// Notes what active checks found; true when that is news.
+    pub fn checked(&self, up: bool) -> bool {
+        let was_down = self.checked_down.swap(!up, Ordering::Relaxed);
+        if was_down && up {
+            self.up_since.store(self.age(), Ordering::Relaxed);
+        }
+        was_down == up
     }
 
     fn age(&self) -> u64 {
@@ -133,34 +241,39 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// The instances that some table uses, by address.
+/// The instances that some table uses, by address and by what is spoken.
 #[derive(Debug, Default)]
-pub struct Instances(Mutex<HashMap<Endpoint, Weak<Instance>>>);
+pub struct Instances(Mutex<HashMap<(Endpoint, Wire), Weak<Instance>>>);
 
 impl Instances {
     /// The instance at this address, the known one if there is one.
-    pub fn get(&self, endpoint: &Endpoint) -> Arc<Instance> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn get(&self, endpoint: &Endpoint, wire: Wire, tls: Option<&Arc<UpstreamTls>>) -> Arc<Instance> {
+        let mut known = self.lock();
         known.retain(|_, instance| instance.strong_count() > 0);
-        if let Some(instance) = known.get(endpoint).and_then(Weak::upgrade) {
+        let key = (endpoint.clone(), wire);
+        if let Some(instance) = known.get(&key).and_then(Weak::upgrade) {
             return instance;
         }
-        let instance = Arc::new(Instance::new(endpoint.clone()));
-        known.insert(endpoint.clone(), Arc::downgrade(&instance));
+        let instance = Arc::new(Instance::new(endpoint.clone(), wire, tls.cloned()));
+        known.insert(key, Arc::downgrade(&instance));
         instance
     }
 
     /// Requests being served by the instance at this address now; 0 when no table names it any more and all its
     /// requests have ended.
     pub fn active(&self, endpoint: &Endpoint) -> usize {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(endpoint).and_then(Weak::upgrade).map_or(0, |instance| instance.active())
+        let known = self.lock();
+        let here = known.iter().filter(|((address, _), _)| address == endpoint);
+        here.filter_map(|(_, instance)| instance.upgrade()).map(|instance| instance.active()).sum()
     }
 
     /// Sweeps all pools.
     pub fn sweep(&self) {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.values().filter_map(Weak::upgrade).for_each(|instance| instance.sweep());
+        self.lock().values().filter_map(Weak::upgrade).for_each(|instance| instance.sweep());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(Endpoint, Wire), Weak<Instance>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,29 +283,55 @@ mod tests {
 
     #[test]
     fn failures_set_an_instance_aside_and_success_brings_it_back() {
-        let instance = Instance::new(Endpoint::Named("x:1".into()));
-        instance.failed();
+        let instance = Instance::new(Endpoint::Named("x:1".into()), Wire::Http1, None);
+        let breaker = Breaker { open_after: 3, ..Breaker::default() };
+        instance.failed(&breaker);
         assert!(instance.is_up());
-        instance.failed();
+        instance.failed(&breaker);
+        assert!(!instance.is_up());
+        assert_eq!(instance.open_for(&breaker), None);
+        instance.failed(&breaker);
+        assert!(instance.open_for(&breaker).is_some_and(|pause| pause > Duration::from_secs(1)));
+        instance.succeeded();
+        assert!(instance.is_up());
+        assert!(instance.warmth(Duration::from_secs(60)) < 0.2);
+        assert!(instance.checked(false) && !instance.is_up() && !instance.checked(false));
+        assert!(instance.checked(true) && instance.is_up());
+    }
+
+    #[test]
+    fn after_the_pause_one_request_tries() {
+        let breaker =
+            Breaker { first_pause: Duration::ZERO, longest_pause: Duration::ZERO, ..Breaker::default() };
+        let instance = Arc::new(Instance::new(Endpoint::Named("x:1".into()), Wire::Http1, None));
+        std::thread::sleep(Duration::from_millis(5));
+        instance.failed(&breaker);
+        instance.failed(&breaker);
+        assert!(instance.is_up());
+        let trial = instance.begin();
         assert!(!instance.is_up());
         instance.succeeded();
         assert!(instance.is_up());
+        drop(trial);
     }
 
     #[test]
     fn the_same_address_is_the_same_instance_while_it_is_used() {
         let instances = Instances::default();
         let endpoint = Endpoint::Named("x:1".into());
-        let first = instances.get(&endpoint);
-        assert!(Arc::ptr_eq(&first, &instances.get(&endpoint)));
+        let get = || instances.get(&endpoint, Wire::Http1, None);
+        let first = get();
+        assert!(Arc::ptr_eq(&first, &get()));
+        assert!(!Arc::ptr_eq(&first, &instances.get(&endpoint, Wire::FastCgi, None)));
         let request = first.begin();
         assert_eq!(instances.active(&endpoint), 1);
-        first.failed();
-        first.failed();
+        let breaker = Breaker::default();
+        first.failed(&breaker);
+        first.failed(&breaker);
         drop(first);
         assert_eq!(instances.active(&endpoint), 1, "a request under way keeps its instance");
         drop(request);
         assert_eq!(instances.active(&endpoint), 0);
-        assert!(instances.get(&endpoint).is_up());
+        assert!(get().is_up());
     }
 }

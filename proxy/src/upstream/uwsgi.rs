@@ -1,10 +1,10 @@
-//! The uwsgi protocol: a request head as one packet of variables; uWSGI answers with an ordinary HTTP response.
+//! The uwsgi protocol: a request head as one packet of variables; uWSGI answers with an ordinary HTTP response and
+//! closes: the protocol has no way to use a connection again.
 //! Source: uwsgi-docs, "The uwsgi (lowercase) Protocol".
 
 use bytes::{BufMut, BytesMut};
 
-use crate::http1::framing::BodyLength;
-use crate::http1::target::normalized_path;
+use crate::upstream::cgi::variables;
 use crate::upstream::http::ForwardedRequest;
 
 /// A request head that does not fit into a packet (64 KiB of variables).
@@ -16,85 +16,24 @@ pub struct PacketTooLarge;
 pub fn packet(request: &ForwardedRequest) -> Result<BytesMut, PacketTooLarge> {
     let mut packet = BytesMut::with_capacity(1024);
     packet.put_slice(&[0, 0, 0, 0]);
-    let mut put = |name: &[u8], value: &[u8]| -> Result<(), PacketTooLarge> {
+    let put = |name: &[u8], value: &[u8]| -> Result<(), PacketTooLarge> {
         for part in [name, value] {
             packet.put_u16_le(u16::try_from(part.len()).map_err(|_| PacketTooLarge)?);
             packet.put_slice(part);
         }
         Ok(())
     };
-    let target = crate::http1::target::forwardable(&request.path_and_query);
-    let query = memchr::memchr(b'?', &target).map_or(&b""[..], |mark| &target[mark + 1..]);
-    put(b"REQUEST_METHOD", &request.method)?;
-    put(b"REQUEST_URI", &target)?;
-    put(b"PATH_INFO", &normalized_path(&request.path_and_query))?;
-    put(b"QUERY_STRING", query)?;
-    put(b"SCRIPT_NAME", b"")?;
-    put(b"SERVER_PROTOCOL", request.protocol.as_bytes())?;
-    put(b"REQUEST_SCHEME", if request.tls { b"https" } else { b"http" })?;
-    if request.tls {
-        put(b"HTTPS", b"on")?;
-    }
-    put(b"REMOTE_ADDR", request.client.to_string().as_bytes())?;
-    put(b"SERVER_PORT", request.server.port().to_string().as_bytes())?;
-    let host = request.headers.get("host").cloned().unwrap_or_default();
-    let name = crate::http1::target::host_of(&host).unwrap_or_else(|| request.server.ip().to_string());
-    put(b"SERVER_NAME", name.as_bytes())?;
-    match request.body {
-        BodyLength::Known(length) => put(b"CONTENT_LENGTH", length.to_string().as_bytes())?,
-        _ => put(b"CONTENT_LENGTH", b"")?,
-    }
-    put(b"CONTENT_TYPE", request.headers.get("content-type").map_or(&b""[..], |value| value))?;
-    let mut written: Vec<Vec<u8>> = Vec::new();
-    for field in request.headers.iter() {
-        let name = variable_name(&field.name);
-        // `Proxy` would become HTTP_PROXY, which clients of other servers obey (httpoxy).
-        if matches!(&name[..], b"HTTP_CONTENT_TYPE" | b"HTTP_CONTENT_LENGTH" | b"HTTP_PROXY")
-            || written.contains(&name)
-        {
-            continue;
-        }
-        let text = std::str::from_utf8(&field.name).unwrap_or_default();
-        let separator: &[u8] = if name == b"HTTP_COOKIE" { b"; " } else { b", " };
-        let values: Vec<_> = request.headers.all(text).map(|value| &value[..]).collect();
-        put(&name, &values.join(separator))?;
-        written.push(name);
-    }
+    variables(request, None, put)?;
     let size = u16::try_from(packet.len() - 4).map_err(|_| PacketTooLarge)?;
     packet[1..3].copy_from_slice(&size.to_le_bytes());
     Ok(packet)
 }
 
-fn variable_name(name: &[u8]) -> Vec<u8> {
-    let upper = name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
-    b"HTTP_".iter().copied().chain(upper).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::headers::Headers;
+    use crate::upstream::cgi::tests::request;
     use std::collections::BTreeMap;
-
-    fn request() -> ForwardedRequest {
-        let mut headers = Headers::default();
-        headers.push("Host", "shop.org:81");
-        headers.push("Accept", "a");
-        headers.push("accept", "b");
-        headers.push("Proxy", "evil");
-        headers.push("Content-Type", "text/plain");
-        ForwardedRequest {
-            method: "POST".into(),
-            path_and_query: "/a/%2e%2e/b%20c?x=%20y".into(),
-            headers,
-            body: BodyLength::Known(5),
-            websocket: false,
-            client: [1, 2, 3, 4].into(),
-            tls: true,
-            server: ([127, 0, 0, 1], 443).into(),
-            protocol: "HTTP/2.0",
-        }
-    }
 
     fn variables(packet: &[u8]) -> BTreeMap<String, String> {
         let mut rest = &packet[4..];

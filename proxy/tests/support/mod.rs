@@ -203,7 +203,7 @@ pub fn start_with(mut config: ProxyConfig, routes: Vec<Route>) -> TestProxy {
 }
 
 pub fn to(backend: &TestBackend) -> Route {
-    route(Backend::Http(vec![Endpoint::Tcp(backend.address)]))
+    route(Backend::http([Endpoint::Tcp(backend.address)]))
 }
 
 pub fn route(backend: Backend) -> Route {

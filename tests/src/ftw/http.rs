@@ -65,7 +65,7 @@ impl FrontEnd {
         let (sender, events) = EventSender::bounded(EVENTS);
         let services = Services { certificates: Arc::new(MemoryCertificates::default()), events: sender };
         let handle = Proxy::start(config, services).map_err(|error| error.to_string())?;
-        let back_end = Backend::Http(vec![Endpoint::Tcp(back_end.address)]);
+        let back_end = Backend::http([Endpoint::Tcp(back_end.address)]);
         let mut route = Route::new("conformance", vec![HostPattern::Any], back_end);
         route.waf = Some(Arc::new(Protection::new(ruleset)));
         handle.publish(RouteTable::new(vec![route]).map_err(|error| error.to_string())?);

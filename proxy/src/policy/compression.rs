@@ -1,0 +1,357 @@
+//! Compressing answers on their way to the client: which, with what, and how streams stay streams.
+//!
+//! Off unless a route asks for it: a page that shows a secret (such as a form's token) beside text that the visitor of
+//! a foreign site can choose tells the secret by its compressed length (BREACH). Apps that mask their tokens per
+//! answer, as most frameworks do, are safe; event streams, gRPC and answers with `Cache-Control: no-transform` are
+//! never compressed.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use flate2::write::GzEncoder;
+
+use crate::downstream::ResponseLength;
+use crate::headers::elements;
+use crate::http1::response::ResponseHead;
+use crate::policy::cors::add_vary;
+use crate::request::Request;
+
+/// Bytes of a window of Brotli and Zstandard, as a power of two: 256 KiB per answer at most.
+const WINDOW: u32 = 18;
+/// Levels that cost about as much as gzip's default.
+const BROTLI_LEVEL: u32 = 4;
+const GZIP_LEVEL: u32 = 5;
+const ZSTD_LEVEL: i32 = 3;
+
+/// What is compressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compression {
+    /// Codings that may be used, the preferred one first.
+    pub codings: Vec<Coding>,
+    /// Least bytes of an answer whose length is known.
+    pub min_size: u64,
+    /// Media types, without parameters; `text/*` for a whole family.
+    pub types: Vec<String>,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        let types = [
+            "text/*",
+            "application/javascript",
+            "application/json",
+            "application/ld+json",
+            "application/manifest+json",
+            "application/xml",
+            "application/rss+xml",
+            "application/atom+xml",
+            "application/xhtml+xml",
+            "application/wasm",
+            "image/svg+xml",
+            "font/ttf",
+            "font/otf",
+        ];
+        Self {
+            codings: vec![Coding::Zstd, Coding::Brotli, Coding::Gzip],
+            min_size: 1024,
+            types: types.map(str::to_owned).into(),
+        }
+    }
+}
+
+/// A content coding (RFC 9110 section 8.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// `br` (RFC 7932).
+    Brotli,
+    /// `gzip` (RFC 1952).
+    Gzip,
+    /// `zstd` (RFC 8878).
+    Zstd,
+}
+
+impl Coding {
+    /// As in `Content-Encoding`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+impl std::str::FromStr for Coding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "br" | "brotli" => Ok(Self::Brotli),
+            "gzip" => Ok(Self::Gzip),
+            "zstd" => Ok(Self::Zstd),
+            _ => Err(format!("`{text}` is no coding; use \"zstd\", \"br\" or \"gzip\"")),
+        }
+    }
+}
+
+impl Compression {
+    /// The encoder for an answer, and the answer's header changed for it; none when it goes out as it is.
+    pub fn encoder(
+        &self,
+        request: &Request,
+        head: &mut ResponseHead,
+        length: &mut ResponseLength,
+    ) -> io::Result<Option<Encoder>> {
+        let large = !matches!(*length, ResponseLength::Known(length) if length < self.min_size);
+        if !large || !self.suits(request, head) {
+            return Ok(None);
+        }
+        add_vary(&mut head.headers, "Accept-Encoding");
+        let Some(coding) = accepted(request, &self.codings) else { return Ok(None) };
+        let encoder = Encoder::new(coding)?;
+        head.headers.remove("content-length");
+        head.headers.remove("accept-ranges");
+        head.headers.push("content-encoding", coding.as_str());
+        // The bytes differ from those that the tag was made for, the meaning does not.
+        if let Some(tag) = head.headers.get("etag").filter(|tag| tag.starts_with(b"\"")) {
+            let weak = [b"W/", &tag[..]].concat();
+            head.headers.set("etag", weak);
+        }
+        *length = ResponseLength::Unknown;
+        Ok(Some(encoder))
+    }
+
+    /// Whether an answer may be compressed at all.
+    fn suits(&self, request: &Request, head: &ResponseHead) -> bool {
+        let headers = &head.headers;
+        matches!(head.status, 200 | 201 | 203 | 400..=499 | 500..=599)
+            && !headers.contains("content-encoding")
+            && !headers.contains("content-range")
+            && !headers.has_token("cache-control", "no-transform")
+            && !head.is_event_stream()
+            && !request.is_grpc()
+            && headers.get("content-type").is_some_and(|value| self.names_type(value))
+    }
+
+    fn names_type(&self, value: &[u8]) -> bool {
+        let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        self.types.iter().any(|known| match known.strip_suffix('*') {
+            Some(family) => {
+                kind.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family.as_bytes()))
+            }
+            None => kind.eq_ignore_ascii_case(known.as_bytes()),
+        })
+    }
+}
+
+/// The best coding that a request takes and that is among `ours`.
+pub fn accepted(request: &Request, ours: &[Coding]) -> Option<Coding> {
+    negotiate(request.headers.all("accept-encoding").flat_map(|value| elements(value)), ours)
+}
+
+/// The best coding that both sides know (RFC 9110 section 12.5.3): the client's weights first, then our order.
+fn negotiate<'a>(accepted: impl Iterator<Item = &'a [u8]>, ours: &[Coding]) -> Option<Coding> {
+    let accepted: Vec<(&[u8], u16)> = accepted
+        .map(|element| {
+            let mut parts = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let name = parts.next().unwrap_or_default();
+            (name, parts.find_map(|part| part.strip_prefix(b"q=")).map_or(1000, weight))
+        })
+        .collect();
+    let weight_of = |coding: Coding| {
+        let named = |name: &str| {
+            accepted.iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, q)| *q)
+        };
+        named(coding.as_str()).or_else(|| named("*")).unwrap_or(0)
+    };
+    let mut best: Option<(Coding, u16)> = None;
+    for coding in ours {
+        let weight = weight_of(*coding);
+        if weight > best.map_or(0, |(_, weight)| weight) {
+            best = Some((*coding, weight));
+        }
+    }
+    best.map(|(coding, _)| coding)
+}
+
+/// Thousandths; what is malformed counts as 0.
+fn weight(text: &[u8]) -> u16 {
+    let number: Option<f32> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.filter(|weight| (0.0..=1.0).contains(weight)).map_or(0, |weight| (weight * 1000.0) as u16)
+}
+
+/// Compresses one answer.
+pub enum Encoder {
+    /// gzip.
+    Gzip(GzEncoder<Vec<u8>>),
+    /// Brotli.
+    Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
+    /// Zstandard.
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+}
+
+impl Encoder {
+    /// Ready for the first piece.
+    pub fn new(coding: Coding) -> io::Result<Self> {
+        Ok(match coding {
+            Coding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))),
+            Coding::Brotli => {
+                Self::Brotli(Box::new(brotli::CompressorWriter::new(Vec::new(), 4096, BROTLI_LEVEL, WINDOW)))
+            }
+            Coding::Zstd => {
+                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+                encoder.window_log(WINDOW)?;
+                Self::Zstd(encoder)
+            }
+        })
+    }
+
+    /// Takes a piece, and gives what is ready: often nothing.
+    pub fn piece(&mut self, piece: &[u8]) -> io::Result<Bytes> {
+        match self {
+            Self::Gzip(encoder) => encoder.write_all(piece)?,
+            Self::Brotli(encoder) => encoder.write_all(piece)?,
+            Self::Zstd(encoder) => encoder.write_all(piece)?,
+        }
+        Ok(self.ready())
+    }
+
+    /// Gives everything that was taken, so that the client can read it now.
+    pub fn flush(&mut self) -> io::Result<Bytes> {
+        match self {
+            Self::Gzip(encoder) => encoder.flush()?,
+            Self::Brotli(encoder) => encoder.flush()?,
+            Self::Zstd(encoder) => encoder.flush()?,
+        }
+        Ok(self.ready())
+    }
+
+    /// The end.
+    pub fn finish(self) -> io::Result<Bytes> {
+        Ok(match self {
+            Self::Gzip(encoder) => encoder.finish()?.into(),
+            Self::Brotli(encoder) => encoder.into_inner().into(),
+            Self::Zstd(encoder) => encoder.finish()?.into(),
+        })
+    }
+
+    fn ready(&mut self) -> Bytes {
+        let out = match self {
+            Self::Gzip(encoder) => encoder.get_mut(),
+            Self::Brotli(encoder) => encoder.get_mut(),
+            Self::Zstd(encoder) => encoder.get_mut(),
+        };
+        std::mem::take(out).into()
+    }
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Encoder")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn decode(coding: Coding, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        match coding {
+            Coding::Gzip => flate2::read::GzDecoder::new(bytes).read_to_end(&mut out),
+            Coding::Brotli => brotli::Decompressor::new(bytes, 4096).read_to_end(&mut out),
+            Coding::Zstd => zstd::stream::read::Decoder::new(bytes).unwrap().read_to_end(&mut out),
+        }
+        .unwrap();
+        out
+    }
+
+    #[test]
+    fn pieces_are_read_back_and_a_flush_holds_nothing_back() {
+        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+            let mut encoder = Encoder::new(coding).unwrap();
+            let (mut all, mut sent) = (Vec::new(), Vec::new());
+            for number in 0..200 {
+                let piece = format!("line {number} of a text that repeats itself\n").repeat(number % 7);
+                all.extend_from_slice(piece.as_bytes());
+                sent.extend_from_slice(&encoder.piece(piece.as_bytes()).unwrap());
+                if number == 100 {
+                    sent.extend_from_slice(&encoder.flush().unwrap());
+                    let so_far = match coding {
+                        Coding::Gzip => {
+                            let mut out = vec![0; all.len()];
+                            flate2::read::GzDecoder::new(&sent[..]).read_exact(&mut out).unwrap();
+                            out
+                        }
+                        Coding::Brotli => {
+                            let mut out = vec![0; all.len()];
+                            brotli::Decompressor::new(&sent[..], 4096).read_exact(&mut out).unwrap();
+                            out
+                        }
+                        Coding::Zstd => {
+                            let mut out = vec![0; all.len()];
+                            zstd::stream::read::Decoder::new(&sent[..])
+                                .unwrap()
+                                .read_exact(&mut out)
+                                .unwrap();
+                            out
+                        }
+                    };
+                    assert!(so_far == all, "{coding:?}");
+                }
+            }
+            sent.extend_from_slice(&encoder.finish().unwrap());
+            assert!(decode(coding, &sent) == all, "{coding:?}");
+            assert!(sent.len() * 4 < all.len(), "{coding:?}: {} of {}", sent.len(), all.len());
+        }
+    }
+
+    #[test]
+    fn codings_are_negotiated() {
+        let ours = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+        for (accept, expected) in [
+            ("gzip, deflate, br, zstd", Some(Coding::Zstd)),
+            ("gzip", Some(Coding::Gzip)),
+            ("GZIP;q=0.5, br;q=0.4", Some(Coding::Gzip)),
+            ("*", Some(Coding::Zstd)),
+            ("zstd;q=0, *;q=0.1", Some(Coding::Brotli)),
+            ("identity", None),
+            ("gzip;q=0", None),
+            ("gzip;q=x", None),
+            ("", None),
+        ] {
+            assert_eq!(negotiate(elements(accept.as_bytes()), &ours), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn only_suitable_answers_are_compressed() {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+        let request =
+            crate::http1::request::parse_request(text.into(), crate::http1::target::Scheme::Http, 100)
+                .unwrap();
+        let encoded = |status: u16, fields: &[(&'static str, &'static str)], length: ResponseLength| {
+            let mut head = ResponseHead::new(status);
+            fields.iter().for_each(|(name, value)| head.headers.push(*name, *value));
+            let mut length = length;
+            let encoder = Compression::default().encoder(&request, &mut head, &mut length).unwrap();
+            assert_eq!(
+                encoder.is_some(),
+                head.headers.contains("content-encoding") && length == ResponseLength::Unknown
+            );
+            encoder.is_some()
+        };
+        let html = ("content-type", "Text/HTML; charset=utf-8");
+        let big = ResponseLength::Known(5000);
+        assert!(encoded(200, &[html], big));
+        assert!(encoded(200, &[html], ResponseLength::Unknown));
+        assert!(!encoded(200, &[html], ResponseLength::Known(100)));
+        assert!(!encoded(206, &[html], big));
+        assert!(!encoded(200, &[("content-type", "image/png")], big));
+        assert!(!encoded(200, &[("content-type", "text/event-stream")], ResponseLength::Unknown));
+        assert!(!encoded(200, &[("content-type", "application/grpc")], ResponseLength::Unknown));
+        assert!(!encoded(200, &[html, ("cache-control", "no-transform")], big));
+        assert!(!encoded(200, &[], big));
+    }
+}

@@ -1,0 +1,83 @@
+//! What happens to an answer on its way to the client: kept, changed in its header, compressed.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::downstream::ResponseLength;
+use crate::exchange::Exchange;
+use crate::headers::Headers;
+use crate::http1::response::ResponseHead;
+use crate::policy::cache::{Cache, Recording};
+use crate::policy::compression::Encoder;
+
+/// The way of one answer's body. The default changes nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    recording: Option<(Recording, Arc<Cache>)>,
+    encoder: Option<Encoder>,
+}
+
+impl Exchange<'_> {
+    /// The way of an answer, whose header is changed for it. `keep` says whether it may be put into the cache.
+    pub(crate) fn outgoing(
+        &self,
+        head: &mut ResponseHead,
+        length: &mut ResponseLength,
+        keep: bool,
+    ) -> io::Result<Outgoing> {
+        let Some(live) = &self.live else { return Ok(Outgoing::default()) };
+        let Some(policy) = live.route.policy.as_deref() else { return Ok(Outgoing::default()) };
+        let recording = live.state.cache.as_ref().filter(|_| keep).and_then(|cache| {
+            let (key, now) = (self.cache_key(), SystemTime::now());
+            Some((Recording::begin(cache.rules(), self.request, key, head, now)?, cache.clone()))
+        });
+        self.decorate(&mut head.headers);
+        let encoder = match &policy.compression {
+            Some(compression) if !self.request.is_head() => {
+                compression.encoder(self.request, head, length)?
+            }
+            _ => None,
+        };
+        Ok(Outgoing { recording, encoder })
+    }
+
+    /// The route's own changes to the header of every answer, also of those the proxy gives itself.
+    pub(crate) fn decorate(&self, headers: &mut Headers) {
+        let Some(policy) = self.live.as_ref().and_then(|live| live.route.policy.as_deref()) else { return };
+        if let Some(cors) = &policy.cors
+            && !headers.contains("access-control-allow-methods")
+        {
+            cors.mark(self.request, headers);
+        }
+        policy.response_headers.apply(headers);
+    }
+}
+
+impl Outgoing {
+    /// A piece of the body, as it is to be sent; often empty while something is compressed.
+    pub(crate) fn piece(&mut self, piece: Bytes) -> io::Result<Bytes> {
+        if let Some((recording, _)) = &mut self.recording {
+            recording.piece(&piece);
+        }
+        match &mut self.encoder {
+            Some(encoder) => encoder.piece(&piece),
+            None => Ok(piece),
+        }
+    }
+
+    /// What was held back so far.
+    pub(crate) fn flush(&mut self) -> io::Result<Bytes> {
+        self.encoder.as_mut().map_or(Ok(Bytes::new()), Encoder::flush)
+    }
+
+    /// The end of a complete body.
+    pub(crate) fn finish(self) -> io::Result<Bytes> {
+        if let Some((recording, cache)) = self.recording {
+            recording.finish(&cache);
+        }
+        self.encoder.map_or(Ok(Bytes::new()), Encoder::finish)
+    }
+}

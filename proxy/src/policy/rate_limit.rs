@@ -1,0 +1,180 @@
+//! Request rates: a token bucket per client (GCRA: one moment per key says how full its bucket is).
+//!
+//! Memory is bounded and fixed: a table of sets of eight keys. A key that finds its set full takes the place of the
+//! one whose bucket is fullest, so that a flood of addresses forgets the innocent first, and no attacker who is limited.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::headers::Headers;
+
+/// Sets of keys; with eight keys each, 65,536 keys in one MiB.
+const SETS: usize = 8192;
+/// Keys of a set.
+const WAYS: usize = 8;
+
+/// How often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests per `period`; at least 1.
+    pub requests: u32,
+    /// The time they are counted over.
+    pub period: Duration,
+    /// Requests that may come at once after a time of silence, besides those of the rate.
+    pub burst: u32,
+    /// Whose requests are counted together.
+    pub key: RateKey,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RateKey {
+    /// One client address; one /64 network of IPv6.
+    Client,
+    /// The value of a request header, by its name in lower case; the address where it is absent.
+    Header(String),
+    /// All requests of the route.
+    Route,
+}
+
+/// The buckets of one route.
+pub struct RateLimiter {
+    limit: RateLimit,
+    hasher: RandomState,
+    start: Instant,
+    sets: Box<[Mutex<[Bucket; WAYS]>]>,
+}
+
+/// A key and the moment (in microseconds since the limiter's start) at which its bucket will be full again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    key: u64,
+    full_at: u64,
+}
+
+impl RateLimiter {
+    /// Empty.
+    pub fn new(limit: RateLimit) -> Self {
+        // One key needs one set.
+        let sets = if limit.key == RateKey::Route { 1 } else { SETS };
+        Self {
+            limit,
+            hasher: RandomState::new(),
+            start: Instant::now(),
+            sets: (0..sets).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// What it was made for.
+    pub const fn limit(&self) -> &RateLimit {
+        &self.limit
+    }
+
+    /// Takes a token, or says how long to wait for the next one.
+    pub fn take(&self, client: IpAddr, headers: &Headers) -> Result<(), Duration> {
+        let now = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.take_at(self.key(client, headers), now)
+    }
+
+    fn key(&self, client: IpAddr, headers: &Headers) -> u64 {
+        let by_address = || match client.to_canonical() {
+            IpAddr::V4(address) => self.hasher.hash_one((4_u8, u64::from(address.to_bits()))),
+            IpAddr::V6(address) => self.hasher.hash_one((6_u8, (address.to_bits() >> 64) as u64)),
+        };
+        match &self.limit.key {
+            RateKey::Client => by_address(),
+            RateKey::Header(name) => {
+                headers.get(name).map_or_else(by_address, |value| self.hasher.hash_one((0_u8, &value[..])))
+            }
+            RateKey::Route => 1,
+        }
+    }
+
+    fn take_at(&self, key: u64, now: u64) -> Result<(), Duration> {
+        let period = u64::try_from(self.limit.period.as_micros()).unwrap_or(u64::MAX).max(1);
+        let requests = u64::from(self.limit.requests.max(1));
+        let interval = (period / requests).max(1);
+        // A bucket holds the tokens of a period, or of one interval at least, and the burst.
+        let depth = interval.saturating_mul(u64::from(self.limit.burst).saturating_add(requests));
+        let set = &self.sets[usize::try_from(key).unwrap_or(0) % self.sets.len()];
+        let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = set.iter().position(|bucket| bucket.key == key && bucket.full_at > 0);
+        let place = place.unwrap_or_else(|| {
+            let least = set.iter().enumerate().min_by_key(|(_, bucket)| bucket.full_at);
+            least.map_or(0, |(place, _)| place)
+        });
+        let bucket = &mut set[place];
+        if bucket.key != key {
+            *bucket = Bucket { key, full_at: 0 };
+        }
+        let full_at = bucket.full_at.max(now) + interval;
+        if full_at - now > depth {
+            return Err(Duration::from_micros(full_at - now - depth));
+        }
+        bucket.full_at = full_at;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for RateLimiter {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("RateLimiter").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn limiter(requests: u32, burst: u32) -> RateLimiter {
+        let key = RateKey::Client;
+        RateLimiter::new(RateLimit { requests, period: Duration::from_secs(1), burst, key })
+    }
+
+    #[test]
+    fn a_bucket_empties_and_fills_again() {
+        let limiter = limiter(10, 5);
+        let taken = (0..100).filter(|_| limiter.take_at(7, SECOND).is_ok()).count();
+        assert_eq!(taken, 15);
+        assert_eq!(limiter.take_at(7, SECOND), Err(Duration::from_millis(100)));
+        assert_eq!(limiter.take_at(8, SECOND), Ok(()));
+        let later = (0..100).filter(|_| limiter.take_at(7, 2 * SECOND).is_ok()).count();
+        assert_eq!(later, 10);
+    }
+
+    #[test]
+    fn a_flood_of_keys_frees_no_limited_one_and_takes_no_memory() {
+        let limiter = limiter(1, 0);
+        assert_eq!(limiter.take_at(42, SECOND), Ok(()));
+        for key in 0..1_000_000_u64 {
+            let _ = limiter.take_at(key.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 << 63, SECOND - 500_000);
+        }
+        assert!(limiter.take_at(42, SECOND).is_err());
+        assert_eq!(limiter.sets.len() * WAYS, 65_536);
+    }
+
+    #[test]
+    fn keys_are_networks_headers_or_all() {
+        let key = |kind: RateKey, address: &str, headers: &Headers| {
+            let limiter = RateLimiter::new(RateLimit {
+                requests: 1,
+                period: Duration::from_secs(1),
+                burst: 0,
+                key: kind,
+            });
+            let first = limiter.key("2001:db8::1".parse().unwrap(), &Headers::default());
+            first == limiter.key(address.parse().unwrap(), headers)
+        };
+        let none = Headers::default();
+        assert!(key(RateKey::Client, "2001:db8::2", &none));
+        assert!(!key(RateKey::Client, "2001:db8:0:1::2", &none));
+        assert!(key(RateKey::Route, "1.2.3.4", &none));
+        let mut token = Headers::default();
+        token.push("X-Token", "a");
+        assert!(!key(RateKey::Header("x-token".into()), "2001:db8::1", &token));
+    }
+}

@@ -1,0 +1,211 @@
+//! HTTP/2 towards an instance (RFC 9113): shared connections, requests as streams, answers with trailers.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use h2::{RecvStream, SendStream};
+
+use crate::downstream::ResponseLength;
+use crate::headers::Headers;
+use crate::http1::field::FieldError;
+use crate::http1::framing::{BodyLength, content_length};
+use crate::http1::response::{ResponseError, ResponseHead};
+use crate::http1::source::BodyError;
+use crate::http1::target::forwardable;
+use crate::upstream::connection::UpstreamStream;
+use crate::upstream::http::{AnswerError, ForwardedRequest};
+
+/// Most connections to one instance.
+const MAX_SESSIONS: usize = 8;
+/// Most streams that one connection is given, whatever the instance allows.
+const MAX_STREAMS: usize = 256;
+/// Largest head, and largest trailers, in bytes.
+const MAX_HEAD: u32 = 64 * 1024;
+/// Most fields of a head or of trailers.
+const MAX_FIELDS: usize = 256;
+
+/// The HTTP/2 connections to one instance.
+#[derive(Debug, Default)]
+pub struct Http2Sessions(Mutex<Vec<Arc<Session>>>);
+
+#[derive(Debug)]
+struct Session {
+    sender: SendRequest<Bytes>,
+    streams: AtomicUsize,
+    closed: Arc<AtomicBool>,
+    used: Mutex<Instant>,
+}
+
+/// Room for one stream; given back when dropped.
+#[derive(Debug)]
+pub struct Http2Slot(Arc<Session>);
+
+impl Drop for Http2Slot {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Http2Sessions {
+    /// Room on a connection that is open; the fullest one that has some, so that others become idle.
+    pub fn take(&self) -> Option<Http2Slot> {
+        let mut sessions = self.lock();
+        if sessions.is_empty() {
+            return None;
+        }
+        sessions.retain(|session| !session.closed.load(Ordering::Relaxed));
+        let has_room = |session: &&Arc<Session>| {
+            let most = session.sender.current_max_send_streams().clamp(1, MAX_STREAMS);
+            session.streams.load(Ordering::Relaxed) < most
+        };
+        let streams = |session: &&Arc<Session>| session.streams.load(Ordering::Relaxed);
+        let roomy = sessions.iter().filter(has_room).max_by_key(streams);
+        // Beyond the most connections, streams wait for their turn on the emptiest one.
+        let full = || sessions.iter().min_by_key(streams).filter(|_| sessions.len() >= MAX_SESSIONS);
+        roomy.or_else(full).map(slot)
+    }
+
+    /// Makes a connection out of a stream, and room on it.
+    pub async fn open(&self, stream: UpstreamStream) -> io::Result<Http2Slot> {
+        let (sender, connection) = Builder::new()
+            .enable_push(false)
+            .max_header_list_size(MAX_HEAD)
+            .initial_window_size(256 * 1024)
+            .initial_connection_window_size(4 * 1024 * 1024)
+            .max_send_buffer_size(256 * 1024)
+            .max_concurrent_reset_streams(64)
+            .handshake(stream)
+            .await
+            .map_err(io::Error::other)?;
+        let closed = Arc::new(AtomicBool::new(false));
+        let ended = closed.clone();
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "HTTP/2 connection to a back end");
+            }
+            ended.store(true, Ordering::Relaxed);
+        });
+        let used = Mutex::new(Instant::now());
+        let session = Arc::new(Session { sender, streams: AtomicUsize::new(0), closed, used });
+        let slot = slot(&session);
+        self.lock().push(session);
+        Ok(slot)
+    }
+
+    /// Gives up connections that were idle for too long.
+    pub fn sweep(&self, patience: Duration) {
+        self.lock().retain(|session| {
+            let used = *session.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let busy = session.streams.load(Ordering::Relaxed) > 0;
+            !session.closed.load(Ordering::Relaxed) && (busy || used.elapsed() < patience)
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Session>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn slot(session: &Arc<Session>) -> Http2Slot {
+    session.streams.fetch_add(1, Ordering::Relaxed);
+    *session.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    Http2Slot(session.clone())
+}
+
+impl Http2Slot {
+    /// Sends the head. The stream for the body, and the answer to come.
+    pub async fn send(
+        &self,
+        request: &ForwardedRequest,
+        ended: bool,
+    ) -> Result<(SendStream<Bytes>, h2::client::ResponseFuture), AnswerError> {
+        let head = head(request)?;
+        let sent = async {
+            let mut sender = self.0.sender.clone().ready().await?;
+            sender.send_request(head, ended)
+        };
+        match sent.await {
+            Ok((answer, body)) => Ok((body, answer)),
+            Err(error) => {
+                // Whatever it is, no stream can be opened: the connection is of no use any more.
+                self.0.closed.store(true, Ordering::Relaxed);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// The request as HTTP/2: pseudo header fields, names in lower case, no framing.
+fn head(request: &ForwardedRequest) -> Result<http::Request<()>, AnswerError> {
+    let malformed = || AnswerError::Response(ResponseError::Length);
+    let host = request.headers.get("host").map_or(&b""[..], |host| host);
+    let uri = http::Uri::builder()
+        .scheme(if request.tls { "https" } else { "http" })
+        .authority(host)
+        .path_and_query(&*forwardable(&request.path_and_query))
+        .build()
+        .map_err(|_| malformed())?;
+    let mut head =
+        http::Request::builder().method(&request.method[..]).uri(uri).version(http::Version::HTTP_2);
+    for field in request.headers.iter().filter(|field| !crate::headers::is_name(&field.name, "host")) {
+        head = head.header(&field.name[..], &field.value[..]);
+    }
+    if let BodyLength::Known(length) = request.body {
+        head = head.header("content-length", length);
+    }
+    head.body(()).map_err(|_| malformed())
+}
+
+/// The answer's head and the stream of its body.
+pub fn answer(
+    response: http::Response<RecvStream>,
+    head_request: bool,
+) -> Result<(ResponseHead, ResponseLength, RecvStream), ResponseError> {
+    let (parts, stream) = response.into_parts();
+    let mut head = ResponseHead::new(parts.status.as_u16());
+    head.headers = fields(&parts.headers).map_err(ResponseError::Field)?;
+    let length = content_length(&head.headers).map_err(|_| ResponseError::Length)?;
+    let length = match length {
+        _ if head_request || head.is_bodiless() => ResponseLength::Known(0),
+        // Trailers may follow: a stream that ended has none and no body either.
+        _ if stream.is_end_stream() => ResponseLength::Known(0),
+        Some(length) => ResponseLength::Known(length),
+        None => ResponseLength::Unknown,
+    };
+    Ok((head, length, stream))
+}
+
+/// The next piece of a body, `None` at its end.
+pub async fn body(stream: &mut RecvStream) -> Result<Option<Bytes>, BodyError> {
+    loop {
+        let Some(piece) = stream.data().await.transpose()? else { return Ok(None) };
+        stream.flow_control().release_capacity(piece.len())?;
+        if !piece.is_empty() {
+            return Ok(Some(piece));
+        }
+    }
+}
+
+/// The trailers after the body.
+pub async fn trailers(stream: &mut RecvStream) -> Result<Option<Headers>, BodyError> {
+    let Some(trailers) = stream.trailers().await? else { return Ok(None) };
+    let invalid = |error: FieldError| io::Error::new(io::ErrorKind::InvalidData, error);
+    Ok(Some(fields(&trailers).map_err(invalid)?))
+}
+
+fn fields(map: &http::HeaderMap) -> Result<Headers, FieldError> {
+    if map.len() > MAX_FIELDS {
+        return Err(FieldError::TooMany);
+    }
+    let mut headers = Headers::with_capacity(map.len() + 4);
+    for (name, value) in map {
+        crate::http1::field::check_value(value.as_bytes())?;
+        headers
+            .push(Bytes::copy_from_slice(name.as_str().as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
+    }
+    Ok(headers)
+}

@@ -1,0 +1,408 @@
+//! What a route does besides forwarding, on real sockets: each feature once as it is meant and once as it may be abused.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hop3_proxy::{
+    AddressRules, Backend, BasicAuth, CacheRules, Canary, Compression, ConcurrencyLimit, Cors, Endpoint,
+    ErrorPages, HeaderRules, Maintenance, Policy, Pool, Protocol, ProxyConfig, RateKey, RateLimit, Redirect,
+    Route, RouteTable, StaticFiles,
+};
+use support::{
+    Client, Received, Reply, TestBackend, TestProxy, backend, get, ok, response, route, start, start_with, to,
+};
+
+fn hello(_: &Received) -> Reply {
+    Reply::Keep(ok("hello"))
+}
+
+fn with(backend: &TestBackend, policy: Policy) -> Route {
+    Route { policy: Some(Arc::new(policy)), ..to(backend) }
+}
+
+/// Requests from other addresses, told by a trusted proxy.
+fn behind_a_proxy(routes: Vec<Route>) -> TestProxy {
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    start_with(ProxyConfig { trusted_proxies, ..ProxyConfig::default() }, routes)
+}
+
+async fn from(proxy: &TestProxy, address: &str) -> support::Response {
+    Client::connect(proxy.http)
+        .await
+        .request("GET", "/", &format!("X-Forwarded-For: {address}\r\n"), b"")
+        .await
+}
+
+#[tokio::test]
+async fn addresses_are_let_in_or_not() {
+    let backend = backend(hello).await;
+    let addresses = AddressRules {
+        allow: vec!["10.0.0.0/8".parse().unwrap()],
+        deny: vec!["10.6.6.0/24".parse().unwrap()],
+    };
+    let proxy = behind_a_proxy(vec![with(&backend, Policy { addresses, ..Policy::default() })]);
+    for (address, status) in [("10.1.1.1", 200), ("10.6.6.6", 403), ("8.8.8.8", 403)] {
+        assert_eq!(from(&proxy, address).await.status, status, "{address}");
+    }
+    assert_eq!(backend.count(), 1);
+    assert!(proxy.handle.metrics().contains("hop3_http_limited_total{app=\"shop\",reason=\"address\"} 2"));
+}
+
+#[tokio::test]
+async fn maintenance_shows_a_page_except_to_the_maintainers() {
+    let backend = backend(hello).await;
+    let maintenance = Maintenance {
+        page: Some("<h1>Back soon</h1>".into()),
+        retry_after: Some(Duration::from_secs(90)),
+        allow: vec!["10.0.0.1".parse().unwrap()],
+    };
+    let route = with(&backend, Policy { maintenance: Some(maintenance), ..Policy::default() });
+    let proxy = behind_a_proxy(vec![route]);
+    let answer = from(&proxy, "8.8.8.8").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("90")));
+    assert_eq!(answer.text(), "<h1>Back soon</h1>");
+    assert_eq!(from(&proxy, "10.0.0.1").await.text(), "hello");
+    proxy.handle.publish(RouteTable::new(vec![to(&backend)]).unwrap());
+    assert_eq!(from(&proxy, "8.8.8.8").await.text(), "hello", "without a restart");
+}
+
+#[tokio::test]
+async fn rates_are_limited_per_client_and_survive_a_new_table() {
+    let backend = backend(hello).await;
+    let rate_limit =
+        RateLimit { requests: 3, period: Duration::from_secs(60), burst: 2, key: RateKey::Client };
+    let route = || with(&backend, Policy { rate_limit: Some(rate_limit.clone()), ..Policy::default() });
+    let proxy = behind_a_proxy(vec![route()]);
+    for _ in 0..5 {
+        assert_eq!(from(&proxy, "1.1.1.1").await.status, 200);
+    }
+    let answer = from(&proxy, "1.1.1.1").await;
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(answer.status, 429);
+    assert!((1..=20).contains(&wait), "{wait}");
+    assert_eq!(from(&proxy, "2.2.2.2").await.status, 200);
+    proxy.handle.publish(RouteTable::new(vec![route()]).unwrap());
+    assert_eq!(from(&proxy, "1.1.1.1").await.status, 429);
+    assert_eq!(backend.count(), 6);
+}
+
+#[tokio::test]
+async fn paths_and_hosts_are_redirected() {
+    let backend = backend(hello).await;
+    let redirects = vec![
+        Redirect::new("/old/*", "/new", None).unwrap(),
+        Redirect::new("www.shop.test", "https://shop.test", Some(302)).unwrap(),
+    ];
+    let mut route = with(&backend, Policy { redirects, ..Policy::default() });
+    route.hosts.push("www.shop.test".parse().unwrap());
+    let proxy = start(vec![route]);
+    let answer = get(proxy.http, "/old/a?b=c").await;
+    assert_eq!((answer.status, answer.header("location")), (301, Some("/new/a?b=c")));
+    let mut client = Client::connect(proxy.http).await;
+    client.send("GET /x?y HTTP/1.1\r\nHost: www.shop.test\r\n\r\n").await;
+    let answer = client.response(false).await.unwrap();
+    assert_eq!((answer.status, answer.header("location")), (302, Some("https://shop.test/x?y")));
+    assert_eq!(backend.count(), 0);
+    assert_eq!(get(proxy.http, "/older").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_password_is_asked_for() {
+    let backend = backend(hello).await;
+    // The prefix of `htpasswd -nbB`.
+    let hash = bcrypt::hash("secret", 4).unwrap().replace("$2b$", "$2y$");
+    let auth = BasicAuth::new("The shop", [("ann".to_owned(), hash)]).unwrap();
+    let proxy = start(vec![with(&backend, Policy { basic_auth: Some(auth), ..Policy::default() })]);
+    let answer = get(proxy.http, "/").await;
+    let challenge = "Basic realm=\"The shop\", charset=\"UTF-8\"";
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some(challenge)));
+    let wrong = Client::connect(proxy.http)
+        .await
+        .request("GET", "/", "Authorization: Basic YW5uOndyb25n\r\n", b"")
+        .await;
+    assert_eq!(wrong.status, 401);
+    assert_eq!(backend.count(), 0);
+    for _ in 0..3 {
+        let right = Client::connect(proxy.http).await.request(
+            "GET",
+            "/",
+            "Authorization: Basic YW5uOnNlY3JldA==\r\n",
+            b"",
+        );
+        assert_eq!(right.await.text(), "hello");
+    }
+}
+
+#[tokio::test]
+async fn cross_origin_rules_answer_preflights_and_mark_answers() {
+    fn answer(_: &Received) -> Reply {
+        Reply::Keep(response("200 OK", "Access-Control-Allow-Origin: *\r\n", "x"))
+    }
+    let backend = backend(answer).await;
+    let cors = Cors { origins: vec!["https://app.test".into()], max_age: 60, ..Cors::default() };
+    let proxy = start(vec![with(&backend, Policy { cors: Some(cors), ..Policy::default() })]);
+    let mut client = Client::connect(proxy.http).await;
+    let ask = "Origin: https://app.test\r\nAccess-Control-Request-Method: POST\r\n";
+    let answer = client.request("OPTIONS", "/", ask, b"").await;
+    assert_eq!(
+        (answer.status, answer.header("access-control-allow-origin")),
+        (204, Some("https://app.test"))
+    );
+    assert_eq!(backend.count(), 0);
+    let answer = client.request("GET", "/", "Origin: https://app.test\r\n", b"").await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.test"));
+    let answer = client.request("GET", "/", "Origin: https://evil.test\r\n", b"").await;
+    assert_eq!((answer.header("access-control-allow-origin"), answer.header("vary")), (None, Some("Origin")));
+}
+
+#[tokio::test]
+async fn headers_are_changed_both_ways_and_prefixes_taken_off() {
+    fn answer(request: &Received) -> Reply {
+        Reply::Keep(response("200 OK", "Server: secret/1.0\r\nX-Frame-Options: ALLOW\r\n", &request.head))
+    }
+    let backend = backend(answer).await;
+    let (mut request_headers, mut response_headers) = (HeaderRules::default(), HeaderRules::default());
+    request_headers.set("X-App", "shop").unwrap();
+    request_headers.remove("Cookie").unwrap();
+    response_headers.remove("Server").unwrap();
+    response_headers.set("X-Frame-Options", "DENY").unwrap();
+    let policy = Policy { request_headers, response_headers, strip_prefix: true, ..Policy::default() };
+    let proxy = start(vec![Route { path_prefix: "/api".into(), ..with(&backend, policy) }]);
+    let mut client = Client::connect(proxy.http).await;
+    for (path, seen) in [
+        ("/api/x?y", "GET /x?y "),
+        ("/api", "GET / "),
+        ("/api?q", "GET /?q "),
+        ("/%61pi/a%20b", "GET /a%20b "),
+        ("//api//x", "GET /x "),
+        ("/api/%2e%2e/api/x", "GET /x "),
+    ] {
+        let answer = client.request("GET", path, "Cookie: a=b\r\nX-App: forged\r\n", b"").await;
+        assert_eq!((answer.header("server"), answer.header("x-frame-options")), (None, Some("DENY")));
+        let head = backend.last();
+        assert!(head.head.starts_with(seen), "{path}: {}", head.head);
+        assert_eq!((head.header("x-app"), head.header("cookie")), (Some("shop"), None));
+        assert_eq!(head.header("x-forwarded-prefix"), Some("/api"));
+    }
+    let missing = get(proxy.http, "/other").await;
+    assert_eq!(missing.status, 404);
+}
+
+#[tokio::test]
+async fn answers_are_compressed_and_streams_stay_streams() {
+    fn answer(request: &Received) -> Reply {
+        let page = "The quick brown fox jumps over the lazy dog. ".repeat(2000);
+        if request.line().contains("/slow") {
+            let head =
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+            let first = b"5\r\nfirst\r\n".to_vec();
+            return Reply::Slowly(
+                Duration::from_millis(400),
+                vec![[head, first].concat(), b"4\r\nlast\r\n0\r\n\r\n".to_vec()],
+            );
+        }
+        let kind = if request.line().contains("/png") { "image/png" } else { "text/html; charset=utf-8" };
+        Reply::Keep(response("200 OK", &format!("Content-Type: {kind}\r\nETag: \"v1\"\r\n"), page))
+    }
+    let backend = backend(answer).await;
+    let compression = Some(Compression::default());
+    let proxy = start(vec![with(&backend, Policy { compression, ..Policy::default() })]);
+    let mut client = Client::connect(proxy.http).await;
+    let plain = client.get("/").await;
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("Accept-Encoding")));
+    for coding in ["gzip", "br", "zstd"] {
+        let packed = client.request("GET", "/", &format!("Accept-Encoding: {coding}\r\n"), b"").await;
+        assert_eq!(packed.header("content-encoding"), Some(coding));
+        assert_eq!((packed.header("etag"), packed.header("content-length")), (Some("W/\"v1\""), None));
+        assert!(packed.body.len() * 10 < plain.body.len(), "{coding}: {}", packed.body.len());
+        let mut text = Vec::new();
+        match coding {
+            "gzip" => flate2::read::GzDecoder::new(&packed.body[..]).read_to_end(&mut text),
+            "br" => brotli::Decompressor::new(&packed.body[..], 4096).read_to_end(&mut text),
+            _ => zstd::stream::read::Decoder::new(&packed.body[..]).unwrap().read_to_end(&mut text),
+        }
+        .unwrap();
+        assert!(text == plain.body, "{coding}");
+    }
+    assert_eq!(
+        client.request("GET", "/png", "Accept-Encoding: gzip\r\n", b"").await.header("content-encoding"),
+        None
+    );
+    // The first part arrives before the second is sent.
+    let begun = Instant::now();
+    client.send("GET /slow HTTP/1.1\r\nHost: shop.test\r\nAccept-Encoding: gzip\r\n\r\n").await;
+    let head = client.head().await.unwrap();
+    assert_eq!(head.header("content-encoding"), Some("gzip"));
+    let mut first = vec![0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut first[..]).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(750), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn kept_answers_are_given_until_they_are_purged() {
+    fn answer(request: &Received) -> Reply {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::SeqCst);
+        let fields = match request.line().split(' ').nth(1).unwrap() {
+            "/private" => "Cache-Control: private, max-age=60\r\n",
+            "/cookie" => "Cache-Control: max-age=60\r\nSet-Cookie: a=b\r\n",
+            "/assets/x" => "",
+            _ => "Cache-Control: max-age=60\r\nVary: Accept-Language\r\nETag: \"v\"\r\n",
+        };
+        Reply::Keep(response("200 OK", fields, format!("{count}")))
+    }
+    let backend = backend(answer).await;
+    let prefixes = vec![("/assets".to_owned(), Duration::from_secs(60))];
+    let cache = Some(CacheRules { prefixes, ..CacheRules::default() });
+    let proxy = start(vec![with(&backend, Policy { cache, ..Policy::default() })]);
+    let mut client = Client::connect(proxy.http).await;
+    let first = client.get("/page").await;
+    let again = client.get("/page").await;
+    assert_eq!((again.text(), again.header("age")), (first.text(), Some("0")));
+    let german = client.request("GET", "/page", "Accept-Language: de\r\n", b"").await;
+    assert_ne!(german.text(), first.text());
+    let known = client.request("GET", "/page", "If-None-Match: W/\"v\"\r\n", b"").await;
+    assert_eq!((known.status, known.body.len()), (304, 0));
+    let head = client.request("HEAD", "/page", "", b"").await;
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (200, Some(first.body.len().to_string().as_str()))
+    );
+    for path in ["/private", "/cookie"] {
+        assert_ne!(client.get(path).await.text(), client.get(path).await.text(), "{path}");
+    }
+    assert_eq!(client.get("/assets/x").await.text(), client.get("/assets/x").await.text());
+    let session = client.request("GET", "/assets/x", "Cookie: session=1\r\n", b"").await;
+    assert_eq!(session.header("age"), Some("0"), "a kept public answer");
+    // An unsafe request to the same resource makes the kept answer void.
+    assert_eq!(client.request("POST", "/page", "", b"x").await.status, 200);
+    let changed = client.get("/page").await;
+    assert_ne!(changed.text(), first.text());
+    assert_eq!(proxy.handle.purge_cache("shop", Some("/page")), 1);
+    assert_ne!(client.get("/page").await.text(), changed.text());
+    assert!(proxy.handle.purge_cache("shop", None) >= 2);
+    assert!(proxy.handle.metrics().contains("hop3_cache_requests_total{app=\"shop\",result=\"hit\"}"));
+}
+
+#[tokio::test]
+async fn the_proxys_own_errors_have_the_apps_pages() {
+    let mut error_pages = ErrorPages::default();
+    error_pages.classes.push((5, "<p>broken {status} {id}</p>".into()));
+    let mut response_headers = HeaderRules::default();
+    response_headers.set("X-Robots-Tag", "none").unwrap();
+    let policy = Policy { error_pages, response_headers, ..Policy::default() };
+    let gone = route(Backend::http(["127.0.0.1:1".parse().unwrap()]));
+    let proxy = start(vec![Route { policy: Some(Arc::new(policy)), ..gone }]);
+    let answer = get(proxy.http, "/").await;
+    assert_eq!((answer.status, answer.header("x-robots-tag")), (502, Some("none")));
+    assert!(answer.text().starts_with("<p>broken 502 "), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn some_requests_run_some_wait_and_the_rest_is_sent_away() {
+    fn slow(_: &Received) -> Reply {
+        Reply::Slowly(Duration::from_millis(300), vec![ok("done")])
+    }
+    let backend = backend(slow).await;
+    let concurrency = Some(ConcurrencyLimit { requests: 2, queue: 2, patience: Duration::from_secs(5) });
+    let proxy = start(vec![with(&backend, Policy { concurrency, ..Policy::default() })]);
+    let address = proxy.http;
+    let asking: Vec<_> = (0..6).map(|_| tokio::spawn(async move { get(address, "/").await })).collect();
+    let mut statuses = Vec::new();
+    for asked in asking {
+        let answer = asked.await.unwrap();
+        assert!(answer.status == 200 || answer.header("retry-after").is_some());
+        statuses.push(answer.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 503, 503]);
+    assert_eq!(get(address, "/").await.status, 200, "every place was given back");
+}
+
+#[tokio::test]
+async fn requests_wait_while_an_app_restarts() {
+    let hold = Some(Duration::from_secs(10));
+    let policy = Some(Arc::new(Policy { hold, ..Policy::default() }));
+    let restarting = route(Backend::Unavailable { reason: "restarting".into() });
+    let refusing = route(Backend::http(["127.0.0.1:1".parse().unwrap()]));
+    for absent in [restarting, refusing] {
+        let proxy = start(vec![Route { policy: policy.clone(), ..absent }]);
+        let address = proxy.http;
+        let waiting: Vec<_> = (0..5)
+            .map(|_| {
+                tokio::spawn(
+                    async move { Client::connect(address).await.request("POST", "/", "", b"kept").await },
+                )
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(waiting.iter().all(|request| !request.is_finished()), "requests wait");
+        let backend = backend(hello).await;
+        proxy
+            .handle
+            .publish(RouteTable::new(vec![Route { policy: policy.clone(), ..to(&backend) }]).unwrap());
+        for request in waiting {
+            assert_eq!(request.await.unwrap().text(), "hello");
+        }
+        assert!(backend.requests.lock().unwrap().iter().all(|request| request.body == b"kept"));
+    }
+    let short = Some(Arc::new(Policy { hold: Some(Duration::from_millis(300)), ..Policy::default() }));
+    let absent = route(Backend::Unavailable { reason: "gone".into() });
+    let proxy = start(vec![Route { policy: short, ..absent }]);
+    assert_eq!(get(proxy.http, "/").await.status, 503, "patience ends");
+}
+
+#[tokio::test]
+async fn a_canary_gets_its_part() {
+    let (ordinary, new) = (backend(hello).await, backend(hello).await);
+    let pool = Arc::new(Pool::new(Protocol::Http, [Endpoint::Tcp(new.address)]));
+    let canary = Some(Canary { pool, percent: 20, header: Some(("x-canary".into(), "yes".into())) });
+    let proxy = behind_a_proxy(vec![with(&ordinary, Policy { canary, ..Policy::default() })]);
+    for number in 0..200 {
+        let address = format!("10.0.{}.{}", number / 100, number % 100 + 1);
+        assert_eq!(from(&proxy, &address).await.status, 200);
+    }
+    let share = new.count();
+    assert!((20..=65).contains(&share), "{share} of 200");
+    assert_eq!(ordinary.count() + share, 200);
+    for _ in 0..5 {
+        Client::connect(proxy.http).await.request("GET", "/", "X-Canary: yes\r\n", b"").await;
+    }
+    assert_eq!(new.count(), share + 5);
+}
+
+#[tokio::test]
+async fn rules_hold_for_files_too_and_change_without_a_failed_request() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("index.html"), "page ".repeat(1000)).unwrap();
+    let files = || Backend::Static(StaticFiles::new(folder.path()));
+    let compressing = Policy { compression: Some(Compression::default()), ..Policy::default() };
+    let proxy = start(vec![Route { policy: Some(Arc::new(compressing)), ..route(files()) }]);
+    let mut client = Client::connect(proxy.http).await;
+    let answer = client.request("GET", "/", "Accept-Encoding: gzip\r\n", b"").await;
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    let address = proxy.http;
+    let asking = tokio::spawn(async move {
+        let mut client = Client::connect(address).await;
+        for _ in 0..500 {
+            assert_eq!(client.get("/").await.status, 200);
+        }
+    });
+    let rules = [
+        Policy::default(),
+        Policy { strip_prefix: true, ..Policy::default() },
+        Policy { compression: Some(Compression::default()), ..Policy::default() },
+    ];
+    for number in 0..100 {
+        let policy = Some(Arc::new(rules[number % 3].clone()));
+        proxy.handle.publish(RouteTable::new(vec![Route { policy, ..route(files()) }]).unwrap());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    asking.await.unwrap();
+}
