@@ -15,7 +15,7 @@ use crate::operators::Captures;
 use crate::rule_control::RuleChanges;
 use crate::rule_match::RuleMatch;
 use crate::ruleset::Ruleset;
-use crate::scan::Progress;
+use crate::scan::{Place, Progress};
 use crate::text::{TextId, TextStore};
 use crate::variables::found::Found;
 use crate::variables::scalars::Scalars;
@@ -80,6 +80,10 @@ pub(crate) struct State {
     /// The phases that began, one bit each.
     pub(crate) begun: u8,
     pub(crate) progress: Progress,
+    /// The rule that is evaluated.
+    pub(crate) place: Place,
+    /// The rule that captured last.
+    pub(crate) captured_at: Option<Place>,
     pub(crate) captures: Captures,
     pub(crate) candidates: Vec<Found>,
     pub(crate) argument: Vec<u8>,
@@ -131,6 +135,8 @@ impl State {
             secrets: Secrets::default(),
             scans: true,
             begun: 0,
+            place: (0, 0),
+            captured_at: None,
             progress: Progress::new(ruleset.phases.each_ref().map(Vec::len)),
             captures: Captures::default(),
             candidates: Vec::new(),

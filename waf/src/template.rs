@@ -78,6 +78,14 @@ impl Template {
         &self.pieces
     }
 
+    /// What every expansion begins with, in lower case.
+    pub(crate) fn literal_prefix(&self) -> Vec<u8> {
+        match self.pieces.first() {
+            Some(Piece::Literal(bytes)) => bytes.to_ascii_lowercase(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The bytes, when nothing has to be expanded.
     pub(crate) fn as_literal(&self) -> Option<&[u8]> {
         match &*self.pieces {

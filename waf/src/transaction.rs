@@ -244,7 +244,7 @@ impl Transaction {
         }
     }
 
-    /// Everything that matched, in order; see [`RuleMatch::logged`].
+    /// The rules that matched and are logged, audited or disruptive, in order.
     pub fn matches(&self) -> &[RuleMatch] {
         &self.state.matches
     }

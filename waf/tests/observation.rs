@@ -103,10 +103,10 @@ fn patterns_may_have_macros() {
     let rules = "SecAction \"id:1,phase:1,nolog,pass,setvar:tx.bad=ev.l,setvar:tx.broken=(\"\n\
         SecRule ARGS:name \"@rx ^%{tx.bad}$\" \"id:2,phase:2,pass\"\n\
         SecRule ARGS:name \"@rx ^%{tx.none}$\" \"id:3,phase:2,pass\"\n\
-        SecRule ARGS:name \"@rx %{tx.broken}\" \"id:4,phase:2,pass,nolog\"\n";
+        SecRule ARGS:name \"@rx %{tx.broken}\" \"id:4,phase:2,pass\"\n";
     let ids: Vec<u64> = sent(rules, |it| it).matches().iter().map(|found| found.rule_id).collect();
     // What cannot be compiled gives no answer, and no answer counts as a match.
-    assert_eq!(ids, [1, 2, 4]);
+    assert_eq!(ids, [2, 4]);
 }
 
 #[test]
@@ -117,5 +117,5 @@ fn collections_that_nobody_opened_live_as_long_as_the_transaction() {
     let transaction = sent(rules, |it| it);
     let told: Vec<_> =
         transaction.matches().iter().map(|found| (found.rule_id, found.message.as_str())).collect();
-    assert_eq!(told, [(1, ""), (2, "n=2"), (3, "")]);
+    assert_eq!(told, [(2, "n=2"), (3, "")]);
 }

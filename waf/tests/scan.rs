@@ -154,8 +154,6 @@ fn run(mut transaction: Transaction, request: &Request, answer: &[u8]) -> Told {
     let variables = [
         "blocking_inbound_anomaly_score",
         "detection_inbound_anomaly_score",
-        "0",
-        "1",
         "sql_injection_score",
         "blocking_outbound_anomaly_score",
         "detection_paranoia_level",

@@ -46,6 +46,11 @@ impl SlotNames {
         self.slots.get(name).copied()
     }
 
+    /// All names as they are spelt where they appear first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.spellings.iter().map(Vec::as_slice)
+    }
+
     /// How a name is spelt where it appears first.
     pub(crate) fn spelling(&self, slot: Slot) -> &[u8] {
         self.spellings.get(slot.0 as usize).map_or(&[], Vec::as_slice)

@@ -126,7 +126,7 @@ impl<'d> Compiler<'d> {
             Folding { phases: &phases, settings: &self.settings, names: &self.names, limits: limits_slot };
         let Folded { alive, relied_on, prologue, arguments } = fold::fold(&folding);
         let tx_selections = tx_selections(&phases, &self.names);
-        let scan = scan::build(&phases, &alive, &arguments);
+        let scan = scan::build(&phases, &alive, &arguments, &self.names);
         let walked = std::array::from_fn(|phase| {
             let mut walked = Bits::new(phases[phase].len());
             for (position, strategy) in scan.strategies(phase).iter().enumerate() {

@@ -172,6 +172,7 @@ impl State {
 
     fn set_captures(&mut self, value: TextId) {
         use crate::collections::tx::{Slot, Value};
+        self.captured_at = Some(self.place);
         let text = self.captures.text.take();
         for (index, span) in self.captures.spans.into_iter().enumerate() {
             let group = match (index, &text) {

@@ -12,6 +12,7 @@ use hop3_seclang::ast::{AllowScope, EngineMode, Phase};
 use crate::trace::{Event, Skipped};
 
 use crate::ruleset::Ruleset;
+use crate::scan::Place;
 use crate::state::State;
 use crate::verdict::{Disruption, Interruption, Verdict};
 
@@ -44,6 +45,10 @@ impl State {
             && let Some(rule) = rules.get(position)
         {
             at = position + 1;
+            self.place = (usize::from(phase.number() - 1), position);
+            if self.scans && ruleset.scan.readers.contains(&self.place) {
+                self.catch_up(ruleset, self.place);
+            }
             if self.changes.is_removed(rule.index) {
                 self.trace(|_| Event::Skipped { rule_id: rule.id, why: Skipped::Control });
                 continue;
@@ -74,6 +79,26 @@ impl State {
         }
         self.refuse_what_does_not_fit(phase);
         if phase == Phase::Logging { Verdict::Pass } else { self.verdict() }
+    }
+
+    /// Evaluates rules that the scan left out although they capture, when the
+    /// rule at `reader` would see it.
+    fn catch_up(&mut self, ruleset: &Ruleset, reader: Place) {
+        for &(phase, position) in &ruleset.scan.noting {
+            let place = (phase, position);
+            let was_run = self.progress.candidates[phase].contains(position);
+            let rule = &ruleset.phases[phase][position];
+            if place < reader
+                && Some(place) > self.captured_at
+                && !was_run
+                && !self.changes.is_removed(rule.index)
+            {
+                self.place = place;
+                // Its chain does not match: that is why it was left out.
+                let _ = self.evaluate(ruleset, rule);
+            }
+        }
+        self.place = reader;
     }
 
     /// Notes that a phase begins; whether those before it did, which is what folding takes for granted.

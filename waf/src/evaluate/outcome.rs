@@ -69,13 +69,15 @@ impl State {
         })
     }
 
-    /// Keeps the match. What is neither logged nor audited costs next to
-    /// nothing: it is listed without texts and values.
+    /// Keeps the match, if it is logged or audited; of others only an observer learns.
     fn tell(&mut self, ruleset: &Ruleset, rule: &Rule, interruption: Option<&Interruption>) {
         if self.matches.len() >= MATCHES_LIMIT {
             return;
         }
         let is_told = rule.log || rule.audit || interruption.is_some();
+        if !is_told && self.trace.is_none() {
+            return;
+        }
         let mut found = RuleMatch {
             rule_id: rule.id,
             phase: rule.phase.number(),
@@ -110,7 +112,9 @@ impl State {
             found.matched = self.matched_values();
         }
         self.trace(|_| crate::trace::Event::Matched(&found));
-        self.matches.push(found);
+        if is_told {
+            self.matches.push(found);
+        }
     }
 
     /// Name and expanded argument of the last operator of the chain.

@@ -149,11 +149,12 @@ impl Folder<'_> {
     /// Keeps the arguments that are known where the rule stands, and that the rule itself leaves alone.
     fn note_arguments(&mut self, (phase, position): (usize, usize), rule: &Rule, world: &World) {
         let mut written: Vec<Slot> = Vec::new();
+        let mut prefixes: Vec<Vec<u8>> = Vec::new();
         for (number, link) in rule.links.iter().enumerate() {
             for action in &link.actions {
                 match action {
                     Action::SetVar { key: Key::Slot(slot), .. } => written.push(*slot),
-                    Action::SetVar { key: Key::Name(_), .. } => return,
+                    Action::SetVar { key: Key::Name(name), .. } => prefixes.push(name.literal_prefix()),
                     _ => {}
                 }
             }
@@ -161,7 +162,13 @@ impl Folder<'_> {
             else {
                 continue;
             };
-            let is_written = |piece: &Piece| matches!(piece, Piece::Tx(slot) if written.contains(slot));
+            let is_written = |piece: &Piece| match piece {
+                Piece::Tx(slot) => {
+                    let name = self.folding.names.spelling(*slot).to_ascii_lowercase();
+                    written.contains(slot) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+                }
+                _ => false,
+            };
             if template.as_literal().is_none()
                 && !template.pieces().iter().any(is_written)
                 && let Some(argument) = world.expand(template)
@@ -318,11 +325,11 @@ impl Folder<'_> {
 
     /// Forgets the variables that a name with macros in it may mean.
     fn forget_like(&self, name: &Template, world: &mut World) {
-        let literal = |piece: Option<&Piece>| match piece {
+        let end = match name.pieces().last() {
             Some(Piece::Literal(bytes)) => bytes.to_ascii_lowercase(),
             _ => Vec::new(),
         };
-        let (start, end) = (literal(name.pieces().first()), literal(name.pieces().last()));
+        let start = name.literal_prefix();
         world.forget(self.folding.names, |name| name.starts_with(&start) && name.ends_with(&end));
     }
 }

@@ -2,9 +2,18 @@
 
 use memchr::memmem;
 
+/// Longest text that is looked for without preparation: the time stays linear in the value.
+const SHORT: usize = 40;
+
 /// `@contains`; the empty text is part of every other.
-pub(super) fn contains(value: &[u8], part: &[u8]) -> bool {
-    memmem::find(value, part).is_some()
+pub(crate) fn contains(value: &[u8], part: &[u8]) -> bool {
+    match part {
+        // To prepare a search takes longer than to look at each beginning of a short text.
+        [first, second, ..] if part.len() <= SHORT => value
+            .windows(part.len())
+            .any(|window| window[0] == *first && window[1] == *second && window == part),
+        _ => memmem::find(value, part).is_some(),
+    }
 }
 
 /// `@containsWord`: the word with no ASCII letter on either side.

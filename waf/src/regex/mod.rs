@@ -33,6 +33,7 @@ pub(crate) struct Pattern {
     engine: Engine,
     groups: u32,
     required: Vec<Requirement>,
+    prefix: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +53,8 @@ impl Pattern {
             }
         };
         let required = required::requirements(&syntax.root);
-        Ok(Self { engine, groups: syntax.groups, required })
+        let prefix = required::anchored_prefix(&syntax.root);
+        Ok(Self { engine, groups: syntax.groups, required, prefix })
     }
 
     /// What makes the pattern need the backtracking engine.
@@ -66,6 +68,12 @@ impl Pattern {
     /// What a value must hold for the pattern to match in it: one of these.
     pub(crate) fn required(&self) -> &[Requirement] {
         &self.required
+    }
+
+    /// What every value in which the pattern matches begins with, in lower case;
+    /// `None` when a match may stand anywhere.
+    pub(crate) fn prefix(&self) -> Option<&[u8]> {
+        self.prefix.as_deref()
     }
 
     /// Capturing groups that rules can see, the whole match included.

@@ -5,7 +5,7 @@
 //! positions and look-around are taken as always satisfied.
 
 use super::byte_set::ByteSet;
-use super::syntax::Node;
+use super::syntax::{Anchor, Node};
 use crate::rarity;
 
 /// Most texts of an exact set, a prefix set or a suffix set.
@@ -62,6 +62,22 @@ pub(super) fn requirements(root: &Node) -> Vec<Requirement> {
         consider(found);
     }
     best
+}
+
+/// The literal that follows `^` at the start of a pattern, in lower case.
+pub(super) fn anchored_prefix(root: &Node) -> Option<Vec<u8>> {
+    let Node::Concat(nodes) = root else { return None };
+    let [Node::Anchor(Anchor::Start), rest @ ..] = nodes.as_slice() else { return None };
+    let single = |node: &Node| match node {
+        Node::Set(set) => {
+            let mut bytes =
+                (0..=255u8).filter(|byte| set.contains(*byte)).map(|byte| byte.to_ascii_lowercase());
+            let first = bytes.next()?;
+            bytes.all(|byte| byte == first).then_some(first)
+        }
+        _ => None,
+    };
+    Some(rest.iter().map_while(single).collect())
 }
 
 /// The requirements of the alternatives, if that is better than one for all.

@@ -9,10 +9,12 @@ use super::classes::{self, ClassNumbers};
 use super::literals::{Literals, WatchId};
 use super::needs::{Needs, answers_only};
 use super::plan::{Plan, Plans, Step};
+use super::privacy::{Noted, Privacy};
 use super::source::Source;
 use super::strategy::Strategy;
 use super::tree::{NodeId, Nodes, Tree};
-use super::{Path, Scan, Test, Watch};
+use super::{NotedTest, Path, Place, Scan, Test, Watch};
+use crate::collections::tx::SlotNames;
 use crate::fold::Arguments;
 use crate::rarity;
 use crate::rule::{Condition, Link, Rule, Selector, Target};
@@ -23,8 +25,13 @@ const COMMON: f32 = 0.02;
 const MASKS_LIMIT: usize = 12;
 
 /// Builds the scan of a ruleset out of the rules that can run at all.
-pub(crate) fn build(phases: &[Vec<Rule>; 5], alive: &[Bits; 5], arguments: &Arguments) -> Scan {
-    let mut builder = Builder::new(arguments);
+pub(crate) fn build(
+    phases: &[Vec<Rule>; 5],
+    alive: &[Bits; 5],
+    arguments: &Arguments,
+    names: &SlotNames,
+) -> Scan {
+    let mut builder = Builder::new(arguments, names, Privacy::of(phases));
     for (phase, rules) in phases.iter().enumerate() {
         for (position, rule) in rules.iter().enumerate() {
             let strategy = if alive[phase].contains(position) {
@@ -35,11 +42,13 @@ pub(crate) fn build(phases: &[Vec<Rule>; 5], alive: &[Bits; 5], arguments: &Argu
             builder.strategies[phase].push(strategy);
         }
     }
-    builder.finish()
+    builder.finish(phases)
 }
 
 struct Builder<'r> {
     arguments: &'r Arguments,
+    names: &'r SlotNames,
+    privacy: Privacy,
     tree: Tree,
     classes: ClassNumbers,
     tests: Vec<Test>,
@@ -66,15 +75,15 @@ enum Trigger {
 }
 
 impl<'r> Builder<'r> {
-    fn new(arguments: &'r Arguments) -> Self {
+    fn new(arguments: &'r Arguments, names: &'r SlotNames, privacy: Privacy) -> Self {
         let (tree, classes, tests, targets, watches, strategies) = Default::default();
-        Self { arguments, tree, classes, tests, targets, watches, strategies }
+        Self { arguments, names, privacy, tree, classes, tests, targets, watches, strategies }
     }
 
     /// Makes a test of the rule if a link of it can be decided by values alone.
     fn add(&mut self, phase: usize, position: usize, rule: &Rule) -> Strategy {
         for (number, link) in rule.links.iter().enumerate() {
-            if self.add_link((phase, position, number), link).is_some() {
+            if self.add_link((phase, position, number), rule, link).is_some() {
                 // Which kind it is comes out when the classes are numbered.
                 return Strategy::EachValue;
             }
@@ -85,7 +94,12 @@ impl<'r> Builder<'r> {
         Strategy::Walked
     }
 
-    fn add_link(&mut self, (phase, position, number): (usize, usize, usize), link: &Link) -> Option<()> {
+    fn add_link(
+        &mut self,
+        (phase, position, number): (usize, usize, usize),
+        rule: &Rule,
+        link: &Link,
+    ) -> Option<()> {
         let condition = link.condition.as_ref()?;
         let place = (phase, position, number);
         let argument = argument_of(condition, self.arguments.get(&place));
@@ -113,6 +127,7 @@ impl<'r> Builder<'r> {
             nodes,
             argument: argument.unwrap_or_default().into(),
             presence,
+            noted: if number == 0 { self.noted((phase, position), rule) } else { None },
         });
         self.targets.push(targets);
         self.watches.extend(needs.into_iter().map(|needs| Draft {
@@ -122,6 +137,14 @@ impl<'r> Builder<'r> {
             trigger: Trigger::Nothing,
         }));
         Some(())
+    }
+
+    /// What a rule notes of each value for its second link.
+    fn noted(&self, (phase, position): (usize, usize), rule: &Rule) -> Option<NotedTest> {
+        let noted = Noted::of(rule, &self.privacy, self.names)?;
+        let condition = rule.links.get(1)?.condition.as_ref()?;
+        let argument = argument_of(condition, self.arguments.get(&(phase, position, 1)))?;
+        Some(NotedTest { noted, argument: argument.into() })
     }
 
     /// Numbers sets of bytes: first, of each watch that has no rare text, the
@@ -181,7 +204,18 @@ impl<'r> Builder<'r> {
         }
     }
 
-    fn finish(mut self) -> Scan {
+    /// Rules that read what others captured, and rules whose captures are left undone until then.
+    fn capture_rules(&self, phases: &[Vec<Rule>; 5]) -> (Vec<Place>, Vec<Place>) {
+        let places = phases.iter().enumerate().flat_map(|(phase, rules)| {
+            rules.iter().enumerate().map(move |(position, rule)| ((phase, position), rule))
+        });
+        let readers = places.filter(|(_, rule)| self.privacy.reads_captures(rule.id)).map(|(place, _)| place);
+        let noting = self.tests.iter().filter(|test| test.noted.is_some());
+        (readers.collect(), noting.map(|test| (usize::from(test.phase), test.position as usize)).collect())
+    }
+
+    fn finish(mut self, phases: &[Vec<Rule>; 5]) -> Scan {
+        let (readers, noting) = self.capture_rules(phases);
         let steps = self.steps();
         self.number_classes();
         self.choose_triggers();
@@ -213,6 +247,8 @@ impl<'r> Builder<'r> {
                     length: draft.needs.length,
                 };
                 let mut scan = Scan {
+                    readers,
+                    noting,
                     paths: paths(&self.tree, &steps),
                     tree: self.tree,
                     classes: self.classes.table(),

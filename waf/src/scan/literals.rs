@@ -78,11 +78,6 @@ impl Literals {
     pub(super) fn owners(&self, text: u32) -> &[WatchId] {
         self.owners.get(text as usize).map_or(&[], |owners| owners)
     }
-
-    /// Number of texts, and bytes of memory of the automaton.
-    pub(super) fn size(&self) -> (usize, usize) {
-        (self.owners.len(), self.automaton.as_ref().map_or(0, |machine| machine.dfa.memory_usage()))
-    }
 }
 
 impl Machine {

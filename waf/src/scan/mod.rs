@@ -15,6 +15,7 @@ mod classes;
 mod literals;
 mod needs;
 mod plan;
+mod privacy;
 mod run;
 mod source;
 mod strategy;
@@ -29,6 +30,7 @@ pub use strategy::Strategy;
 
 use literals::Literals;
 use plan::Plans;
+use privacy::Noted;
 use source::{List, SINGLES, Side, Source};
 use tree::{Nodes, Tree};
 
@@ -49,7 +51,15 @@ pub(crate) struct Scan {
     /// Texts to find in what the back end sent.
     response: Literals,
     strategies: [Vec<Strategy>; 5],
+    /// Rules that read what rules before them captured.
+    pub(crate) readers: Vec<Place>,
+    /// Rules whose second link is tested without running the first; what that captures is made up for before a
+    /// rule of `readers` runs.
+    pub(crate) noting: Vec<Place>,
 }
+
+/// Phase, from 0, and place in it.
+pub(crate) type Place = (usize, usize);
 
 /// What is needed for a value to be changed on the way to a node.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,6 +85,15 @@ struct Test {
     argument: Box<[u8]>,
     /// Whether it only matters that there is a value.
     presence: bool,
+    /// What the next link looks at instead of the value itself.
+    noted: Option<NotedTest>,
+}
+
+/// The second link of a rule, tested on what its head notes of a value.
+#[derive(Debug)]
+struct NotedTest {
+    noted: Noted,
+    argument: Box<[u8]>,
 }
 
 /// One way in which a test may match: what a text must hold for its operator to be run.
@@ -93,12 +112,6 @@ impl Scan {
         &self.strategies[phase]
     }
 
-    /// Number of tests, texts and bytes of memory of the automata.
-    pub(crate) fn size(&self) -> (usize, usize, usize) {
-        let (request, response) = (self.request.size(), self.response.size());
-        (self.tests.len(), request.0 + response.0, request.1 + response.1)
-    }
-
     /// A scan that finds nothing, for rules that are then walked.
     fn without_tests(mut strategies: [Vec<Strategy>; 5]) -> Self {
         let tested = |strategy: &&mut Strategy| **strategy != Strategy::Folded;
@@ -114,6 +127,8 @@ impl Scan {
             request: Literals::default(),
             response: Literals::default(),
             strategies,
+            readers: Vec::new(),
+            noting: Vec::new(),
         }
     }
 

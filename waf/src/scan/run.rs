@@ -1,14 +1,17 @@
 //! Scans the values of a transaction that were not scanned yet.
 
-use super::Test;
 use super::bits::Bits;
 use super::build::only_folds;
 use super::literals::{Hits, Literals, WatchId};
 use super::plan::{Plan, Step};
 use super::source::{List, SINGLES, Side, Source};
 use super::tree::{NodeId, Nodes};
+use super::{NotedTest, Test};
+use crate::operators::{Captures, contains};
+use crate::rule::Rule;
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::template::{Piece, Template};
 use crate::text::TextId;
 
 /// Which values were scanned, and which rules may match.
@@ -274,12 +277,53 @@ impl Attempt<'_> {
             last = Some(text);
             let value = state.texts.bytes(text);
             let budget = ruleset.settings.pcre_match_limit;
-            match condition.operator.test(value, &test.argument, budget, None) {
+            let mut captures = test.noted.as_ref().map(|_| Captures::default());
+            match condition.operator.test(value, &test.argument, budget, captures.as_mut()) {
                 Ok(matched) if matched == condition.negated => {}
+                Ok(_) => match (&test.noted, &captures) {
+                    (Some(noted), Some(captures)) if !self.passes_on(rule, noted, value, captures) => {}
+                    _ => return true,
+                },
                 // No answer is for the evaluation to deal with.
-                _ => return true,
+                Err(_) => return true,
             }
         }
         false
     }
+
+    /// Whether the second link of a rule may match in what the head notes of a value.
+    fn passes_on(&self, rule: &Rule, noted: &NotedTest, value: &[u8], captures: &Captures) -> bool {
+        let Some(condition) = rule.links.get(1).and_then(|link| link.condition.as_ref()) else { return true };
+        let matched = match (&captures.text, captures.spans[0]) {
+            (Some(text), _) => text,
+            (None, Some((start, end))) => value.get(start..end).unwrap_or_default(),
+            (None, None) => &[],
+        };
+        let name = with_match(&noted.noted.name, matched).to_ascii_lowercase();
+        if noted.noted.sought.iter().any(|text| contains(&name, text)) {
+            return true;
+        }
+        let mut text = with_match(&noted.noted.value, matched);
+        let context = self.ruleset.settings.transformation_context();
+        for transformation in &condition.transformations {
+            let mut changed = Vec::new();
+            if transformation.apply(&text, &mut changed, &context) {
+                text = changed;
+            }
+        }
+        let budget = self.ruleset.settings.pcre_match_limit;
+        condition.operator.test(&text, &noted.argument, budget, None) != Ok(condition.negated)
+    }
+}
+
+/// A template whose only macro is the text that matched.
+fn with_match(template: &Template, matched: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(matched.len() + 32);
+    for piece in template.pieces() {
+        match piece {
+            Piece::Literal(bytes) => text.extend_from_slice(bytes),
+            _ => text.extend_from_slice(matched),
+        }
+    }
+    text
 }
