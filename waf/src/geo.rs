@@ -2,10 +2,13 @@
 //!
 //! GEO has the members that ModSecurity v3 fills from such a file (COUNTRY_CODE,
 //! COUNTRY_NAME, COUNTRY_CONTINENT, CITY, POSTAL_CODE, LATITUDE, LONGITUDE), and
-//! COUNTRY_CODE3, REGION and DMA_CODE, which v3 fills from its older format.
-//! AREA_CODE is in no file of today, and never there.
+//! COUNTRY_CODE3, REGION and DMA_CODE, which v3 fills from the older format.
+//! AREA_CODE is only in files of that one, which `legacy` reads.
 
 mod countries;
+mod legacy;
+mod legacy_countries;
+mod regions;
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -13,44 +16,45 @@ use std::sync::Arc;
 
 use maxminddb::{LookupResult, PathElement, Reader};
 
+use legacy::Legacy;
+
 use crate::state::State;
 use crate::text::TextId;
 
-/// Marks the end of the older format's files, after which they describe themselves.
-const LEGACY_MARK: &[u8] = &[0xff; 3];
-/// Where the older format's readers look for the mark, in bytes from the end.
-const LEGACY_TAIL: usize = 64;
-
 /// A geographic database.
 #[derive(Debug)]
-pub(crate) struct Places {
-    reader: Reader<Arc<[u8]>>,
+pub(crate) enum Places {
+    /// GeoIP2, GeoLite2.
+    MaxMind(Reader<Arc<[u8]>>),
+    /// GeoIP Legacy.
+    Legacy(Legacy),
 }
 
 /// What is known about an address: members of GEO with their values.
 pub(crate) type Place = Vec<(&'static str, String)>;
 
 impl Places {
-    /// Opens the contents of a `.mmdb` file; the error says what it is instead.
+    /// Opens the contents of a `.mmdb` or `.dat` file; the error says why it cannot be used.
     pub(crate) fn open(contents: Arc<[u8]>) -> Result<Self, String> {
-        let tail = &contents[contents.len().saturating_sub(LEGACY_TAIL)..];
-        let is_legacy = memchr::memmem::find(tail, LEGACY_MARK).is_some();
-        Reader::from_source(contents).map(|reader| Self { reader }).map_err(|error| {
-            if is_legacy {
-                "the file is a GeoIP Legacy database (`.dat`), a format that ended in 2019 and is not read; \
-                 use a GeoIP2 or GeoLite2 database (`.mmdb`)"
-                    .to_owned()
-            } else {
-                format!("the file is no MaxMind database (`.mmdb`): {error}")
-            }
-        })
+        match Reader::from_source(contents.clone()) {
+            Ok(reader) => Ok(Self::MaxMind(reader)),
+            Err(_) if legacy::is_legacy(&contents) => Legacy::open(contents).map(Self::Legacy),
+            Err(error) => Err(format!(
+                "the file is no MaxMind database (`.mmdb`) and no GeoIP Legacy one (`.dat`): {error}"
+            )),
+        }
     }
 
     /// The place of an address in text form; names of hosts are not resolved.
     pub(crate) fn find(&self, address: &[u8]) -> Option<Place> {
         let address = IpAddr::from_str(std::str::from_utf8(address).ok()?).ok()?.to_canonical();
-        let found = self.reader.lookup(address).ok()?;
-        found.has_data().then(|| members(&found))
+        match self {
+            Self::MaxMind(reader) => {
+                let found = reader.lookup(address).ok()?;
+                found.has_data().then(|| members(&found))
+            }
+            Self::Legacy(legacy) => legacy.find(address),
+        }
     }
 }
 
