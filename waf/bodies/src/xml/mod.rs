@@ -5,7 +5,7 @@
 //! `attribute` takes start tags apart, `reference` resolves `&…;`, `entity`
 //! what the body's own DTD declares as text, `encoding` turns the body into
 //! text. For rules that ask for more there is a `tree`: `xpath` selects from it,
-//! `dtd` says whether it is as it should be. Nothing outside the
+//! `dtd` and `schema` say whether it is as it should be. Nothing outside the
 //! body is ever loaded: an entity that is no plain text of the body's own DTD
 //! is an error, since the application would see text that the rules did not.
 
@@ -15,6 +15,7 @@ pub mod dtd;
 mod encoding;
 mod entity;
 mod reference;
+pub mod schema;
 mod tree;
 mod tree_builder;
 mod walk;
