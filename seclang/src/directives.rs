@@ -8,6 +8,8 @@
 pub enum State {
     /// It has its documented meaning.
     Implemented,
+    /// It has its documented meaning in part; the reason says which.
+    Partial(&'static str),
     /// It is read and has no effect; the reason is reported as a warning.
     Inert(&'static str),
     /// The document is refused; the reason says what to use instead.
@@ -37,17 +39,19 @@ pub fn reference() -> String {
         "# SecLang directives\n\n\
          Generated from the table that the parser dispatches on; `cargo test -p hop3-seclang` fails when the two differ \
          (`HOP3_WRITE_REFERENCE=1` writes this file anew).\n\n\
-         {} directives of ModSecurity v3, Coraza and Hop3: {} implemented, {} without effect and with a warning, \
-         {} refused with an error. None is ignored in silence.\n\n\
+         {} directives of ModSecurity v3, Coraza and Hop3: {} implemented, {} in part, {} without effect and with a \
+         warning, {} refused with an error. None is ignored in silence.\n\n\
          | directive | state | why, and what to use instead |\n|---|---|---|\n",
         TABLE.len(),
         count(|state| matches!(state, State::Implemented)),
+        count(|state| matches!(state, State::Partial(_))),
         count(|state| matches!(state, State::Inert(_))),
         count(|state| matches!(state, State::Refused(_))),
     );
     for row in TABLE {
         let (state, why) = match row.state {
             State::Implemented => ("implemented", ""),
+            State::Partial(why) => ("in part", why),
             State::Inert(why) => ("no effect, with a warning", why),
             State::Refused(why) => ("refused", why),
         };
@@ -76,7 +80,7 @@ const fn refused(name: &'static str, why: &'static str) -> Specification {
 
 const MANY: usize = usize::MAX;
 const NO_HASH: &str = "signing of links in pages is not offered; let the application sign its own links";
-const NO_REMOTE: &str = "rules are never fetched while they load; download them, check them, and use `Include`, or `hop3 rules install`";
+const NO_REMOTE: &str = "rules are never fetched while they load, which counts as a failed download (SecRemoteRulesFailAction); download them, check them, and use `Include`, or `hop3 rules install`";
 const NO_STREAM: &str = "rewriting of bodies is not offered; use SecRequestBodyAccess, SecResponseBodyAccess and REQUEST_BODY, RESPONSE_BODY";
 const NO_CONNECTIONS: &str =
     "connections are limited before the firewall; set limits and bans in the server's configuration";
@@ -102,6 +106,7 @@ pub const TABLE: &[Specification] = &[
     inert("SecCacheTransformations", "transformed values are always shared between rules"),
     refused("SecChrootDir", "the server has its own sandbox; remove the directive"),
     row("SecCollectionTimeout", 1, 1),
+    row("SecCompatibility", 1, 1),
     row("SecComponentSignature", 1, 1),
     refused("SecConnEngine", NO_CONNECTIONS),
     refused("SecConnReadStateLimit", NO_CONNECTIONS),
@@ -142,8 +147,8 @@ pub const TABLE: &[Specification] = &[
     row("SecPcreMatchLimit", 1, 1),
     row("SecPcreMatchLimitRecursion", 1, 1),
     refused("SecReadStateLimit", NO_CONNECTIONS),
-    refused("SecRemoteRules", NO_REMOTE),
-    inert("SecRemoteRulesFailAction", "no rules are fetched while they load"),
+    Specification { name: "SecRemoteRules", state: State::Partial(NO_REMOTE), arguments: (2, 2) },
+    row("SecRemoteRulesFailAction", 1, 1),
     row("SecRequestBodyAccess", 1, 1),
     row("SecRequestBodyInMemoryLimit", 1, 1),
     row("SecRequestBodyJsonDepthLimit", 1, 1),
@@ -163,7 +168,7 @@ pub const TABLE: &[Specification] = &[
     row("SecRuleRemoveById", 1, MANY),
     row("SecRuleRemoveByMsg", 1, MANY),
     row("SecRuleRemoveByTag", 1, MANY),
-    refused("SecRuleScript", "scripts are not run; write the test as SecRule, with chains and `setvar`"),
+    row("SecRuleScript", 1, 2),
     row("SecRuleUpdateActionById", 2, 2),
     row("SecRuleUpdateTargetById", 2, 3),
     row("SecRuleUpdateTargetByMsg", 2, 3),
@@ -217,6 +222,7 @@ mod tests {
                 State::Implemented => {
                     assert!(!said.contains("has no reader") && !said.contains("not supported"), "{said}")
                 }
+                State::Partial(why) => assert!(said.contains(why), "{said}"),
                 State::Inert(why) => {
                     assert!(result.is_ok() && said.contains("has no effect") && said.contains(why), "{said}")
                 }

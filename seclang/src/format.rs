@@ -73,6 +73,9 @@ fn write_directive(out: &mut String, kind: &DirectiveKind) {
 
 fn write_rule(out: &mut String, condition: Option<&Condition>, list: &[Located<Action>], indent: &str) {
     match condition {
+        Some(condition) if condition.targets.is_empty() => {
+            let _ = write!(out, "{indent}SecRuleScript {}", quoted(&condition.operator.argument.raw_str()));
+        }
         Some(condition) => {
             let _ = write!(
                 out,
@@ -181,8 +184,10 @@ fn texts(list: &[Located<String>]) -> Vec<String> {
 /// In quotes: double ones, unless a backslash would then escape one of them.
 pub(crate) fn quoted(text: &str) -> String {
     let odd = |run: &str| (run.len() - run.trim_end_matches('\\').len()) % 2 == 1;
+    // At the end of the text a backslash would escape a single quote too.
+    let quotes = if odd(text) { ['`', '`'] } else { ['\'', '`'] };
     if text.split('"').any(odd)
-        && let Some(quote) = ['\'', '`'].into_iter().find(|quote| !text.contains(*quote))
+        && let Some(quote) = quotes.into_iter().find(|quote| !text.contains(*quote))
     {
         return format!("{quote}{text}{quote}");
     }

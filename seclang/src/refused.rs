@@ -2,6 +2,10 @@
 
 use crate::ast::{OperatorName, Variable};
 
+/// Why programs are refused where a script may stand.
+pub const PROGRAMS: &str =
+    "programs are not run on requests; name a Lua script, with a name that ends in `.lua`";
+
 /// Why a variable is refused, if it is.
 pub fn variable(variable: Variable) -> Option<&'static str> {
     match variable {
@@ -16,11 +20,7 @@ pub fn variable(variable: Variable) -> Option<&'static str> {
 /// Why an operator is refused, if it is.
 pub fn operator(name: OperatorName) -> Option<&'static str> {
     match name {
-        OperatorName::FuzzyHash => Some("fuzzy hashes are not offered; scan uploads in the application"),
         OperatorName::GsbLookup => Some("that list is no longer published; use `@rbl` or `@pmFromFile`"),
-        OperatorName::InspectFile => {
-            Some("programs are not run on requests; use FILES_TMP_CONTENT with `@rx` or `@pm`")
-        }
         OperatorName::Rsub => Some("bodies are not rewritten; refuse them with `deny`"),
         OperatorName::ValidateHash => Some("links are not signed; let the application sign its own links"),
         _ => None,
@@ -33,7 +33,6 @@ pub fn action(name: &str) -> Option<&'static str> {
         "append" | "prepend" => {
             Some("bodies of responses are not changed; put the text into the application")
         }
-        "exec" => Some("programs are not run on requests; read the audit log instead"),
         "pause" => Some("requests are not held back; use `drop`, or rate limits and bans"),
         "proxy" => Some("rules do not choose the upstream; use `redirect`, or a route"),
         _ => None,

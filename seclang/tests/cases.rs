@@ -24,7 +24,7 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 /// Everything a case may include or read.
 fn loader(folder: &Path) -> MemoryLoader {
     let mut loader = MemoryLoader::new();
-    for name in ["conf", "data", "inc"].iter().flat_map(|extension| files(folder, extension)) {
+    for name in ["conf", "data", "inc", "lua"].iter().flat_map(|extension| files(folder, extension)) {
         loader = loader.with(name.file_name().unwrap(), std::fs::read(&name).unwrap());
     }
     loader

@@ -24,6 +24,7 @@ mod rule_control;
 mod rule_match;
 mod ruleset;
 mod scan;
+mod scripts;
 mod settings;
 mod state;
 mod template;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hop3_bodies::xml::xpath::XPath;
+use hop3_lua::Script;
 use hop3_seclang::ast::{AllowScope, Collection, Phase, SetVarOp, Severity, Variable};
 use hop3_transformations::Transformation;
 
@@ -99,6 +100,8 @@ pub(crate) enum Selector {
     Pattern(Arc<Pattern>),
     XmlText,
     XmlAttributes,
+    /// The XML body as one, for operators that judge it.
+    XmlDocument,
     /// What an XPath expression selects.
     XPath(Arc<XPathSelector>),
 }
@@ -125,7 +128,7 @@ impl Selector {
 
     fn decides(&self, name: &[u8], without_answer: bool) -> bool {
         match self {
-            Selector::All | Selector::XmlText | Selector::XmlAttributes => true,
+            Selector::All | Selector::XmlText | Selector::XmlAttributes | Selector::XmlDocument => true,
             Selector::Name(wanted) => wanted.eq_ignore_ascii_case(name),
             Selector::Slot(_) => false,
             Selector::XPath(path) => path.text.as_bytes() == name,
@@ -140,13 +143,35 @@ const SELECTOR_BUDGET: u64 = 100_000;
 /// Something done for each matching value.
 #[derive(Debug)]
 pub(crate) enum Action {
-    SetVar { collection: Collection, key: Key, op: SetVarOp, value: Template },
-    ExpireVar { collection: Collection, key: Template, seconds: Template },
-    DeprecateVar { collection: Collection, key: Template, amount: u64, seconds: u64 },
-    InitCol { collection: Collection, key: Template },
-    SetEnv { name: Template, value: Option<Template> },
+    SetVar {
+        collection: Collection,
+        key: Key,
+        op: SetVarOp,
+        value: Template,
+    },
+    ExpireVar {
+        collection: Collection,
+        key: Template,
+        seconds: Template,
+    },
+    DeprecateVar {
+        collection: Collection,
+        key: Template,
+        amount: u64,
+        seconds: u64,
+    },
+    InitCol {
+        collection: Collection,
+        key: Template,
+    },
+    SetEnv {
+        name: Template,
+        value: Option<Template>,
+    },
     Control(Control),
     Sanitise(Sanitise),
+    /// `exec`.
+    Script(Arc<Script>),
 }
 
 /// The name that `setvar` writes.

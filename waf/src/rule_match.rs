@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 pub use hop3_seclang::ast::Severity;
 
+use crate::rule::Rule;
+
 /// Longest message, in bytes.
 pub(crate) const MESSAGE_LIMIT: usize = 4096;
 /// Longest data in a log line, in bytes before escaping; ModSecurity's own.
@@ -59,6 +61,34 @@ pub struct RuleMatch {
     /// value matched, which the 6 bytes at 23 of the request became by that transformation. Line ends of the
     /// head count as one byte. Empty unless [`Transaction::with_references`](crate::Transaction::with_references).
     pub reference: String,
+}
+
+impl RuleMatch {
+    /// What the engine itself has to say while a rule runs.
+    pub(crate) fn of_engine(rule: &Rule, message: String, disruptive: bool) -> Self {
+        Self {
+            rule_id: rule.id,
+            phase: rule.phase.number(),
+            message,
+            data: String::new(),
+            severity: rule.severity,
+            tags: Vec::new(),
+            rule_file: rule.file.clone(),
+            rule_line: rule.line,
+            rev: String::new(),
+            ver: String::new(),
+            maturity: 0,
+            accuracy: 0,
+            logged: true,
+            audit: true,
+            disruptive,
+            status: None,
+            operator: String::new(),
+            parameter: String::new(),
+            matched: Vec::new(),
+            reference: String::new(),
+        }
+    }
 }
 
 /// A value that matched.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hop3_seclang::ast::{AuditEngine, AuditParts, BodyProcessor, RxMode, Setting, XmlIntoArgs};
+use hop3_seclang::ast::{
+    AuditEngine, AuditParts, BodyProcessor, Compatibility, RxMode, Setting, XmlIntoArgs,
+};
 
 pub use hop3_seclang::ast::{AuditFormat, AuditType, EngineMode, LimitAction};
 
@@ -60,6 +62,12 @@ pub struct Settings {
     pub web_app_id: String,
     /// `SecSensorId`.
     pub sensor_id: String,
+    /// `SecCompatibility`: whether v3's meaning counts where it differs from all others'.
+    pub(crate) as_v3: bool,
+    /// Whether every pattern runs within `pcre_match_limit`, on the backtracking engine.
+    pub(crate) limits_all_patterns: bool,
+    /// `SecXmlExternalEntity`: whether XML may be validated.
+    pub(crate) xml_external_entity: bool,
     pub(crate) default_processor: Option<BodyProcessor>,
     pub(crate) xml_into_args: XmlIntoArgs,
     pub(crate) json_array_prefix: bool,
@@ -122,6 +130,9 @@ impl Default for AuditLogSettings {
 /// would fail on harmless values.
 const LEAST_MATCH_LIMIT: u64 = 100_000;
 
+/// `WEBAPPID` until it is set.
+const DEFAULT_APP_ID: &str = "default";
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -148,8 +159,11 @@ impl Default for Settings {
             debug_log: DebugLogSettings::default(),
             mask_secrets: true,
             places: None,
-            web_app_id: "default".into(),
+            web_app_id: DEFAULT_APP_ID.to_owned(),
             sensor_id: String::new(),
+            as_v3: false,
+            limits_all_patterns: false,
+            xml_external_entity: false,
             default_processor: None,
             xml_into_args: XmlIntoArgs::Off,
             json_array_prefix: false,
@@ -185,7 +199,16 @@ impl Settings {
                 self.response_body_mime_types.clear();
                 state.mime_types_are_ours = false;
             }
-            Setting::PcreMatchLimit(limit) => self.pcre_match_limit = (*limit).max(LEAST_MATCH_LIMIT),
+            Setting::PcreMatchLimit(limit) => {
+                state.match_limit = Some(*limit);
+                self.set_match_limit(state);
+            }
+            Setting::Compatibility(meaning) => {
+                self.as_v3 = *meaning == Compatibility::ModSecurity3;
+                self.set_match_limit(state);
+                self.set_default_app_id(state);
+            }
+            Setting::XmlExternalEntity(on) => self.xml_external_entity = *on,
             Setting::CollectionTimeout(timeout) => self.collection_timeout = *timeout,
             Setting::UnicodeMapFile(map) => {
                 let text = String::from_utf8_lossy(&map.contents);
@@ -216,12 +239,30 @@ impl Settings {
                     .map_err(|reason| format!("SecGeoLookupDb `{}`: {reason}", database.path.display()))?;
                 self.places = Some(Arc::new(places));
             }
-            Setting::WebAppId(id) => self.web_app_id.clone_from(id),
+            Setting::WebAppId(id) => {
+                state.app_id_is_ours = false;
+                self.web_app_id.clone_from(id);
+            }
             Setting::SensorId(id) => self.sensor_id.clone_from(id),
             // Where uploads go is the host's business, not the engine's.
             _ => {}
         }
         Ok(())
+    }
+
+    /// In v3 the limit counts for every pattern, however small it is.
+    fn set_match_limit(&mut self, state: &SettingState) {
+        self.limits_all_patterns = self.as_v3 && state.match_limit.is_some();
+        self.pcre_match_limit = match state.match_limit {
+            Some(limit) if self.as_v3 => limit,
+            limit => limit.unwrap_or_default().max(LEAST_MATCH_LIMIT),
+        };
+    }
+
+    fn set_default_app_id(&mut self, state: &SettingState) {
+        if state.app_id_is_ours {
+            self.web_app_id = if self.as_v3 { "" } else { DEFAULT_APP_ID }.to_owned();
+        }
     }
 
     /// The first list that is written takes the place of the default one.
@@ -245,11 +286,14 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct SettingState {
     mime_types_are_ours: bool,
+    app_id_is_ours: bool,
+    /// `SecPcreMatchLimit`, when it is there.
+    match_limit: Option<u64>,
 }
 
 impl Default for SettingState {
     fn default() -> Self {
-        Self { mime_types_are_ours: true }
+        Self { mime_types_are_ours: true, app_id_is_ours: true, match_limit: None }
     }
 }
 

@@ -131,6 +131,39 @@ pub enum Event<'a> {
     BodyUnread,
     /// A multipart body was parsed.
     Multipart(&'a Multipart<'a>),
+    /// An XML body was held against a definition.
+    Validated {
+        /// The definition's file, as the rule names it.
+        file: &'a str,
+        /// By a schema, not a DTD.
+        by_schema: bool,
+        /// What is not valid.
+        error: Option<&'a str>,
+    },
+    /// A script begins.
+    ScriptStarted {
+        /// Its name in the rule.
+        name: &'a str,
+        /// The value it looks at.
+        value: Option<&'a [u8]>,
+    },
+    /// A script says something (`m.log`).
+    ScriptLog {
+        /// The level it gave.
+        level: i64,
+        /// The text.
+        text: &'a [u8],
+    },
+    /// A script failed, or took more than it may.
+    ScriptFailed {
+        /// Why, with script and line.
+        reason: &'a str,
+    },
+    /// `@fuzzyHash` found a hash that is near.
+    FuzzyHash {
+        /// How near, up to 100.
+        score: u32,
+    },
     /// The body was parsed, or its limit was exceeded.
     Body {
         /// By which processor.

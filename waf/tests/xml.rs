@@ -67,3 +67,61 @@ fn expressions_that_are_not_supported_are_shown_with_their_place() {
     assert!(error.contains("prefix `s` has no namespace"), "{error}");
     assert!(error.contains("test.conf:2:14"), "{error}");
 }
+
+const DTD: &str = "<!ELEMENT a (b*)><!ELEMENT b (#PCDATA)><!ATTLIST b kind (x|y) #REQUIRED>";
+const XSD: &str = "<xs:schema xmlns:xs='http://www.w3.org/2001/XMLSchema'><xs:element name='a'><xs:complexType><xs:sequence>\
+    <xs:element name='b' type='xs:int' maxOccurs='3'/></xs:sequence></xs:complexType></xs:element></xs:schema>";
+
+fn validated(rule: &str, body: &str) -> Result<Option<String>, String> {
+    let loader = MemoryLoader::new()
+        .with("a.dtd", DTD)
+        .with("a.xsd", XSD)
+        .with("bad.dtd", "<!ELEMENT")
+        .with("bad.xsd", "<a/>");
+    let text = format!("{HEAD}SecXmlExternalEntity On\n{rule}");
+    let document = hop3_seclang::parse_str("test.conf", &text, &loader).map_err(|error| error.to_string())?;
+    let ruleset = std::sync::Arc::new(Ruleset::compile(&document).map_err(|error| error.to_string())?);
+    let mut transaction = support::transaction(&ruleset);
+    transaction.set_request_line(b"POST", b"/", b"HTTP/1.1");
+    let _ = transaction.process_request_headers();
+    let _ = transaction.append_request_body(body.as_bytes());
+    let verdict = transaction.process_request_body();
+    let data = transaction.matches().first().map(|found| found.data.clone());
+    Ok(data.filter(|_| matches!(verdict, Verdict::Interrupt(_))))
+}
+
+#[test]
+fn bodies_are_held_against_definitions() {
+    let dtd = "SecRule XML \"@validateDTD a.dtd\" \"id:2,phase:2,deny,logdata:'%{MATCHED_VAR}'\"";
+    assert_eq!(validated(dtd, "<a><b kind='x'>1</b></a>"), Ok(None));
+    assert_eq!(validated(dtd, ""), Ok(None));
+    for (body, reason) in [
+        ("<a><c/></a>", "No declaration for element c"),
+        ("<a><b/></a>", "does not carry attribute kind"),
+        ("<a><b kind='x'>1</b>", "not well formed"),
+        ("<a><b kind='x'>&amp;&nothing;</b></a>", "not well formed"),
+    ] {
+        let found = validated(dtd, body).unwrap();
+        assert!(found.as_ref().is_some_and(|found| found.contains(reason)), "{body}: {found:?}");
+    }
+    let schema = "SecRule XML \"@validateSchema a.xsd\" \"id:2,phase:2,deny,logdata:'%{MATCHED_VAR}'\"";
+    assert_eq!(validated(schema, "<a><b> 1 </b></a>"), Ok(None));
+    let found = validated(schema, "<a><b>x</b></a>").unwrap().unwrap();
+    assert!(found.contains("'x' is not a valid value of the atomic type 'xs:int'"), "{found}");
+}
+
+#[test]
+fn definitions_that_cannot_be_used_are_errors_at_load() {
+    for (rule, reason) in [
+        ("SecRule XML \"@validateDTD bad.dtd\" \"id:2\"", "the DTD `bad.dtd` cannot be used"),
+        ("SecRule XML \"@validateSchema bad.xsd\" \"id:2\"", "the schema `bad.xsd` cannot be used"),
+        ("SecRule XML:/* \"@validateDTD a.dtd\" \"id:2\"", "has to be `XML`"),
+        (
+            "SecXmlExternalEntity Off\nSecRule XML \"@validateDTD a.dtd\" \"id:2\"",
+            "SecXmlExternalEntity is Off",
+        ),
+    ] {
+        let error = validated(rule, "").unwrap_err();
+        assert!(error.contains(reason), "{rule}: {error}");
+    }
+}

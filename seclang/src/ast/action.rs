@@ -1,6 +1,6 @@
 //! Actions: what a matching rule does.
 
-use super::{Collection, Ctl, SetVar, Template, Transformation};
+use super::{Collection, Ctl, DataFile, SetVar, Template, Transformation};
 use crate::names::named_enum;
 
 /// One action of a rule (reference manual, "Actions").
@@ -39,7 +39,12 @@ pub enum Action {
     /// `drop`: closes the connection.
     Drop,
     /// `exec:PATH`.
-    Exec(String),
+    Exec {
+        /// As written.
+        path: String,
+        /// The Lua script.
+        script: DataFile,
+    },
     /// `expirevar:collection.key=SECONDS`.
     ExpireVar {
         /// Where.

@@ -17,6 +17,10 @@ pub enum Setting {
     RuleEngine(EngineMode),
     /// `SecRxMode` (ours): the meaning of `@rx`.
     RxMode(RxMode),
+    /// `SecCompatibility` (ours): whose meaning counts where implementations differ.
+    Compatibility(Compatibility),
+    /// `SecRemoteRulesFailAction`: what a `SecRemoteRules` is, which is never fetched.
+    RemoteRulesFailAction(RemoteRulesFailAction),
     /// `SecMaskSecrets` (ours): whether secrets are masked in what is told about matches.
     MaskSecrets(bool),
     /// `SecJsonArrayPrefix` (ours): `On` names JSON array members `array_0` as v3 does, `Off` `0`.
@@ -40,7 +44,8 @@ pub enum Setting {
     ArgumentSeparator(u8),
     /// `SecParseXmlIntoArgs`.
     ParseXmlIntoArgs(XmlIntoArgs),
-    /// `SecXmlExternalEntity`: always off; the parser warns about `On`.
+    /// `SecXmlExternalEntity`: whether `@validateDTD` and `@validateSchema` may use their files. Nothing that a
+    /// body names is ever loaded.
     XmlExternalEntity(bool),
     /// `SecRequestBodyProcessor` (ours): used when no rule chose one.
     RequestBodyProcessor(BodyProcessor),
@@ -150,6 +155,26 @@ named_enum! {
         Text = "Text",
         /// Start and end of each line, as ModSecurity v3 does.
         Multiline = "Multiline",
+    }
+}
+
+named_enum! {
+    /// Whose meaning counts where ModSecurity v2, Coraza and the manual differ from v3.
+    Compatibility {
+        /// That of v2, Coraza and the manual.
+        Default = "Default",
+        /// That of v3: a rule that names no disruptive action does not take the default action's, REQUEST_URI is
+        /// decoded, DURATION is in seconds, WEBAPPID is empty until it is set, and SecPcreMatchLimit counts for
+        /// every pattern.
+        ModSecurity3 = "ModSecurity3",
+    }
+}
+
+named_enum! {
+    /// What happens when rules cannot be downloaded.
+    RemoteRulesFailAction {
+        Abort = "Abort",
+        Warn = "Warn",
     }
 }
 

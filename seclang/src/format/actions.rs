@@ -28,7 +28,7 @@ pub(super) fn action(action: &Action) -> String {
             format!("deprecatevar:{collection}.{}={amount}/{seconds}", key.raw_str())
         }
         A::Drop => "drop".into(),
-        A::Exec(path) => text("exec", path),
+        A::Exec { path, .. } => text("exec", path),
         A::ExpireVar { collection, key, seconds } => {
             text("expirevar", &format!("{collection}.{}={}", key.raw_str(), seconds.raw_str()))
         }

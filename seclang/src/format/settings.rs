@@ -13,6 +13,8 @@ pub(super) fn arguments(setting: &Setting) -> (&'static str, Vec<String>) {
     match setting {
         S::RuleEngine(mode) => ("SecRuleEngine", vec![mode.to_string()]),
         S::RxMode(mode) => ("SecRxMode", vec![mode.to_string()]),
+        S::Compatibility(meaning) => ("SecCompatibility", vec![meaning.to_string()]),
+        S::RemoteRulesFailAction(action) => ("SecRemoteRulesFailAction", vec![action.to_string()]),
         S::MaskSecrets(on) => ("SecMaskSecrets", switch(on)),
         S::JsonArrayPrefix(on) => ("SecJsonArrayPrefix", switch(on)),
         S::RequestBodyAccess(on) => ("SecRequestBodyAccess", switch(on)),

@@ -146,6 +146,7 @@ impl Parser<'_> {
             "initcol" => self.initcol(item, value),
             "setenv" => self.setenv(item, value),
             "xmlns" => self.xmlns(value),
+            "exec" => self.exec(value),
             "sanitisematchedbytes" => self.sanitise_span(value),
             _ => self.text_action(item, name),
         }
@@ -261,6 +262,12 @@ impl Parser<'_> {
         Some(Action::SetEnv { name, value: Some(value) })
     }
 
+    fn exec(&mut self, value: Slice<'_>) -> Option<Action> {
+        let value = bare(value);
+        let script = self.script(value)?;
+        Some(Action::Exec { path: value.lossy(), script })
+    }
+
     /// `PREFIX=URI`.
     fn xmlns(&mut self, value: Slice<'_>) -> Option<Action> {
         let Some((prefix, uri)) = value.split_once(b'=') else {
@@ -329,6 +336,7 @@ fn example(name: &str) -> &'static str {
     match name {
         "ctl" => "ctl:ruleEngine=Off",
         "deprecatevar" => "deprecatevar:ip.score=60/300",
+        "exec" => "exec:check.lua",
         "expirevar" => "expirevar:ip.blocked=3600",
         "id" => "id:100001",
         "initcol" => "initcol:ip=%{REMOTE_ADDR}",

@@ -2,8 +2,9 @@
 
 use super::arguments::shorten;
 use super::chain::Chain;
+use super::rule::Test;
 use super::{Parser, did_you_mean};
-use crate::ast::DirectiveKind;
+use crate::ast::{DirectiveKind, RemoteRulesFailAction};
 use crate::diagnostic::Diagnostic;
 use crate::directives::{self, Specification, State};
 use crate::lexer::Lexer;
@@ -32,7 +33,8 @@ impl Parser<'_> {
             join_bare_operator(&mut arguments);
         }
         if !self.well_formed(specification, name, &arguments) {
-            if matches!(specification.name, "SecRule" | "SecAction") && goes_on(&arguments) {
+            if matches!(specification.name, "SecRule" | "SecRuleScript" | "SecAction") && goes_on(&arguments)
+            {
                 chain.break_off();
             }
             return;
@@ -44,9 +46,12 @@ impl Parser<'_> {
     fn dispatch(&mut self, specification: &Specification, span: Span, arguments: &[Text], chain: &mut Chain) {
         match (specification.name, arguments) {
             ("SecRule", [targets, operator, rest @ ..]) => {
-                return self.rule(chain, span, Some((targets, operator)), rest.first());
+                return self.rule(chain, span, Test::Operator(targets, operator), rest.first());
             }
-            ("SecAction", [actions]) => return self.rule(chain, span, None, Some(actions)),
+            ("SecRuleScript", [script, rest @ ..]) => {
+                return self.rule(chain, span, Test::Script(script), rest.first());
+            }
+            ("SecAction", [actions]) => return self.rule(chain, span, Test::None, Some(actions)),
             _ => self.unfinished(chain),
         }
         let name = specification.name;
@@ -57,6 +62,7 @@ impl Parser<'_> {
             return;
         }
         let kind = match (name, arguments) {
+            ("SecRemoteRules", _) => return self.remote_rules(specification, span, arguments),
             ("Include", [path]) => return self.include(path, false),
             ("IncludeOptional", [path]) => return self.include(path, true),
             ("SecMarker", [marker]) => {
@@ -83,6 +89,19 @@ impl Parser<'_> {
         }
     }
 
+    /// Rules are never fetched: to the document that is a download that failed.
+    fn remote_rules(&mut self, specification: &Specification, span: Span, arguments: &[Text]) {
+        let State::Partial(why) = specification.state else { return };
+        let name = specification.name;
+        if self.remote_rules_fail_action == RemoteRulesFailAction::Abort {
+            let message = format!("{name} is not supported: nothing was fetched");
+            return self.report(Diagnostic::error(span, message).hint(why));
+        }
+        self.report(Diagnostic::warning(span, format!("{name}: nothing was fetched")).hint(why));
+        let arguments = arguments.iter().map(Text::lossy).collect();
+        self.emit(span, DirectiveKind::Inert { name, arguments });
+    }
+
     fn unknown_directive(&mut self, name: &Text) {
         let text = name.lossy();
         let error = Diagnostic::error(name.span, format!("unknown directive `{}`", shorten(&text)));
@@ -105,7 +124,8 @@ impl Parser<'_> {
             }
             let opening = Span { end: argument.span.start + 1, ..argument.span };
             // ModSecurity v3 ends the actions of a rule with the line, and rules exist that rely on it.
-            if matches!((specification.name, index), ("SecRule", 2) | ("SecAction", 0)) {
+            if matches!((specification.name, index), ("SecRule", 2) | ("SecRuleScript", 1) | ("SecAction", 0))
+            {
                 self.report(
                     Diagnostic::warning(
                         opening,

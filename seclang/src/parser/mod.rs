@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::ast::{Directive, DirectiveKind, Document, Phase};
+use crate::ast::{Directive, DirectiveKind, Document, Phase, RemoteRulesFailAction};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::loader::Loader;
 use crate::source::{Sources, Span};
@@ -59,6 +59,8 @@ pub struct Parser<'l> {
     defaults: HashMap<Phase, Span>,
     /// Data files already read.
     data: HashMap<PathBuf, Arc<[u8]>>,
+    /// `SecRemoteRulesFailAction` so far.
+    remote_rules_fail_action: RemoteRulesFailAction,
     /// The files that are being read, outermost first.
     open: Vec<PathBuf>,
     /// Files opened so far.
@@ -79,6 +81,7 @@ impl<'l> Parser<'l> {
             ids: BTreeMap::new(),
             defaults: HashMap::new(),
             data: HashMap::new(),
+            remote_rules_fail_action: RemoteRulesFailAction::Abort,
             open: Vec::new(),
             opened: 0,
         }

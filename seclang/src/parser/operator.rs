@@ -87,9 +87,17 @@ impl Parser<'_> {
             }
             ValidateByteRange => self.byte_ranges(argument)?,
             IpMatch if !has_macro => self.networks(argument)?,
-            PmFromFile | IpMatchFromFile | ValidateDtd | ValidateSchema => {
-                return self.data_files(name, argument);
+            PmFromFile | IpMatchFromFile => return self.data_files(name, argument),
+            ValidateDtd | ValidateSchema => {
+                let files = self.data_files(name, argument)?;
+                if files.len() > 1 {
+                    self.error(argument.span(), format!("`@{name}` takes one file"));
+                    return None;
+                }
+                return Some(files);
             }
+            FuzzyHash => return self.hashes(argument),
+            InspectFile => return self.script(argument).map(|script| vec![script]),
             Pm | PmFromDataset | IpMatchFromDataset | RestPath | Rbl if argument.is_empty() => {
                 self.error(argument.span(), format!("`@{name}` needs an argument"));
                 return None;
@@ -97,6 +105,35 @@ impl Parser<'_> {
             _ => {}
         }
         Some(Vec::new())
+    }
+
+    /// A Lua script, read now: nothing else is run on requests.
+    pub(super) fn script(&mut self, argument: Slice<'_>) -> Option<DataFile> {
+        let text = argument.lossy();
+        if !text.ends_with(".lua") {
+            let message = format!("`{}` is no Lua script", shorten(&text));
+            self.report(Diagnostic::error(argument.span(), message).hint(crate::refused::PROGRAMS));
+            return None;
+        }
+        let path = self.resolve(&text);
+        let contents = self.data_file(&path, argument.span())?;
+        Some(DataFile { path, contents })
+    }
+
+    /// `FILE SCORE`.
+    fn hashes(&mut self, argument: Slice<'_>) -> Option<Vec<DataFile>> {
+        let parts = argument.split(is_blank);
+        let [file, score] = parts.as_slice() else {
+            self.report(
+                Diagnostic::error(argument.span(), "`@fuzzyHash` needs a file and a score")
+                    .hint("write `@fuzzyHash FILE SCORE`, with a score from 0 to 100"),
+            );
+            return None;
+        };
+        self.number_in(*score, "the score", 0, 100)?;
+        let path = self.resolve(&file.lossy());
+        let contents = self.data_file(&path, file.span())?;
+        Some(vec![DataFile { path, contents }])
     }
 
     /// `9,10,32-126`.

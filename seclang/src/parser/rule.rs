@@ -1,23 +1,33 @@
-//! `SecRule` and `SecAction`: condition, actions, and what must hold between them.
+//! `SecRule`, `SecRuleScript` and `SecAction`: condition, actions, and what must hold between them.
 
+use super::arguments::bare;
 use super::chain::Chain;
 use super::{Dialect, Parser};
-use crate::ast::{Action, Condition, Link, Phase, Rule};
+use crate::ast::{Action, Condition, Link, Operator, OperatorName, Phase, Rule, Template};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Located, Span};
 use crate::text::Text;
 
+/// What a rule tests, as written.
+#[derive(Clone, Copy)]
+pub(super) enum Test<'t> {
+    /// Targets and operator.
+    Operator(&'t Text, &'t Text),
+    /// The path of a script.
+    Script(&'t Text),
+    /// Nothing: it always matches.
+    None,
+}
+
 impl Parser<'_> {
     /// Reads a rule and gives it to the chain.
-    pub(super) fn rule(
-        &mut self,
-        chain: &mut Chain,
-        span: Span,
-        condition: Option<(&Text, &Text)>,
-        actions: Option<&Text>,
-    ) {
+    pub(super) fn rule(&mut self, chain: &mut Chain, span: Span, test: Test<'_>, actions: Option<&Text>) {
         let before = self.errors;
-        let condition = condition.map(|(targets, operator)| self.condition(targets, operator));
+        let condition = match test {
+            Test::Operator(targets, operator) => Some(self.condition(targets, operator)),
+            Test::Script(script) => Some(self.script_condition(script)),
+            Test::None => None,
+        };
         let actions = actions.map_or_else(Vec::new, |actions| self.actions(actions.all()));
         let goes_on = actions.iter().find(|action| action.node == Action::Chain).map(|action| action.span);
         if chain.is_open() {
@@ -48,6 +58,19 @@ impl Parser<'_> {
         let targets = self.targets(targets.all(), false);
         let operator = self.operator(operator);
         Some(Condition { targets: targets?, operator: operator? })
+    }
+
+    /// A script is an operator without targets.
+    fn script_condition(&mut self, text: &Text) -> Option<Condition> {
+        let path = bare(text.all());
+        let script = self.script(path)?;
+        let operator = Operator {
+            negated: false,
+            name: OperatorName::InspectFile,
+            argument: Template::literal(path.bytes()),
+            files: vec![script],
+        };
+        Some(Condition { targets: Vec::new(), operator: Located::new(text.span, operator) })
     }
 
     /// The id of a chain's head: one, and not used before.

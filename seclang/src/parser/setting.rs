@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Parser;
 use super::arguments::{bare, shorten};
 use crate::ast::{
-    AuditEngine, AuditFormat, AuditType, BodyProcessor, EngineMode, GeoDatabase, KeepFiles, LimitAction,
-    RxMode, Setting, UnicodeMap, XmlIntoArgs,
+    AuditEngine, AuditFormat, AuditType, BodyProcessor, Compatibility, EngineMode, GeoDatabase, KeepFiles,
+    LimitAction, RemoteRulesFailAction, RxMode, Setting, UnicodeMap, XmlIntoArgs,
 };
 use crate::diagnostic::Diagnostic;
 use crate::text::{Slice, Text, is_blank};
@@ -25,6 +25,8 @@ impl Parser<'_> {
         match name {
             "SecRuleEngine" => self.choice(value, name, EngineMode::SPELLINGS).map(S::RuleEngine),
             "SecRxMode" => self.choice(value, name, RxMode::SPELLINGS).map(S::RxMode),
+            "SecCompatibility" => self.choice(value, name, Compatibility::SPELLINGS).map(S::Compatibility),
+            "SecRemoteRulesFailAction" => self.remote_rules_fail_action(value, name),
             "SecMaskSecrets" => self.switch(value, name).map(S::MaskSecrets),
             "SecJsonArrayPrefix" => self.switch(value, name).map(S::JsonArrayPrefix),
             "SecRequestBodyAccess" => self.switch(value, name).map(S::RequestBodyAccess),
@@ -43,7 +45,7 @@ impl Parser<'_> {
             "SecParseXmlIntoArgs" => {
                 self.choice(value, name, XmlIntoArgs::SPELLINGS).map(S::ParseXmlIntoArgs)
             }
-            "SecXmlExternalEntity" => self.external_entity(value),
+            "SecXmlExternalEntity" => self.switch(value, name).map(S::XmlExternalEntity),
             "SecResponseBodyAccess" => self.switch(value, name).map(S::ResponseBodyAccess),
             "SecResponseBodyLimit" => self.number(value, name).map(S::ResponseBodyLimit),
             "SecResponseBodyLimitAction" => {
@@ -122,17 +124,10 @@ impl Parser<'_> {
         }
     }
 
-    fn external_entity(&mut self, value: Slice<'_>) -> Option<Setting> {
-        if self.switch(value, "SecXmlExternalEntity")? {
-            self.report(
-                Diagnostic::warning(
-                    value.span(),
-                    "SecXmlExternalEntity has no effect: external entities are never loaded",
-                )
-                .hint("write `SecXmlExternalEntity Off`"),
-            );
-        }
-        Some(Setting::XmlExternalEntity(false))
+    fn remote_rules_fail_action(&mut self, value: Slice<'_>, name: &str) -> Option<Setting> {
+        let action = self.choice(value, name, RemoteRulesFailAction::SPELLINGS)?;
+        self.remote_rules_fail_action = action;
+        Some(Setting::RemoteRulesFailAction(action))
     }
 
     fn ignore_errors(&mut self, value: Slice<'_>) -> Option<Setting> {

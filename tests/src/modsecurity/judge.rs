@@ -32,7 +32,7 @@ impl Verdict {
 pub fn verdict(case: &Case, loaded: &Loaded) -> Verdict {
     let mut verdict = Verdict::default();
     let expected_error = case.expected.parser_error.as_deref().filter(|pattern| !pattern.is_empty());
-    let expected_error = expected_error.or_else(|| bad_pattern(case));
+    let expected_error = expected_error.or_else(|| refused_here(case));
     match (loaded, expected_error) {
         (Loaded::Refused { diagnostics, sources }, Some(expected)) => {
             verdict.log.extend(parser_error::complaint(expected, diagnostics, sources));
@@ -53,11 +53,12 @@ pub fn verdict(case: &Case, loaded: &Loaded) -> Verdict {
     verdict
 }
 
-/// v3 says in its debug log that a pattern cannot be compiled, each time it would be used. Here such rules do
-/// not load.
-fn bad_pattern(case: &Case) -> Option<&'static str> {
-    const SAID: &str = "Error with regular expression";
-    case.expected.debug_log.as_deref().is_some_and(|log| log.contains(SAID)).then_some(SAID)
+/// v3 says in its debug log that a pattern cannot be compiled or a definition cannot be loaded, each time it
+/// would be used. Here such rules do not load.
+fn refused_here(case: &Case) -> Option<&'static str> {
+    const SAID: [&str; 3] = ["Error with regular expression", "Failed to load DTD", "Failed to load Schema"];
+    let log = case.expected.debug_log.as_deref()?;
+    SAID.into_iter().find(|said| log.contains(said))
 }
 
 fn judge_outcome(case: &Case, outcome: &Outcome, verdict: &mut Verdict) {

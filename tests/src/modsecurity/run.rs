@@ -46,7 +46,8 @@ pub enum Loaded {
 }
 
 /// What v3 means where this engine follows v2 and Coraza, and v3's defaults.
-const V3: &str = "SecRxMode Multiline\n\
+const V3: &str = "SecCompatibility ModSecurity3\n\
+    SecRxMode Multiline\n\
     SecJsonArrayPrefix On\n\
     SecRequestBodyLimitAction ProcessPartial\n\
     SecMaskSecrets Off\n\

@@ -1,14 +1,16 @@
 //! Actions of rules: default actions joined, run-time actions prepared.
 
-use hop3_seclang::ast::{self, Action as Said, Collection, Phase, Transformation as Named};
+use hop3_seclang::ast::{self, Action as Said, Collection, Phase, Transformation as Named, Variable};
 use hop3_seclang::diagnostic::Diagnostic;
-use hop3_seclang::source::Located;
+use hop3_seclang::source::{Located, Span};
 use hop3_transformations::Transformation;
 
 use super::Compiler;
 use super::draft::{Draft, DraftLink};
+use crate::inspection::Inspection;
 use crate::masking::Sanitise;
-use crate::rule::{Action, Condition, Disruptive, Key, Link, Rule, RuleIndex};
+use crate::operators::Operator;
+use crate::rule::{Action, Condition, Disruptive, Key, Link, Rule, RuleIndex, Selector, Target};
 use crate::template::Template;
 
 impl Compiler<'_> {
@@ -62,10 +64,13 @@ impl Compiler<'_> {
         });
         let namespaces: Vec<_> = namespaces.collect();
         let condition = link.operator.as_ref().and_then(|operator| {
+            let mut targets = self.targets(&link.targets, &namespaces);
+            let compiled = self.operator(draft.id, operator)?;
+            let compiled = self.suit(&mut targets, compiled, operator.span)?;
             Some(Condition {
-                targets: self.targets(&link.targets, &namespaces),
+                targets,
                 transformations: transformations(&draft.defaults, &link.actions),
-                operator: self.operator(draft.id, operator)?,
+                operator: compiled,
                 negated: operator.negated,
                 shown_name: shown_name(operator),
                 shown_argument: Template::compile(&operator.argument, &mut self.names),
@@ -80,6 +85,33 @@ impl Compiler<'_> {
             capture: said.iter().any(|action| matches!(action.node, Said::Capture)),
             multi_match: said.iter().any(|action| matches!(action.node, Said::MultiMatch)),
             actions: actions.into(),
+        }
+    }
+
+    /// Operators that look at the whole transaction, with targets that suit them.
+    fn suit(&mut self, targets: &mut Box<[Target]>, operator: Operator, span: Span) -> Option<Operator> {
+        match operator {
+            Operator::Inspection(Inspection::Xml(validation)) => {
+                self.settings.needs_xml_tree = true;
+                let is_xml = |target: &Target| {
+                    matches!(target.variable, Variable::Xml | Variable::RequestXml)
+                        && matches!(target.selector, Selector::All)
+                };
+                if !targets.iter().all(is_xml) {
+                    let message = "XML is validated as a whole: the variable has to be `XML`";
+                    self.errors.push(Diagnostic::error(span, message));
+                    return None;
+                }
+                targets.iter_mut().for_each(|target| target.selector = Selector::XmlDocument);
+                Some(Operator::Inspection(Inspection::Xml(validation)))
+            }
+            Operator::Inspection(Inspection::Script { script, .. }) if targets.is_empty() => {
+                // SecRuleScript: asked once, about no value.
+                let (variable, selector) = (Variable::UniqueId, Selector::All);
+                *targets = Box::new([Target { variable, selector, count: false, exclusions: Vec::new() }]);
+                Some(Operator::Inspection(Inspection::Script { script, with_value: false }))
+            }
+            operator => Some(operator),
         }
     }
 
@@ -114,13 +146,7 @@ impl Compiler<'_> {
                 Action::SetEnv { name: template(name), value: value.as_ref().map(&mut template) }
             }
             Said::Ctl(ctl) => Action::Control(self.control(ctl, action.span, drafts)?),
-            Said::Exec(_) => {
-                let message = "`exec` is not supported: the engine runs no programs";
-                self.errors.push(
-                    Diagnostic::error(action.span, message).hint("watch the log or the audit log instead"),
-                );
-                return None;
-            }
+            Said::Exec { path, script } => Action::Script(self.script(script, path, action.span)?),
             Said::DeprecateVar { collection, key, amount, seconds } => {
                 if *collection == Collection::Tx {
                     let message = "TX ends with the transaction: `deprecatevar` has no effect on it";
@@ -182,6 +208,8 @@ impl Compiler<'_> {
         let said = draft.links.iter().flat_map(|link| &link.actions).map(|action| &action.node);
         let said = said.rev().find(|action| action.is_disruptive());
         let action = match said {
+            // In v3 the default action's is only for those that say `block`.
+            None if self.settings.as_v3 => None,
             None | Some(Said::Block) => default,
             said => said,
         };

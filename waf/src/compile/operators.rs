@@ -1,20 +1,26 @@
 //! Operators with their arguments prepared, or refused with a reason.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use hop3_bodies::xml::dtd::Dtd;
+use hop3_bodies::xml::schema::Schema;
+use hop3_lua::Script;
 use hop3_seclang::ast::{self, OperatorName, RxMode};
 use hop3_seclang::diagnostic::Diagnostic;
 use hop3_seclang::source::{Located, Span};
 
 use super::Compiler;
 use super::draft::Draft;
+use crate::inspection::Inspection;
 use crate::operators::{
-    BlockList, ByteRange, CheckDigits, Comparison, Networks, Operator, RxTemplate, parse_phrases,
-    pattern_of_path, phrases_of_file,
+    BlockList, ByteRange, CheckDigits, Comparison, FuzzyHashes, Networks, Operator, RxTemplate,
+    parse_phrases, pattern_of_path, phrases_of_file,
 };
 use crate::regex::{Flags, Pattern};
 use crate::ruleset::Fallback;
 use crate::template::Template;
+use crate::xml_body::{Definition, Validation};
 
 /// Fewer patterns than this are not worth a thread.
 const FEW_PATTERNS: usize = 64;
@@ -22,12 +28,7 @@ const FEW_PATTERNS: usize = 64;
 /// Why an operator is not there, and what to use instead. The parser refuses
 /// some by itself; what it lets pass is the engine's to refuse.
 fn refusal(name: OperatorName) -> Option<&'static str> {
-    match name {
-        OperatorName::ValidateDtd | OperatorName::ValidateSchema => {
-            Some("there is no sound library for it; well-formedness is always checked (REQBODY_ERROR)")
-        }
-        other => hop3_seclang::refused::operator(other),
-    }
+    hop3_seclang::refused::operator(name)
 }
 
 impl Compiler<'_> {
@@ -47,7 +48,11 @@ impl Compiler<'_> {
     }
 
     fn rx_flags(&self) -> Flags {
-        Flags { multi_line: self.settings.rx_mode == RxMode::Multiline, ..Flags::default() }
+        Flags {
+            multi_line: self.settings.rx_mode == RxMode::Multiline,
+            limited: self.settings.limits_all_patterns,
+            ..Flags::default()
+        }
     }
 
     /// Prepares an operator. `None` after an error.
@@ -114,6 +119,15 @@ impl Compiler<'_> {
             N::DetectSqli => Operator::DetectSqli,
             N::DetectXss => Operator::DetectXss,
             N::UnconditionalMatch => Operator::Always,
+            N::ValidateDtd | N::ValidateSchema => Operator::Inspection(self.validation(operator, span)?),
+            N::InspectFile => {
+                let script = self.script(operator.files.first()?, &text(), span)?;
+                Operator::Inspection(Inspection::Script { script, with_value: true })
+            }
+            N::FuzzyHash => {
+                let hashes = FuzzyHashes::parse(&operator.files.first()?.contents, &text());
+                Operator::Inspection(Inspection::FuzzyHash(hashes))
+            }
             N::NoMatch => Operator::Never,
             N::Rbl => self.block_list(&text(), span)?,
             N::GeoLookup => match &self.settings.places {
@@ -140,6 +154,45 @@ impl Compiler<'_> {
         Some(Operator::Rbl(list))
     }
 
+    /// A definition that XML bodies are held against.
+    fn validation(&mut self, operator: &Located<ast::Operator>, span: Span) -> Option<Inspection> {
+        let name = operator.argument.raw_str().into_owned();
+        if !self.settings.xml_external_entity {
+            let message = format!("`{name}` is not loaded: SecXmlExternalEntity is Off");
+            let hint = "write `SecXmlExternalEntity On`; what a body names is never loaded all the same";
+            self.errors.push(Diagnostic::error(span, message).hint(hint));
+            return None;
+        }
+        let contents = &operator.files.first()?.contents;
+        let definition = match operator.name {
+            OperatorName::ValidateDtd => Dtd::parse(contents)
+                .map(Definition::Dtd)
+                .map_err(|error| format!("the DTD `{name}` cannot be used: {error}")),
+            _ => Schema::parse(contents)
+                .map(Definition::Schema)
+                .map_err(|error| format!("the schema `{name}` cannot be used: {error}")),
+        };
+        match definition {
+            Ok(definition) => Some(Inspection::Xml(Box::new(Validation { name, definition }))),
+            Err(message) => {
+                self.errors.push(Diagnostic::error(span, message));
+                None
+            }
+        }
+    }
+
+    /// A script, compiled.
+    pub(super) fn script(&mut self, file: &ast::DataFile, name: &str, span: Span) -> Option<Arc<Script>> {
+        match Script::new(name, &file.contents) {
+            Ok(script) => Some(Arc::new(script)),
+            Err(error) => {
+                let message = format!("the script `{name}` cannot be compiled: {error}");
+                self.errors.push(Diagnostic::error(span, message));
+                None
+            }
+        }
+    }
+
     /// An operator whose source of knowledge the engine does not have, as v3
     /// without its file: the ruleset loads, and says so.
     fn never(&mut self, span: Span, message: &str) -> Operator {
@@ -147,7 +200,7 @@ impl Compiler<'_> {
         Operator::Never
     }
 
-    fn rx(&mut self, rule_id: u64, pattern: &[u8], span: Span) -> Option<std::sync::Arc<Pattern>> {
+    fn rx(&mut self, rule_id: u64, pattern: &[u8], span: Span) -> Option<Arc<Pattern>> {
         let flags = self.rx_flags();
         match self.patterns.pattern(pattern, flags) {
             Ok(pattern) => {

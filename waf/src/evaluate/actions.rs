@@ -60,6 +60,7 @@ impl State {
                 }
                 Action::Control(control) => self.control(ruleset, control),
                 Action::Sanitise(what) => self.sanitise(what, link.capture),
+                Action::Script(script) => self.execute(ruleset, rule, script),
             }
         }
     }
@@ -67,6 +68,24 @@ impl State {
     /// Sets a number in TX.
     pub(super) fn set_tx(&mut self, slot: Slot, value: i64) {
         self.tx.set(slot, Some(Value::Number(value)));
+    }
+
+    /// Sets a member of a collection for a script.
+    pub(crate) fn store(&mut self, ruleset: &Ruleset, collection: Collection, name: &[u8], value: &[u8]) {
+        if collection == Collection::Tx {
+            if let Some(slot) = self.tx.find_or_add(&ruleset.tx_names, name) {
+                self.trace(|_| Event::VariableSet { collection, name, value });
+                self.tx.set(slot, Some(value_of(value)));
+            }
+            return;
+        }
+        if self.record(collection).is_none() {
+            self.unkept.push(OpenRecord::new(collection, Vec::new(), None, self.unix_time));
+        }
+        if let Some(record) = self.record_mut(collection) {
+            record.set(name, Some(value.to_vec()));
+            self.trace(|_| Event::VariableSet { collection, name, value });
+        }
     }
 
     fn set_variable(

@@ -96,7 +96,7 @@ impl State {
         rule: &Rule,
         link: &Link,
         condition: &Condition,
-        found: Found,
+        mut found: Found,
     ) -> bool {
         if self.trace.is_some() {
             let mut name = Vec::new();
@@ -112,7 +112,7 @@ impl State {
         }
         let wanted = link.capture && !condition.negated && condition.operator.captures();
         let result = match &condition.operator {
-            Operator::Inspection(inspection) => Ok(self.inspect(ruleset, rule, inspection, found.value)),
+            Operator::Inspection(inspection) => Ok(self.inspect(ruleset, rule, inspection, &mut found)),
             Operator::Rbl(list) => Ok(self.is_listed(list, found.value)),
             operator => operator.test(
                 self.texts.bytes(found.value),

@@ -5,6 +5,7 @@
 
 mod byte_range;
 mod check_digits;
+mod fuzzy_hash;
 mod injection;
 mod ip_match;
 mod number;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub(crate) use byte_range::ByteRange;
 pub(crate) use check_digits::CheckDigits;
+pub(crate) use fuzzy_hash::FuzzyHashes;
 pub(crate) use ip_match::Networks;
 pub(crate) use number::{Comparison, number};
 pub(crate) use phrases::{PhraseSet, parse_phrases, phrases_of_file};
@@ -81,7 +83,6 @@ pub(crate) enum Operator {
     /// `@geoLookup`.
     GeoLookup(Arc<Places>),
     /// What looks at the whole transaction; the evaluator asks `State::inspect`.
-    #[allow(dead_code)]
     Inspection(Inspection),
     /// `@rbl`: only the host can answer it.
     Rbl(BlockList),

@@ -46,7 +46,8 @@ impl Pattern {
     /// Compiles a pattern.
     pub(crate) fn new(pattern: &[u8], flags: Flags) -> Result<Self, PatternError> {
         let syntax = parse::parse(pattern, flags)?;
-        let engine = match syntax.pcre_only {
+        let limited = flags.limited.then_some(PcreConstruct::MatchLimit);
+        let engine = match syntax.pcre_only.or(limited) {
             None => Engine::Automaton(Box::new(automaton::compile(&syntax.root)?)),
             Some(construct) => {
                 Engine::Backtracking(backtrack::compile(&syntax.root, syntax.groups)?, construct)

@@ -26,6 +26,8 @@ pub(crate) struct Flags {
     pub(crate) extended: bool,
     /// `(?U)`: lazy and greedy change places.
     pub(crate) swap_greed: bool,
+    /// Runs within the match limit, whatever it is made of.
+    pub(crate) limited: bool,
 }
 
 /// Parses a pattern.

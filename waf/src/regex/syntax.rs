@@ -86,6 +86,8 @@ pub enum PcreConstruct {
     BackReference,
     /// `(?>…)`, `a++`.
     Atomic,
+    /// None: the ruleset wants SecPcreMatchLimit to count for every pattern (`SecCompatibility ModSecurity3`).
+    MatchLimit,
 }
 
 impl std::fmt::Display for PcreConstruct {
@@ -94,6 +96,7 @@ impl std::fmt::Display for PcreConstruct {
             PcreConstruct::LookAround => "look-around",
             PcreConstruct::BackReference => "a back-reference",
             PcreConstruct::Atomic => "an atomic group or possessive quantifier",
+            PcreConstruct::MatchLimit => "SecPcreMatchLimit, which counts for every pattern",
         })
     }
 }

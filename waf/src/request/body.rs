@@ -139,7 +139,10 @@ impl State {
     }
 
     fn read_xml(&mut self, ruleset: &Ruleset, body: &[u8], limits: &Limits) -> Option<Failure> {
-        let xml = if ruleset.settings.needs_xml_tree && self.xml_into_args != XmlIntoArgs::OnlyArgs {
+        let xml = if ruleset.settings.needs_xml_tree
+            && !body.is_empty()
+            && self.xml_into_args != XmlIntoArgs::OnlyArgs
+        {
             let (xml, tree) = xml::parse_tree(body, limits);
             self.xml = Some(XmlBody { tree, error: xml.error.as_ref().map(ToString::to_string) });
             xml

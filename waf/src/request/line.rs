@@ -30,8 +30,11 @@ impl State {
         // A fragment is no part of REQUEST_URI (RFC 3986, section 3.5). Back ends
         // that were sent one may read it all the same, so path and query keep it.
         let end = memchr::memchr(b'#', &uri).unwrap_or(uri.len());
-        let without_fragment = self.texts.part(uri_text, 0..end);
-        self.scalars.set(Variable::RequestUri, without_fragment);
+        let request_uri = match ruleset.settings.as_v3 && memchr::memchr(b'%', &uri[..end]).is_some() {
+            false => self.texts.part(uri_text, 0..end),
+            true => self.texts.add_with(end, |out| percent_decode(&uri[..end], out)),
+        };
+        self.scalars.set(Variable::RequestUri, request_uri);
         let path_end = memchr::memchr(b'?', &uri).unwrap_or(uri.len());
         let path = match memchr::memchr(b'%', &uri[..path_end]) {
             None => self.texts.part(uri_text, 0..path_end),

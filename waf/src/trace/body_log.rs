@@ -84,3 +84,18 @@ pub(super) fn body(processor: Option<BodyProcessor>, error: Option<&str>, line: 
         line(4, "XML: Failed parsing document.");
     }
 }
+
+/// Lines about a validation.
+pub(super) fn validated(file: &str, by_schema: bool, error: Option<&str>, line: &mut dyn FnMut(u8, &str)) {
+    let kind = if by_schema { "Schema" } else { "DTD" };
+    match error {
+        None => line(4, &format!("XML: Successfully validated payload against {kind}: {file}")),
+        Some(error) if error.contains("not well formed") => {
+            line(4, &format!("XML: {kind} validation failed because {error}."));
+        }
+        Some(error) => {
+            line(4, &format!("XML Error: {error}"));
+            line(4, &format!("XML: {kind} validation failed."));
+        }
+    }
+}

@@ -314,6 +314,27 @@ impl Trace for DebugLog {
                 });
                 lines.iter().for_each(|(level, line)| state.write(*level, line));
             }
+            Event::Validated { file, by_schema, error } => {
+                let error = error.map(|error| self.shown(state, error.as_bytes()));
+                body_log::validated(file, by_schema, error.as_deref(), &mut |level, message| {
+                    state.write(level, message);
+                });
+            }
+            Event::ScriptStarted { name, value } => {
+                state.write(8, &format!("Running script... {name}"));
+                if let Some(value) = value {
+                    let value = self.shown(state, value);
+                    state.write(9, &value);
+                }
+            }
+            Event::ScriptLog { level, text } => {
+                let text = self.shown(state, text);
+                state.write(level.clamp(1, 9) as u8, &text);
+            }
+            Event::ScriptFailed { reason } => state.write(2, reason),
+            Event::FuzzyHash { score } => {
+                state.write(4, &format!("Fuzzy hash: matched with score: {score}."));
+            }
             Event::Body { processor, error } => {
                 body_log::body(processor, error, &mut |level, message| state.write(level, message));
             }

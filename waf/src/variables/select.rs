@@ -73,6 +73,7 @@ impl State {
             V::Geo => (Side::Values, [&c.geo, &[]]),
             V::Xml | V::RequestXml => match &target.selector {
                 Selector::XPath(path) => return self.select_xpath(target.variable, path, out),
+                Selector::XmlDocument => return self.select_xml_document(target.variable, out),
                 Selector::XmlText => (Side::Values, [&c.xml_text, &[]]),
                 Selector::XmlAttributes => (Side::Values, [&c.xml_attributes, &[]]),
                 _ => (Side::Values, [&c.xml_text, &c.xml_attributes]),
@@ -215,6 +216,7 @@ impl State {
         let flag = |flag: bool| if flag { "1" } else { "0" }.to_owned();
         let text = match variable {
             V::HighestSeverity => self.highest_severity.map_or(255, |severity| severity.number()).to_string(),
+            V::Duration if ruleset.settings.as_v3 => format!("{:.6}", self.elapsed.as_secs_f64()),
             V::Duration => self.elapsed.as_millis().to_string(),
             V::MatchedVarName => {
                 self.matched_var?.write_name(&self.texts, out);

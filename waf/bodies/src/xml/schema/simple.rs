@@ -304,12 +304,12 @@ impl Builtin {
                 let parts: Vec<&str> = text.split(':').collect();
                 parts.len() <= 2 && parts.into_iter().all(nc_name)
             }
-            Self::Hex => text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            Self::Hex => text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
             Self::Base64 => {
                 let letters: String = text.split(' ').collect();
                 let padding = letters.len() - letters.trim_end_matches('=').len();
                 let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-                letters.len() % 4 == 0
+                letters.len().is_multiple_of(4)
                     && padding <= 2
                     && letters[..letters.len() - padding].bytes().all(is_letter)
             }

@@ -1,0 +1,3 @@
+function main()
+  return nil
+end
