@@ -24,6 +24,9 @@ pub use syntax::{PatternError, PcreConstruct};
 /// Groups that rules can see: the whole match and nine groups.
 pub(crate) const GROUPS: usize = 10;
 
+/// Longest value whose empty repetitions are told apart as PCRE does: that takes backtracking.
+const EXACT_LIMIT: usize = 8192;
+
 /// Offsets of the groups in the value.
 pub(crate) type Spans = [Option<(usize, usize)>; GROUPS];
 
@@ -31,6 +34,9 @@ pub(crate) type Spans = [Option<(usize, usize)>; GROUPS];
 #[derive(Debug)]
 pub(crate) struct Pattern {
     engine: Engine,
+    /// Knows the groups as PCRE has them, where the automaton does not: when the last repetition of a loop is
+    /// empty. Within its budget its answer counts.
+    exact: Option<Box<backtrack::Program>>,
     groups: u32,
     required: Vec<Requirement>,
     prefix: Option<Vec<u8>>,
@@ -53,9 +59,15 @@ impl Pattern {
                 Engine::Backtracking(backtrack::compile(&syntax.root, syntax.groups)?, construct)
             }
         };
+        let exact = match engine {
+            Engine::Automaton(_) if syntax.root.loops_over_nothing() => {
+                backtrack::compile(&syntax.root, syntax.groups).ok().map(Box::new)
+            }
+            _ => None,
+        };
         let required = required::requirements(&syntax.root);
         let prefix = required::anchored_prefix(&syntax.root);
-        Ok(Self { engine, groups: syntax.groups, required, prefix })
+        Ok(Self { engine, exact, groups: syntax.groups, required, prefix })
     }
 
     /// What makes the pattern need the backtracking engine.
@@ -102,6 +114,17 @@ impl Pattern {
         match &self.engine {
             Engine::Automaton(regex) => {
                 let input = Input::new(value).range(from..);
+                if let Some(exact) = self.exact.as_ref().filter(|_| value.len() <= EXACT_LIMIT) {
+                    let Some(found) = regex.search(&input) else { return Ok(false) };
+                    let mut groups = Spans::default();
+                    let visible = &mut groups[..self.visible_groups()];
+                    if exact.find(value, found.start(), 0, visible) == Ok(true)
+                        && groups[0].is_some_and(|(start, _)| start == found.start())
+                    {
+                        *spans = groups;
+                        return Ok(true);
+                    }
+                }
                 if self.groups == 0 {
                     let Some(found) = regex.search(&input) else { return Ok(false) };
                     *spans = Spans::default();

@@ -48,6 +48,30 @@ pub(super) enum Node {
     },
 }
 
+impl Node {
+    /// Whether something that may match nothing is repeated: what such a loop
+    /// holds at its end is where automata and PCRE differ.
+    pub(super) fn loops_over_nothing(&self) -> bool {
+        match self {
+            Node::Concat(nodes) | Node::Alternate(nodes) => nodes.iter().any(Node::loops_over_nothing),
+            Node::Group(_, node) => node.loops_over_nothing(),
+            Node::Repeat { node, .. } => node.can_be_empty() || node.loops_over_nothing(),
+            _ => false,
+        }
+    }
+
+    fn can_be_empty(&self) -> bool {
+        match self {
+            Node::Empty | Node::Anchor(_) => true,
+            Node::Concat(nodes) => nodes.iter().all(Node::can_be_empty),
+            Node::Alternate(nodes) => nodes.iter().any(Node::can_be_empty),
+            Node::Group(_, node) => node.can_be_empty(),
+            Node::Repeat { node, min, .. } => *min == 0 || node.can_be_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// A position that consumes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {

@@ -142,7 +142,7 @@ fn both_engines_agree() {
         let Ok(syntax) = parse::parse(text.as_bytes(), Flags::default()) else { continue };
         let automaton = automaton::compile(&syntax.root).unwrap();
         let program = backtrack::compile(&syntax.root, syntax.groups).unwrap();
-        let exact = !loops_over_nothing(&syntax.root);
+        let exact = !syntax.root.loops_over_nothing();
         for _ in 0..5 {
             let value: Vec<u8> = (0..random.below(7)).map(|_| b"aAbc \n"[random.below(6)]).collect();
             let expected = automaton.find(&value).map(|found| (found.start(), found.end()));
@@ -162,24 +162,30 @@ fn both_engines_agree() {
     assert!(compared > 15_000, "only {compared} comparisons");
 }
 
-fn loops_over_nothing(node: &Node) -> bool {
-    match node {
-        Node::Concat(nodes) | Node::Alternate(nodes) => nodes.iter().any(loops_over_nothing),
-        Node::Group(_, node) => loops_over_nothing(node),
-        Node::Repeat { node, .. } => can_be_empty(node) || loops_over_nothing(node),
-        _ => false,
+#[test]
+fn a_last_repetition_that_is_empty_counts() {
+    // As PCRE2 10.42 answers.
+    let cases: &[(&str, &str, &[Option<&str>])] = &[
+        ("(a??)*b", "aab", &[Some("aab"), Some("")]),
+        ("()*=|(a??)*b", "aab", &[Some("aab"), None, Some("")]),
+        ("(a|b*)*c", "abc", &[Some("abc"), Some("")]),
+        ("(?:(a)|b*)*c", "abc", &[Some("abc"), Some("a")]),
+        ("(a*)+", "xaa", &[Some(""), Some("")]),
+        ("(a?){2,3}b", "ab", &[Some("ab"), Some("")]),
+        ("x(a*)+(b)", "xaab", &[Some("xaab"), Some(""), Some("b")]),
+    ];
+    for (text, value, expected) in cases {
+        let pattern = Pattern::new(text.as_bytes(), Flags::default()).unwrap();
+        assert_eq!(pattern.pcre_only(), None);
+        let mut spans = Spans::default();
+        assert_eq!(pattern.captures(value.as_bytes(), 0, 1000, &mut spans), Ok(true), "{text}");
+        let found: Vec<_> = spans.iter().map(|span| span.map(|(start, end)| &value[start..end])).collect();
+        assert_eq!(&found[..expected.len()], *expected, "{text}");
     }
-}
-
-fn can_be_empty(node: &Node) -> bool {
-    match node {
-        Node::Empty | Node::Anchor(_) => true,
-        Node::Concat(nodes) => nodes.iter().all(can_be_empty),
-        Node::Alternate(nodes) => nodes.iter().any(can_be_empty),
-        Node::Group(_, node) => can_be_empty(node),
-        Node::Repeat { node, min, .. } => *min == 0 || can_be_empty(node),
-        _ => false,
-    }
+    // When the budget is too small the automaton's groups stand.
+    let pattern = Pattern::new(b"((a?)*)*b", Flags::default()).unwrap();
+    let value = format!("{}b", "a".repeat(5000));
+    assert_eq!(pattern.captures(value.as_bytes(), 0, 0, &mut Spans::default()), Ok(true));
 }
 
 #[test]
