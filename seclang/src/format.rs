@@ -14,6 +14,7 @@ use crate::ast::{
     Action, Condition, DirectiveKind, Document, IdRange, Operator, OperatorName, Selector, Target,
 };
 use crate::source::Located;
+use crate::text::is_blank;
 
 pub use file::format_file;
 
@@ -139,7 +140,9 @@ fn operator(operator: &Operator) -> String {
     let argument = operator.argument.raw_str();
     match operator.name {
         // A pattern may start with blanks, which the name would swallow.
-        OperatorName::Rx if argument.starts_with([' ', '\t']) => format!("{mark}{argument}"),
+        OperatorName::Rx if argument.bytes().next().is_some_and(is_blank) => {
+            format!("{mark}{argument}")
+        }
         name if argument.is_empty() => format!("{mark}@{name}"),
         name => format!("{mark}@{name} {argument}"),
     }
