@@ -24,7 +24,9 @@ impl State {
         value: Option<&[u8]>,
     ) -> Result<bool, String> {
         self.trace(|_| Event::ScriptStarted { name: script.name(), value });
-        let result = script.run(&mut Scene { state: self, ruleset, rule }, value);
+        let mut left = self.script_instructions;
+        let result = script.run(&mut Scene { state: self, ruleset, rule }, value, &mut left);
+        self.script_instructions = left;
         result.map(|text| text.is_some()).map_err(|error| {
             let reason = format!("the script `{}` failed: {error}", script.name());
             self.trace(|_| Event::ScriptFailed { reason: &reason });
@@ -38,7 +40,10 @@ impl State {
         if let Err(reason) = self.run_script(ruleset, rule, script, None) {
             self.refuse(rule.phase, 500, &reason);
             let disruptive = self.interruption.is_some();
-            self.matches.push(RuleMatch::of_engine(rule, reason, disruptive));
+            // Once is enough: a rule may fail for each of many values.
+            if !self.matches.last().is_some_and(|last| last.rule_id == rule.id && last.message == reason) {
+                self.matches.push(RuleMatch::of_engine(rule, reason, disruptive));
+            }
         }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) audit_engine: AuditEngine,
     pub(crate) audit_log_parts: AuditParts,
 
+    /// What is left to the scripts of rules.
+    pub(crate) script_instructions: u64,
     /// The tree of an XML body, when a rule asks for it.
     pub(crate) xml: Option<crate::xml_body::XmlBody>,
     pub(crate) response_body: Vec<u8>,
@@ -114,6 +116,7 @@ impl State {
             force_request_body: false,
             audit_engine: settings.audit_engine,
             audit_log_parts: settings.audit_log_parts,
+            script_instructions: hop3_lua::INSTRUCTIONS,
             xml: None,
             response_body: Vec::new(),
             inbound_data_error: false,

@@ -13,12 +13,15 @@
 mod sandbox;
 mod string_guard;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use mlua::{Lua, MultiValue, Value, Variadic};
 
-/// Most instructions of the virtual machine that a run may take.
-pub const INSTRUCTIONS: u64 = 1_000_000;
+/// What the scripts of one transaction may take together, in instructions of the virtual machine.
+pub const INSTRUCTIONS: u64 = 3_000_000;
+/// What a run counts at least: its interpreter has to be made.
+const RUN: u64 = 10_000;
 /// Most memory that a run may hold, in bytes.
 pub const MEMORY: usize = 8 << 20;
 
@@ -74,11 +77,32 @@ impl Script {
     /// at. What `main` returns is text when the rule is to match.
     ///
     /// # Errors
-    /// When the script fails, or takes more instructions or memory than it may.
-    pub fn run(&self, host: &mut dyn Host, value: Option<&[u8]>) -> Result<Option<Vec<u8>>, ScriptError> {
+    /// When the script fails, or takes more instructions than are left, or more memory than it may.
+    pub fn run(
+        &self,
+        host: &mut dyn Host,
+        value: Option<&[u8]>,
+        instructions: &mut u64,
+    ) -> Result<Option<Vec<u8>>, ScriptError> {
+        let Some(left) = instructions.checked_sub(RUN) else {
+            *instructions = 0;
+            return Err(ScriptError("the scripts of the transaction take too many instructions".to_owned()));
+        };
+        let left = Rc::new(Cell::new(left));
+        let result = self.run_within(host, value, &left);
+        *instructions = left.get();
+        result
+    }
+
+    fn run_within(
+        &self,
+        host: &mut dyn Host,
+        value: Option<&[u8]>,
+        left: &Rc<Cell<u64>>,
+    ) -> Result<Option<Vec<u8>>, ScriptError> {
         let lua = sandbox::new().map_err(error)?;
         let chunk = self.load(&lua)?;
-        sandbox::limit(&lua, INSTRUCTIONS, MEMORY).map_err(error)?;
+        sandbox::limit(&lua, left.clone(), MEMORY).map_err(error)?;
         let host = RefCell::new(host);
         let result = lua.scope(|scope| {
             let m = lua.create_table()?;

@@ -1,6 +1,7 @@
 //! The interpreter: its libraries and its bounds.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, Result, StdLib, Table, Value, VmState};
 
@@ -61,12 +62,11 @@ fn guard_finalizers(lua: &Lua) -> Result<()> {
     lua.globals().set("setmetatable", guarded)
 }
 
-/// From now on a run ends with an error after so many instructions, or when it would hold more memory.
-pub(crate) fn limit(lua: &Lua, instructions: u64, memory: usize) -> Result<()> {
+/// From now on a run ends with an error when no instructions are left, or when it would hold more memory.
+pub(crate) fn limit(lua: &Lua, left: Rc<Cell<u64>>, memory: usize) -> Result<()> {
     lua.set_memory_limit(memory)?;
-    let left = Cell::new(instructions / u64::from(STEP));
     lua.set_hook(HookTriggers::new().every_nth_instruction(STEP), move |_, _| {
-        left.set(left.get().saturating_sub(1));
+        left.set(left.get().saturating_sub(u64::from(STEP)));
         match left.get() {
             0 => Err(mlua::Error::runtime("the script takes too many instructions")),
             _ => Ok(VmState::Continue),

@@ -1,6 +1,6 @@
 //! What scripts see, and how they are stopped.
 
-use super::{Host, Script};
+use super::{Host, INSTRUCTIONS, RUN, Script};
 
 #[derive(Default)]
 struct Recorder {
@@ -42,7 +42,7 @@ impl Host for Recorder {
 fn run(source: &str, value: Option<&[u8]>) -> (Recorder, Result<Option<String>, String>) {
     let mut host = Recorder::default();
     let script = Script::new("dir/check.lua", source.as_bytes()).unwrap();
-    let result = script.run(&mut host, value);
+    let result = script.run(&mut host, value, &mut { INSTRUCTIONS });
     let result = result.map(|text| text.map(|text| String::from_utf8(text).unwrap()));
     (host, result.map_err(|error| error.to_string()))
 }
@@ -160,7 +160,11 @@ fn runs_know_nothing_of_each_other() {
         b"n = (n or 0) + 1 string.x = (string.x or 0) + 1 function main() return n + string.x end",
     )
     .unwrap();
+    let mut left = 3 * RUN;
     for _ in 0..3 {
-        assert_eq!(script.run(&mut Recorder::default(), None), Ok(Some(b"2".to_vec())));
+        assert_eq!(script.run(&mut Recorder::default(), None, &mut left), Ok(Some(b"2".to_vec())));
     }
+    assert_eq!(left, 0);
+    let error = script.run(&mut Recorder::default(), None, &mut left).unwrap_err();
+    assert!(error.to_string().contains("too many instructions"));
 }
