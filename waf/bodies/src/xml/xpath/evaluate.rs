@@ -8,7 +8,7 @@ use crate::xml::tree::{Name, NodeId, NodeKind, Tree};
 /// What an evaluation may cost at least, in nodes looked at.
 const LEAST_BUDGET: u64 = 100_000;
 /// And for each node of the document.
-const BUDGET_PER_NODE: u64 = 8;
+const BUDGET_PER_NODE: u64 = 16;
 /// Bytes compared that cost as much as a node.
 const BYTES_PER_NODE: usize = 32;
 
