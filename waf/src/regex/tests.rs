@@ -1,6 +1,5 @@
 //! Both engines against answers of PCRE2.
 
-use super::syntax::Node;
 use super::{Flags, LimitExceeded, Pattern, PcreConstruct, Spans};
 use super::{GROUPS, automaton, backtrack, parse};
 
