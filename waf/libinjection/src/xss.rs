@@ -36,9 +36,15 @@ const END: u8 = 0xff;
 /// Whether `input`, without [`END`], runs script where `start` says it stands.
 fn runs_script(input: &[u8], start: Html5Start) -> bool {
     let mut tokens = Html5Tokens::new(input, start);
+    let mut after_name = false;
     any_runs_script(std::iter::from_fn(|| {
-        tokens.pass_names_without_value();
-        tokens.next()
+        // Where one name has no value there are often more: that is text rather than a tag.
+        if after_name {
+            tokens.pass_names_without_value();
+        }
+        let token = tokens.next();
+        after_name = token.is_some_and(|token| token.kind == Html5Kind::AttributeName);
+        token
     }))
 }
 

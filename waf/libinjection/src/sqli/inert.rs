@@ -103,21 +103,25 @@ enum Clearance {
 /// Clears a reading that begins with a token of the kind `first` and goes on with `outline`.
 fn clear(mut outline: Outline<'_>, first: Option<Kind>) -> Clearance {
     let mut kinds = first.map_or(KindSet::EMPTY, Kind::alone);
-    let mut opening = Some(Opening::new(first));
+    let mut opening = Opening::new(first);
+    let mut progress = Progress::Open;
     while let Some(part) = outline.next() {
         kinds = kinds.union(match part {
             Part::Opaque => return Clearance::Unknown,
             Part::Fixed(kind) | Part::Joint { kind, .. } => kind.alone(),
             Part::Loose(kinds) => kinds,
         });
-        opening = match opening.map(|opening| opening.followed_by(part)) {
-            Some(Progress::Cleared) => return Clearance::Opening,
-            Some(Progress::Open(opening)) => Some(opening),
-            Some(Progress::Lost) | None if outline.length() > LONGEST || !are_harmless(kinds) => {
+        if progress == Progress::Open {
+            progress = opening.follow(part);
+        }
+        match progress {
+            Progress::Open => {}
+            Progress::Cleared => return Clearance::Opening,
+            Progress::Lost if outline.length() > LONGEST || !are_harmless(kinds) => {
                 return Clearance::Unknown;
             }
-            Some(Progress::Lost) | None => None,
-        };
+            Progress::Lost => {}
+        }
     }
     if are_harmless(kinds) { Clearance::Kinds } else { Clearance::Unknown }
 }
@@ -135,19 +139,20 @@ fn may_be_evil(input: &[u8]) -> bool {
 }
 
 /// The first tokens of a reading as folding leaves them.
-#[derive(Clone, Copy)]
 struct Opening {
     kinds: [Kind; Self::LONGEST],
-    length: usize,
+    length: u8,
     /// The operator or comma behind them, which goes with the token that follows.
     joint: Option<Kind>,
 }
 
+/// What can be told of the opening so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
     /// No listed fingerprint begins like that.
     Cleared,
     /// More is needed to tell.
-    Open(Opening),
+    Open,
     /// What follows is not known to leave the first tokens alone, or they are those of a listed one.
     Lost,
 }
@@ -158,43 +163,45 @@ impl Opening {
 
     fn new(first: Option<Kind>) -> Opening {
         let kinds = [first.unwrap_or(Kind::Unknown); Self::LONGEST];
-        Opening { kinds, length: usize::from(first.is_some()), joint: None }
+        Opening { kinds, length: u8::from(first.is_some()), joint: None }
     }
 
-    fn last(&self) -> Option<Kind> {
-        self.kinds[..self.length].last().copied()
+    fn so_far(&self) -> &[Kind] {
+        &self.kinds[..usize::from(self.length).min(Self::LONGEST)]
     }
 
-    fn followed_by(mut self, part: Part) -> Progress {
-        match (part, self.joint.take(), self.last()) {
-            (Part::Fixed(kind), Some(joint), _) if joins(joint, kind) => Progress::Open(self),
-            (Part::Fixed(kind), None, last) => self.with(kind, last),
-            (Part::Joint { unary: true, .. }, None, None) => Progress::Open(self),
+    fn follow(&mut self, part: Part) -> Progress {
+        let last = self.so_far().last().copied();
+        match (part, self.joint.take(), last) {
+            (Part::Fixed(kind), Some(joint), _) if joins(joint, kind) => Progress::Open,
+            (Part::Fixed(kind), None, last) => self.push(kind, last),
+            (Part::Joint { unary: true, .. }, None, None) => Progress::Open,
             (Part::Joint { kind, .. }, None, Some(last)) if may_be_joined(last, kind) => {
                 self.joint = Some(kind);
-                Progress::Open(self)
+                Progress::Open
             }
             _ => Progress::Lost,
         }
     }
 
-    fn with(mut self, kind: Kind, last: Option<Kind>) -> Progress {
+    fn push(&mut self, kind: Kind, last: Option<Kind>) -> Progress {
         match last {
             // Parentheses are skipped at the beginning.
-            None if kind == Kind::LeftParen => return Progress::Open(self),
+            None if kind == Kind::LeftParen => return Progress::Open,
             Some(Kind::Text | Kind::LeftParen | Kind::Semicolon) if last == Some(kind) => {
                 return Progress::Lost;
             }
             _ => {}
         }
-        self.kinds[self.length] = kind;
+        let Some(place) = self.kinds.get_mut(usize::from(self.length)) else { return Progress::Lost };
+        *place = kind;
         self.length += 1;
-        if !Fingerprint::some_listed_begins_with(&self.kinds[..self.length]) {
+        if !Fingerprint::some_listed_begins_with(self.so_far()) {
             Progress::Cleared
-        } else if self.length == Self::LONGEST {
+        } else if self.so_far().len() == Self::LONGEST {
             Progress::Lost
         } else {
-            Progress::Open(self)
+            Progress::Open
         }
     }
 }

@@ -149,11 +149,16 @@ impl Kind {
     /// The set of this kind alone.
     #[must_use]
     pub const fn alone(self) -> KindSet {
-        let mut bit = 0;
-        while Kind::ALL[bit].letter() != self.letter() {
-            bit += 1;
-        }
-        KindSet(1 << bit)
+        const SETS: [KindSet; 256] = {
+            let mut sets = [KindSet::EMPTY; 256];
+            let mut bit = 0;
+            while bit < Kind::ALL.len() {
+                sets[Kind::ALL[bit].letter() as usize] = KindSet(1 << bit);
+                bit += 1;
+            }
+            sets
+        };
+        SETS[self.letter() as usize]
     }
 
     /// Whether the token names or holds one plain value: a number, a name, a variable or a string.

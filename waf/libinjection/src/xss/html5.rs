@@ -229,9 +229,7 @@ impl<'a> Html5Tokens<'a> {
     }
 
     fn tag_name(&mut self) -> Step<'a> {
-        // Old browsers ignore NUL in the name of a tag.
-        let ends = |&byte: &u8| byte != 0 && is_white(byte) || matches!(byte, b'/' | b'>');
-        let Some(length) = self.rest().iter().position(ends) else {
+        let Some(length) = position(self.rest(), TAG_NAME_END) else {
             return self.emit_rest(Html5Kind::TagOpen);
         };
         let end = self.position + length;
@@ -275,8 +273,7 @@ impl<'a> Html5Tokens<'a> {
 
     /// At the first byte of a name, which may be any but `/` and `>`.
     fn attribute_name(&mut self) -> Step<'a> {
-        let ends = |&byte: &u8| is_white(byte) || matches!(byte, b'/' | b'=' | b'>');
-        let Some(length) = self.rest().iter().skip(1).position(ends) else {
+        let Some(length) = self.rest().get(1..).and_then(|rest| position(rest, NAME_END)) else {
             return self.emit_rest(Html5Kind::AttributeName);
         };
         let end = self.position + 1 + length;
@@ -320,8 +317,7 @@ impl<'a> Html5Tokens<'a> {
     }
 
     fn unquoted(&mut self) -> Step<'a> {
-        let ends = |&byte: &u8| is_white(byte) || byte == b'>';
-        let Some(length) = self.rest().iter().position(ends) else {
+        let Some(length) = position(self.rest(), VALUE_END) else {
             return self.emit_rest(Html5Kind::AttributeValue);
         };
         let end = self.position + length;
@@ -400,6 +396,40 @@ impl<'a> Iterator for Html5Tokens<'a> {
 impl FusedIterator for Html5Tokens<'_> {}
 
 /// White space in a tag; NUL is some too.
-fn is_white(byte: u8) -> bool {
+const fn is_white(byte: u8) -> bool {
     matches!(byte, 0 | b'\t'..=b'\r' | b' ')
+}
+
+/// Ends the name of a tag, in [`ENDS`].
+const TAG_NAME_END: u8 = 1;
+/// Ends the name of an attribute, in [`ENDS`].
+const NAME_END: u8 = 2;
+/// Ends a value without quotes, in [`ENDS`].
+const VALUE_END: u8 = 4;
+
+/// What each byte ends.
+static ENDS: [u8; 256] = {
+    let mut ends = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        let [white, slash, equals, tag_end] = [is_white(byte), byte == b'/', byte == b'=', byte == b'>'];
+        // Old browsers ignore NUL in the name of a tag.
+        if white && byte != 0 || slash || tag_end {
+            ends[at] |= TAG_NAME_END;
+        }
+        if white || slash || equals || tag_end {
+            ends[at] |= NAME_END;
+        }
+        if white || tag_end {
+            ends[at] |= VALUE_END;
+        }
+        at += 1;
+    }
+    ends
+};
+
+/// Where the first byte stands in `text` that is an `end`.
+fn position(text: &[u8], end: u8) -> Option<usize> {
+    text.iter().position(|&byte| ENDS[usize::from(byte)] & end != 0)
 }
