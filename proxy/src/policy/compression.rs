@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn only_suitable_answers_are_compressed() {
-        let text = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n".to_owned();
         let request =
             crate::http1::request::parse_request(text.into(), crate::http1::target::Scheme::Http, 100)
                 .unwrap();

@@ -169,7 +169,7 @@ mod tests {
             let redirect = Redirect::new(from, to, None).unwrap();
             let expected = expected.map(|(status, to)| (status, to.to_owned()));
             let found = location(&redirect, line, "www.a.org");
-            assert_eq!(found.map(|(s, l)| (s, l.replace("//evil", "//evil"))), expected, "{from} {line}");
+            assert_eq!(found, expected, "{from} {line}");
         }
     }
 
