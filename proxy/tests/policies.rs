@@ -128,13 +128,9 @@ async fn a_password_is_asked_for() {
     assert_eq!(wrong.status, 401);
     assert_eq!(backend.count(), 0);
     for _ in 0..3 {
-        let right = Client::connect(proxy.http).await.request(
-            "GET",
-            "/",
-            "Authorization: Basic YW5uOnNlY3JldA==\r\n",
-            b"",
-        );
-        assert_eq!(right.await.text(), "hello");
+        let mut client = Client::connect(proxy.http).await;
+        let right = client.request("GET", "/", "Authorization: Basic YW5uOnNlY3JldA==\r\n", b"").await;
+        assert_eq!(right.text(), "hello");
     }
 }
 

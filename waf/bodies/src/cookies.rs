@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn what_exceeds_the_limit_is_one_value() {
-        let cases: &[(&str, usize, &[(&str, &str)])] = &[
+        type Case<'a> = (&'a str, usize, &'a [(&'a str, &'a str)]);
+        let cases: &[Case] = &[
             ("a=1; b=2", 2, &[("a", "1"), ("b", "2")]),
             ("a=1; b=2; =x; c=3; d=4;e ", 2, &[("a", "1"), ("b", "2"), ("c", "3; d=4;e")]),
             ("a=1; b; c=3", 1, &[("a", "1"), ("b", "; c=3")]),
