@@ -234,7 +234,7 @@ async fn answers_are_compressed_and_streams_stay_streams() {
     client.send("GET /slow HTTP/1.1\r\nHost: shop.test\r\nAccept-Encoding: gzip\r\n\r\n").await;
     let head = client.head().await.unwrap();
     assert_eq!(head.header("content-encoding"), Some("gzip"));
-    let mut first = vec![0; 12];
+    let mut first = [0; 12];
     tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut first[..]).await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(750), "{:?}", begun.elapsed());
 }
