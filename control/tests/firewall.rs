@@ -121,7 +121,7 @@ fn a_refusal_is_explained_from_the_log() {
     });
     let id = event["transaction"].as_str().unwrap();
     let told = server.ok(&["waf", "explain", id]);
-    assert!(told.starts_with("REFUSED with status 403: "), "{told}");
+    assert!(told.starts_with("REFUSED with status 403, score "), "{told}");
     assert!(told.contains("ARGS:id = 1 UNION SELECT password FROM users--"), "{told}");
     assert!(told.contains("t:lowercase → "), "steps are worked out again: {told}");
     assert!(told.contains("targets = [\"ARGS:id\"]"), "{told}");
