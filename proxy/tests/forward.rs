@@ -106,7 +106,9 @@ async fn head_and_bodiless_answers() {
     assert_eq!((head.status, head.header("content-length")), (200, Some("1234")));
     assert_eq!(client.get("/204").await.status, 204);
     assert_eq!(client.get("/304").await.header("content-length"), Some("7"));
-    assert_eq!(client.get("/early").await.text(), "ok");
+    let early = client.get("/early").await;
+    assert_eq!((early.status, early.header("link")), (103, Some("x")));
+    assert_eq!(client.response(false).await.unwrap().text(), "ok");
     assert_eq!(backend.connections.load(Ordering::SeqCst), 1);
 }
 

@@ -96,7 +96,7 @@ fn form(random: &mut Random) -> Request {
         ("phone", format!("+44 20 7946 0{}", random.between(100, 999))),
         ("message", words::prose(random, 180)),
         ("newsletter", "yes".to_owned()),
-        ("terms", "accepted".to_owned()),
+        ("terms", "I have read the terms of sale and agree to them.".to_owned()),
         ("csrf_token", random.token(32)),
     ];
     let target = random.one(&["/contact", "/checkout/address", "/account/profile", "/register"]).to_owned();
