@@ -1,6 +1,6 @@
 # The two commands that set everything up are `make run` and `make test`; the others are parts of them.
 
-.PHONY: run test demo-check lint conformance bench-waf bench-waf-http bench-scale bench-instructions install
+.PHONY: run test demo-check lint conformance bench-waf bench-waf-http bench-proxy bench-scale bench-instructions install
 
 PREFIX ?= /usr/local
 
@@ -43,6 +43,11 @@ bench-waf:
 bench-waf-http:
 	@tests/setup/install bench
 	@benches/scripts/http $(if $(CRS),--crs $(CRS))
+
+# The proxy without its firewall, beside nginx, HAProxy and Caddy.
+bench-proxy:
+	@tests/setup/install bench
+	@benches/scripts/proxy
 
 # How time and memory grow: with rules, with bytes, with applications.
 bench-scale:

@@ -21,15 +21,15 @@ def back_end(stack, folder):
     return port, started
 
 
-def nginx(stack, folder, name, servers, module=False):
-    """Starts an nginx with one worker per core, with access log as it is by default."""
+def nginx(stack, folder, name, servers, module=False, access=True, connections=1024):
+    """Starts an nginx with one worker per core, with access log as it is by default unless `access` says otherwise."""
     load = "load_module modules/ngx_http_modsecurity_module.so;" if module else ""
     conf = folder / f"{name}.nginx"
     log = folder / f"{name}.log"
-    access = "off" if name == "back" else folder / f"{name}.access"
+    access = folder / f"{name}.access" if access and name != "back" else "off"
     conf.write_text(f"""{load}
     daemon off; worker_processes {os.cpu_count()}; pid {folder}/{name}.pid; error_log {log};
-    events {{ worker_connections 1024; }}
+    worker_rlimit_nofile {connections * 2}; events {{ worker_connections {connections}; }}
     http {{
         access_log {access}; keepalive_requests 1000000000; keepalive_timeout 600;
         client_body_temp_path {folder}/{name}-body; proxy_temp_path {folder}/{name}-proxy;
@@ -46,14 +46,17 @@ def nginx(stack, folder, name, servers, module=False):
 class Hop3:
     """A server with a data directory of its own."""
 
-    def __init__(self, stack, folder, program, crs):
+    def __init__(self, stack, folder, program, crs=None, log=True):
         self.program, self.data, self.config = program, folder / "data", folder / "hop3-server.toml"
         self.log, self.stack = folder / "hop3.log", stack
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address, self.https = f"127.0.0.1:{free_port()}", free_port()
         self.listen = (
-            f'[server.listen]\nhttp = "{self.address}"\nhttps = "127.0.0.1:{free_port()}"\nadmin = false\n'
+            f'[server.listen]\nhttp = "{self.address}"\nhttps = "127.0.0.1:{self.https}"\nadmin = false\n'
+            f"[server.log]\naccess = {str(log).lower()}\n"
         )
         self.configure("")
+        if crs is None:
+            return
         with contextlib.ExitStack() as first:
             self._start(first)
             install = [program, "--data", self.data, "rules", "install", "owasp-crs", "--from", crs]
@@ -111,16 +114,30 @@ def process(stack, command, log):
 
 def cpu_seconds(started):
     """CPU time of a process and its children so far."""
-    pids = [started.pid]
-    with contextlib.suppress(OSError), open(f"/proc/{started.pid}/task/{started.pid}/children", encoding="ascii") as file:
-        pids += map(int, file.read().split())
     ticks = 0
-    for pid in pids:
+    for pid in family(started):
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
             # After the name in brackets: user and system time are the 12th and 13th.
             fields = stat.read().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def proportional_kb(started):
+    """Memory of a process and its children; what they share is counted once."""
+    total = 0
+    for pid in family(started):
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+            total += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    return total
+
+
+def family(started):
+    """A process and its children."""
+    pids = [started.pid]
+    with contextlib.suppress(OSError), open(f"/proc/{started.pid}/task/{started.pid}/children", encoding="ascii") as file:
+        pids += map(int, file.read().split())
+    return pids
 
 
 def free_port():
