@@ -98,28 +98,42 @@ impl AuditRecord {
 
 /// The queue's sending end.
 #[derive(Clone, Debug)]
-pub struct EventSender(Option<mpsc::Sender<Event>>);
+pub struct EventSender {
+    queue: Option<mpsc::Sender<Event>>,
+    access: bool,
+}
 
 impl EventSender {
     /// A queue of this many events and its receiving end.
     pub fn bounded(capacity: usize) -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (Self(Some(sender)), receiver)
+        (Self { queue: Some(sender), access: true }, receiver)
+    }
+
+    /// The same without access records, for those who log no requests: they are not even built.
+    #[must_use]
+    pub fn without_access(self) -> Self {
+        Self { access: false, ..self }
     }
 
     /// A sender for those who want no events; records are not even built.
     pub const fn disabled() -> Self {
-        Self(None)
+        Self { queue: None, access: false }
     }
 
     /// Whether somebody listens.
     pub fn is_enabled(&self) -> bool {
-        self.0.as_ref().is_some_and(|sender| !sender.is_closed())
+        self.queue.as_ref().is_some_and(|sender| !sender.is_closed())
+    }
+
+    /// Whether somebody wants to know of every request.
+    pub fn wants_access(&self) -> bool {
+        self.access && self.is_enabled()
     }
 
     /// Queues an event, or drops and counts it.
     pub(crate) fn send(&self, event: Event, metrics: &Metrics) {
-        if let Some(sender) = &self.0
+        if let Some(sender) = &self.queue
             && sender.try_send(event).is_err()
         {
             metrics.events_dropped.fetch_add(1, Ordering::Relaxed);

@@ -40,7 +40,7 @@ impl Drop for Exchange<'_> {
         if let Some(upstream) = self.upstream_time {
             metrics.upstream.observe(upstream);
         }
-        if !self.context.events.is_enabled() {
+        if !self.context.events.wants_access() {
             return;
         }
         let text = |name: &str| self.request.headers.get(name).map(|value| loggable(value));

@@ -51,7 +51,7 @@ pub async fn refuse(
     let sent = send_page(sink, &answer, page).await;
     let metrics = live.map_or_else(|| context.metrics.app(&app), |live| live.metrics.clone());
     metrics.count_request(&head.method, refusal.status(), started.elapsed());
-    if !context.events.is_enabled() {
+    if !context.events.wants_access() {
         return;
     }
     let text = |name: &str| head.headers.get(name).map(|value| loggable(value));

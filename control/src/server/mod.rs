@@ -82,6 +82,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let (events, received) = EventSender::bounded(EVENT_QUEUE);
     let log_access = settings.log_access;
+    let events = if log_access { events } else { events.without_access() };
     let proxy = open(&settings, &store, events, serving)?;
     let chosen = proxy.addresses();
     let listen = Addresses { http: chosen.http, https: chosen.https, admin: chosen.admin };
