@@ -1,16 +1,16 @@
 //! Files below a folder: safe paths, conditional requests (RFC 9110 section 13), single ranges (section 14),
 //! precompressed files, folders.
 //!
-//! Everything that touches the disk happens in one go on the blocking pool; a small file comes with its answer.
+//! What the kernel has in memory is answered at once. Everything that has to wait for the disk happens in one go on the
+//! blocking pool. A small file comes with its answer.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::http1::response::ResponseHead;
 use crate::http1::target::normalized_path;
@@ -20,9 +20,11 @@ use crate::request::Request;
 
 mod conditions;
 mod content_type;
+mod disk;
 mod listing;
 
 use conditions::{Conditions, Outcome, Part, entity_tag};
+use disk::Disk;
 
 /// A folder to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +71,13 @@ pub struct FileAnswer {
     pub file: Option<FileReader>,
 }
 
-/// Reads a part of a file in pieces on the blocking pool.
+/// Reads a part of a file in pieces.
 #[derive(Debug)]
 pub struct FileReader {
     /// A piece that was read already.
     ready: Option<Bytes>,
     file: Option<Arc<File>>,
+    offset: u64,
     left: u64,
 }
 
@@ -83,7 +86,7 @@ const PIECE: u64 = 128 * 1024;
 
 impl FileReader {
     fn of(bytes: Bytes) -> Self {
-        Self { ready: Some(bytes), file: None, left: 0 }
+        Self { ready: Some(bytes), file: None, offset: 0, left: 0 }
     }
 
     /// The next piece; `None` at the end.
@@ -92,22 +95,15 @@ impl FileReader {
             return Ok(Some(ready));
         }
         let (Some(file), true) = (self.file.clone(), self.left > 0) else { return Ok(None) };
-        let wanted = self.left.min(PIECE);
-        let piece = blocking(move || read(&file, wanted)).await?;
-        self.left -= piece.len() as u64;
+        let (offset, wanted) = (self.offset, self.left.min(PIECE));
+        let piece = match Disk::Cached.read(&file, offset, wanted) {
+            Ok(piece) => piece,
+            Err(_) => blocking(move || Disk::Patient.read(&file, offset, wanted)).await?,
+        };
+        self.offset += wanted;
+        self.left -= wanted;
         Ok(Some(piece))
     }
-}
-
-/// Reads this many bytes, or fails: a file that shrank must not end early in silence.
-fn read(file: &File, wanted: u64) -> io::Result<Bytes> {
-    let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or(0));
-    let mut limited = file.take(wanted);
-    limited.read_to_end(&mut piece)?;
-    if piece.is_empty() && wanted > 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(piece.into())
 }
 
 /// What is asked for.
@@ -144,8 +140,12 @@ impl StaticFiles {
             codings: self.codings(request),
             location: directory_location(request),
         };
+        if let Some(answer) = self.look(&asked, Disk::Cached) {
+            return answer;
+        }
         let files = self.clone();
-        blocking(move || Ok(files.look(&asked))).await.unwrap_or(Err(500))
+        let looked = blocking(move || Ok(files.look(&asked, Disk::Patient))).await;
+        looked.ok().flatten().unwrap_or(Err(500))
     }
 
     /// Codings that the client takes, the best first; none for parts of files.
@@ -162,32 +162,36 @@ impl StaticFiles {
         taken
     }
 
-    /// Finds the file and makes the answer.
-    fn look(&self, asked: &Asked) -> Result<FileAnswer, u16> {
-        match self.find(asked) {
-            Ok(Found::File(opened)) => self.file_answer(asked, opened),
-            Ok(Found::Redirect) => {
+    /// Finds the file and makes the answer; `None` where it would have to wait longer than it may.
+    fn look(&self, asked: &Asked, disk: Disk) -> Option<Result<FileAnswer, u16>> {
+        let answer = self.find(asked, disk).and_then(|found| match found {
+            Found::File(opened) => self.file_answer(asked, opened, disk),
+            Found::Redirect => {
                 let mut head = ResponseHead::new(301);
                 head.headers.push("location", asked.location.clone());
-                Ok(FileAnswer { head, length: 0, file: None })
+                Ok(Ok(FileAnswer { head, length: 0, file: None }))
             }
-            Ok(Found::Listing(page)) => {
+            Found::Listing(page) => {
                 let mut head = ResponseHead::new(200);
                 head.headers.push("content-type", "text/html; charset=utf-8");
                 head.headers.push("cache-control", "no-cache");
                 head.headers.push("x-content-type-options", "nosniff");
                 let length = page.len() as u64;
-                Ok(FileAnswer { head, length, file: Some(FileReader::of(page)) })
+                Ok(Ok(FileAnswer { head, length, file: Some(FileReader::of(page)) }))
             }
+        });
+        Some(match answer {
+            Ok(answer) => answer,
+            Err(error) if disk == Disk::Cached && error.kind() == io::ErrorKind::WouldBlock => return None,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(403),
             Err(_) => Err(404),
-        }
+        })
     }
 
     /// Opens what a relative path names; the index for a folder, the fallback for nothing.
-    fn find(&self, asked: &Asked) -> io::Result<Found> {
+    fn find(&self, asked: &Asked, disk: Disk) -> io::Result<Found> {
         let relative = &asked.relative;
-        let found = self.open(relative).and_then(|(file, metadata)| {
+        let found = disk.open(&self.root, relative).and_then(|(file, metadata)| {
             if metadata.is_file() && !asked.as_directory {
                 return Ok(Found::File(Opened { file, metadata, name: relative.clone() }));
             }
@@ -196,12 +200,13 @@ impl StaticFiles {
             }
             let name =
                 if relative.is_empty() { self.index.clone() } else { format!("{relative}/{}", self.index) };
-            match (self.open(&name), asked.as_directory) {
+            match (disk.open(&self.root, &name), asked.as_directory) {
                 (Ok((file, metadata)), true) if metadata.is_file() => {
                     Ok(Found::File(Opened { file, metadata, name }))
                 }
                 (Ok((_, metadata)), false) if metadata.is_file() => Ok(Found::Redirect),
                 (Err(error), _) if error.kind() != io::ErrorKind::NotFound || !self.listing => Err(error),
+                (_, true) if self.listing && disk == Disk::Cached => Err(io::ErrorKind::WouldBlock.into()),
                 (_, true) if self.listing => listing::page(relative, &file).map(Found::Listing),
                 (_, false) if self.listing => Ok(Found::Redirect),
                 _ => Err(io::ErrorKind::NotFound.into()),
@@ -209,60 +214,44 @@ impl StaticFiles {
         });
         match (found, &self.fallback) {
             (Err(error), Some(fallback)) if error.kind() == io::ErrorKind::NotFound => {
-                let (file, metadata) = self.open(fallback)?;
+                let (file, metadata) = disk.open(&self.root, fallback)?;
                 Ok(Found::File(Opened { file, metadata, name: fallback.clone() }))
             }
             (found, _) => found,
         }
     }
 
-    /// Opens beneath the root; the kernel refuses every way out of it.
-    fn open(&self, relative: &str) -> io::Result<(File, Box<Metadata>)> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let directory =
-            rustix::fs::open(&self.root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let name = if relative.is_empty() { "." } else { relative };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let file = match rustix::fs::openat2(&directory, name, flags, Mode::empty(), resolve) {
-            Ok(descriptor) => File::from(descriptor),
-            // Kernels before 5.6 and some sandboxes lack openat2: resolve first, then compare.
-            Err(rustix::io::Errno::NOSYS) => {
-                let root = self.root.canonicalize()?;
-                let path = root.join(name).canonicalize()?;
-                if !path.starts_with(&root) {
-                    return Err(io::ErrorKind::NotFound.into());
-                }
-                File::open(path)?
-            }
-            Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let metadata = file.metadata()?;
-        Ok((file, Box::new(metadata)))
-    }
-
     /// The first precompressed form that exists beside a file.
-    fn precompressed(&self, name: &str, codings: &[Coding]) -> Option<(Coding, File, Box<Metadata>)> {
-        codings.iter().find_map(|coding| {
+    fn precompressed(
+        &self,
+        name: &str,
+        codings: &[Coding],
+        disk: Disk,
+    ) -> io::Result<Option<(Coding, File, Box<Metadata>)>> {
+        for coding in codings {
             let extension = match coding {
                 Coding::Zstd => "zst",
                 Coding::Brotli => "br",
                 Coding::Gzip => "gz",
             };
-            let (file, metadata) = self.open(&format!("{name}.{extension}")).ok()?;
-            metadata.is_file().then_some((*coding, file, metadata))
-        })
+            match disk.open(&self.root, &format!("{name}.{extension}")) {
+                Ok((file, metadata)) if metadata.is_file() => return Ok(Some((*coding, file, metadata))),
+                Err(error) if disk == Disk::Cached && error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
-    fn file_answer(&self, asked: &Asked, opened: Opened) -> Result<FileAnswer, u16> {
+    fn file_answer(&self, asked: &Asked, opened: Opened, disk: Disk) -> io::Result<Result<FileAnswer, u16>> {
         let Opened { mut file, mut metadata, name } = opened;
         let kind = content_type::of(&name);
         let mut head = ResponseHead::new(200);
         if self.precompressed && content_type::is_text(kind) {
             add_vary(&mut head.headers, "Accept-Encoding");
-            if let Some((coding, packed, its)) = self.precompressed(&name, &asked.codings) {
+            if let Some((coding, packed, its)) = self.precompressed(&name, &asked.codings, disk)? {
                 (file, metadata) = (packed, its);
                 head.headers.push("content-encoding", coding.as_str());
             }
@@ -275,16 +264,16 @@ impl StaticFiles {
             head.headers.push("cache-control", format!("max-age={seconds}"));
         }
         let (start, length) = match asked.conditions.judge(&etag, modified, size) {
-            Outcome::Failed => return Err(412),
+            Outcome::Failed => return Ok(Err(412)),
             Outcome::NotModified => {
                 head.headers.remove("content-encoding");
                 head.status = 304;
-                return Ok(FileAnswer { head, length: 0, file: None });
+                return Ok(Ok(FileAnswer { head, length: 0, file: None }));
             }
             Outcome::Unsatisfiable => {
                 let mut head = ResponseHead::new(416);
                 head.headers.push("content-range", format!("bytes */{size}"));
-                return Ok(FileAnswer { head, length: 0, file: None });
+                return Ok(Ok(FileAnswer { head, length: 0, file: None }));
             }
             Outcome::Send(Part::Whole) => (0, size),
             Outcome::Send(Part::Bytes(start, end)) => {
@@ -298,18 +287,18 @@ impl StaticFiles {
         head.headers.push("accept-ranges", "bytes");
         if asked.head_only {
             head.headers.push("content-length", length.to_string());
-            return Ok(FileAnswer { head, length, file: None });
-        }
-        if start > 0 && file.seek(SeekFrom::Start(start)).is_err() {
-            return Err(500);
+            return Ok(Ok(FileAnswer { head, length, file: None }));
         }
         let reader = if length <= PIECE {
-            let content = read(&file, length).ok().filter(|content| content.len() as u64 == length);
-            FileReader::of(content.ok_or(500_u16)?)
+            match disk.read(&file, start, length) {
+                Ok(content) => FileReader::of(content),
+                Err(error) if disk == Disk::Cached => return Err(error),
+                Err(_) => return Ok(Err(500)),
+            }
         } else {
-            FileReader { ready: None, file: Some(Arc::new(file)), left: length }
+            FileReader { ready: None, file: Some(Arc::new(file)), offset: start, left: length }
         };
-        Ok(FileAnswer { head, length, file: Some(reader) })
+        Ok(Ok(FileAnswer { head, length, file: Some(reader) }))
     }
 }
 
