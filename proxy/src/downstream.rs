@@ -189,6 +189,13 @@ impl<'c> ResponseSink<'c> {
         Ok(())
     }
 
+    /// Tells that no trailers will follow the body, before the head is sent.
+    pub const fn ends_with_body(&mut self) {
+        if let SinkStream::Http2(sink) = &mut self.stream {
+            sink.ends_with_body();
+        }
+    }
+
     /// Sends a piece of the body.
     pub async fn send_data(&mut self, data: Bytes) -> io::Result<()> {
         self.sent += data.len() as u64;

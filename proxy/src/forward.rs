@@ -61,6 +61,10 @@ impl ResponseBody<'_, '_> {
         }
     }
 
+    fn may_trail(&self) -> bool {
+        matches!(self, Self::Upstream(answer) if answer.may_trail())
+    }
+
     /// What came after the last piece and may be passed on.
     fn trailers(&mut self) -> Headers {
         match self {
@@ -279,7 +283,8 @@ impl Exchange<'_> {
         {
             cache.invalidate(&self.cache_key());
         }
-        let (head, length) = (answer.head.clone(), answer.length);
+        let head = std::mem::replace(&mut answer.head, ResponseHead::empty());
+        let length = answer.length;
         let result =
             self.respond(head, length, ResponseBody::Upstream(&mut answer), true, client, sink).await;
         self.upstream_time = Some(started.elapsed());
@@ -382,6 +387,9 @@ impl Exchange<'_> {
         let gone = |error: std::io::Error| Stop::client_gone(&error);
         let failed = |error: std::io::Error| Stop::answer(500, format!("compressing the answer: {error}"));
         let mut outgoing = self.outgoing(&mut head, &mut length, keep).map_err(failed)?;
+        if !body.may_trail() {
+            sink.ends_with_body();
+        }
         sink.send_head(&head, length).map_err(gone)?;
         for piece in [held.freeze()].into_iter().chain(early).filter(|piece| !piece.is_empty()) {
             sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;

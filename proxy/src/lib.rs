@@ -37,6 +37,7 @@ mod http2;
 mod listener;
 mod metrics;
 mod pace;
+mod patience;
 mod policy;
 mod proxy_protocol;
 mod record;

@@ -2,6 +2,8 @@
 //!
 //! Only time spent waiting for the client counts: a back end that takes its time is no fault of the client's.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::config::ServerLimits;
@@ -58,6 +60,12 @@ impl Pace {
 
     /// Waits for the client as long as it may take, and remembers how long it took.
     pub async fn wait<T>(&mut self, operation: impl Future<Output = T>) -> Result<T, TooSlow> {
+        let mut operation = pin!(operation);
+        // Mostly there is nothing to wait for: no clock, no timer.
+        let first = std::future::poll_fn(|context| Poll::Ready(operation.as_mut().poll(context)));
+        if let Poll::Ready(output) = first.await {
+            return Ok(output);
+        }
         let started = Instant::now();
         let outcome = tokio::time::timeout(self.allowance(), operation).await;
         self.waited += started.elapsed();

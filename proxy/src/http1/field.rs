@@ -72,23 +72,32 @@ pub fn next_line(rest: &mut Bytes) -> Option<Bytes> {
 }
 
 /// Reads header lines until the empty line.
-pub fn parse_fields(mut rest: Bytes, maximum: usize) -> Result<Headers, FieldError> {
+pub fn parse_fields(head: Bytes, maximum: usize) -> Result<Headers, FieldError> {
     let mut headers = Headers::with_capacity(16);
-    while let Some(line) = next_line(&mut rest) {
+    let mut rest = &head[..];
+    while let Some(newline) = memchr::memchr(b'\n', rest) {
+        let line = &rest[..newline.saturating_sub(1)];
+        rest = &rest[newline + 1..];
         if line.is_empty() {
             break;
         }
         if headers.len() == maximum {
             return Err(FieldError::TooMany);
         }
-        let (name, value) = parse_field(&line)?;
-        headers.push(name, value);
+        let (name, value) = split_field(line)?;
+        // Shares the head: a reference to count for each, and nothing else.
+        headers.push(head.slice_ref(name), head.slice_ref(value));
     }
     Ok(headers)
 }
 
 /// Splits one line into name and value.
 pub fn parse_field(line: &Bytes) -> Result<(Bytes, Bytes), FieldError> {
+    let (name, value) = split_field(line)?;
+    Ok((line.slice_ref(name), line.slice_ref(value)))
+}
+
+fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), FieldError> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(FieldError::Folded);
     }
@@ -100,15 +109,19 @@ pub fn parse_field(line: &Bytes) -> Result<(Bytes, Bytes), FieldError> {
             _ => FieldError::Name,
         });
     }
-    let value = line.slice(colon + 1..);
-    check_value(&value)?;
-    let trimmed = trim(&value);
-    Ok((line.slice(..colon), value.slice_ref(trimmed)))
+    let value = &line[colon + 1..];
+    check_value(value)?;
+    Ok((&line[..colon], trim(value)))
 }
 
 /// Refuses what no field value may hold (RFC 9110 section 5.5): NUL, CR, and all controls but the tab.
 pub fn check_value(value: &[u8]) -> Result<(), FieldError> {
-    match value.iter().find(|byte| (**byte < b' ' && **byte != b'\t') || **byte == 0x7f) {
+    let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    // Without a branch for each byte: values are long, and nearly all are good.
+    if !value.iter().fold(false, |any, byte| any | is_control(*byte)) {
+        return Ok(());
+    }
+    match value.iter().find(|byte| is_control(**byte)) {
         None => Ok(()),
         Some(0) => Err(FieldError::Nul),
         Some(b'\r') => Err(FieldError::BareCr),
@@ -126,7 +139,22 @@ fn trim(value: &[u8]) -> &[u8] {
 }
 
 /// Whether the byte may be part of a token (RFC 9110 section 5.6.2).
-pub const fn is_token_byte(byte: u8) -> bool {
+pub fn is_token_byte(byte: u8) -> bool {
+    TOKEN_BYTES[usize::from(byte)]
+}
+
+static TOKEN_BYTES: [bool; 256] = {
+    let mut bytes = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        bytes[byte] = is_tchar(byte as u8);
+        byte += 1;
+    }
+    bytes
+};
+
+/// `tchar` in the grammar.
+const fn is_tchar(byte: u8) -> bool {
     matches!(byte,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
         | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')

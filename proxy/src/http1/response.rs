@@ -40,6 +40,11 @@ impl ResponseHead {
         Self { status, reason: Bytes::new(), headers: Headers::with_capacity(8), http10: false }
     }
 
+    /// Stands in the place of a head that was taken.
+    pub(crate) fn empty() -> Self {
+        Self { status: 0, reason: Bytes::new(), headers: Headers::default(), http10: false }
+    }
+
     /// Reads a complete head.
     pub fn parse(mut head: Bytes, max_fields: usize) -> Result<Self, ResponseError> {
         let line = next_line(&mut head).ok_or(ResponseError::StatusLine)?;

@@ -9,8 +9,8 @@ use crate::conn::ConnReader;
 use crate::http1::body::{BodyDecoder, Decoded, FramingError};
 use crate::http1::field::{FieldError, HeadScanner};
 
-/// Bytes asked for at a time.
-const READ_SIZE: usize = 16 * 1024;
+/// Fewest and most bytes asked for at a time: few while heads come, many while a body streams.
+const READ_SIZES: std::ops::RangeInclusive<usize> = 4 * 1024..=64 * 1024;
 /// Most bytes of further requests that are read while one is being answered.
 const MAX_AHEAD: usize = 64 * 1024;
 
@@ -19,6 +19,8 @@ const MAX_AHEAD: usize = 64 * 1024;
 pub struct Source<R> {
     io: R,
     buffer: BytesMut,
+    /// Bytes asked for at a time, by what came lately.
+    room: usize,
 }
 
 /// Why no head could be read.
@@ -61,7 +63,7 @@ pub enum BodyError {
 impl<R: AsyncRead + Unpin> Source<R> {
     /// Wraps a reading half.
     pub fn new(io: R) -> Self {
-        Self { io, buffer: BytesMut::new() }
+        Self { io, buffer: BytesMut::new(), room: *READ_SIZES.start() }
     }
 
     /// Whether bytes wait in the buffer.
@@ -76,10 +78,17 @@ impl<R: AsyncRead + Unpin> Source<R> {
 
     /// Reads once; the number of new bytes, 0 at the end. Cancellation loses nothing.
     pub async fn fill(&mut self) -> io::Result<usize> {
-        if self.buffer.capacity() - self.buffer.len() < READ_SIZE / 4 {
-            self.buffer.reserve(READ_SIZE);
+        if self.buffer.capacity() - self.buffer.len() < self.room / 2 {
+            self.buffer.reserve(self.room);
         }
-        self.io.read_buf(&mut self.buffer).await
+        let space = self.buffer.capacity() - self.buffer.len();
+        let read = self.io.read_buf(&mut self.buffer).await?;
+        if read == space {
+            self.room = (self.room * 2).min(*READ_SIZES.end());
+        } else if read < self.room / 4 {
+            self.room = (self.room / 2).max(*READ_SIZES.start());
+        }
+        Ok(read)
     }
 
     /// Reads a head up to and including its empty line.

@@ -20,6 +20,9 @@ pub struct Http2Sink {
     stream: Option<SendStream<Bytes>>,
     ended: bool,
     head_request: bool,
+    /// Bytes still due, when the stream ends with the last of them.
+    left: Option<u64>,
+    may_trail: bool,
     pace: Pace,
     /// Whether the client was seen to give the stream up.
     pub given_up: bool,
@@ -29,7 +32,21 @@ impl Http2Sink {
     /// A sink for the answer of this stream.
     pub const fn new(respond: SendResponse<Bytes>, head_request: bool, limits: &ServerLimits) -> Self {
         let pace = Pace::of_response(limits);
-        Self { respond, stream: None, ended: false, head_request, pace, given_up: false }
+        Self {
+            respond,
+            stream: None,
+            ended: false,
+            head_request,
+            left: None,
+            may_trail: true,
+            pace,
+            given_up: false,
+        }
+    }
+
+    /// Nothing will follow the body: its last piece ends the stream, if its length is known.
+    pub const fn ends_with_body(&mut self) {
+        self.may_trail = false;
     }
 
     /// Sends an interim response.
@@ -57,6 +74,7 @@ impl Http2Sink {
         }
         if let (ResponseLength::Known(length), false) = (length, bodiless) {
             response = response.header("content-length", length);
+            self.left = (!self.may_trail).then_some(length);
         }
         let response = response.body(()).map_err(io::Error::other)?;
         self.ended = bodiless || length == ResponseLength::Known(0);
@@ -74,7 +92,13 @@ impl Http2Sink {
             let granted = granted.ok_or(io::ErrorKind::BrokenPipe)?.map_err(io::Error::other)?;
             let piece = data.split_to(granted.min(data.len()));
             self.pace.passed(piece.len());
-            stream.send_data(piece, false).map_err(io::Error::other)?;
+            let left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+            self.left = left;
+            self.ended = left == Some(0);
+            stream.send_data(piece, self.ended).map_err(io::Error::other)?;
+            if self.ended {
+                break;
+            }
         }
         Ok(())
     }

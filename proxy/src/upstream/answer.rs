@@ -11,6 +11,7 @@ use crate::headers::Headers;
 use crate::http1::body::BodyDecoder;
 use crate::http1::response::ResponseHead;
 use crate::http1::source::{BodyError, Source};
+use crate::patience::within;
 use crate::upstream::connection::{UpstreamConnection, UpstreamReader, UpstreamWriter};
 use crate::upstream::fastcgi::Reply;
 use crate::upstream::http2::{self, Http2Slot};
@@ -84,9 +85,7 @@ impl Answer<'_> {
         loop {
             let Some(upload) = self.upload.as_mut() else {
                 let piece = self.body.next();
-                return tokio::time::timeout(self.read_timeout, piece)
-                    .await
-                    .map_err(|_| BodyError::Timeout)?;
+                return within(self.read_timeout, piece).await.map_err(|_| BodyError::Timeout)?;
             };
             tokio::select! {
                 biased;
@@ -106,6 +105,17 @@ impl Answer<'_> {
             AnswerBody::Http1 { decoder, .. } => decoder.take_trailers(),
             AnswerBody::Http2 { trailers, .. } => trailers.take().unwrap_or_default(),
             AnswerBody::FastCgi { .. } => Headers::default(),
+        }
+    }
+
+    /// Whether trailers can come after the body.
+    pub const fn may_trail(&self) -> bool {
+        match &self.body {
+            AnswerBody::Http1 { decoder, .. } => {
+                !matches!(decoder, BodyDecoder::Length(_) | BodyDecoder::Done)
+            }
+            AnswerBody::FastCgi { .. } => false,
+            AnswerBody::Http2 { .. } => true,
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use crate::downstream::RequestBody;
 use crate::headers::Headers;
 use crate::http1::source::BodyError;
+use crate::patience::within;
 use crate::spool::{Spool, SpoolReader};
 use crate::upstream::connection::UpstreamWriter;
 use crate::upstream::fastcgi::{MAX_CONTENT, put_stdin};
@@ -196,7 +197,7 @@ async fn write(
         // TLS keeps what it could not send at once.
         writer.flush().await
     };
-    match tokio::time::timeout(limit, written).await {
+    match within(limit, written).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(UploadError::Upstream),
     }
@@ -209,6 +210,6 @@ pub async fn send_head(mut writer: UpstreamWriter, head: &[u8], limit: Duration)
         writer.flush().await
     };
     let sent: io::Result<()> =
-        tokio::time::timeout(limit, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        within(limit, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     sent.is_ok().then_some(writer)
 }
