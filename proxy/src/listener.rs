@@ -66,13 +66,14 @@ pub(crate) async fn accept_loop(listener: TcpListener, acceptance: Acceptance) -
         while connections.try_join_next().is_some() {}
         let acceptance = acceptance.clone();
         let guard = acceptance.open.open();
-        connections.spawn(async move {
+        // A task copies its future about, so it gets a small one.
+        connections.spawn(Box::pin(async move {
             let metrics = acceptance.context.metrics.clone();
             metrics.connections.fetch_add(1, Ordering::Relaxed);
             let counted = Counted(metrics);
             serve(acceptance, stream, client).await;
             drop((counted, permit, guard));
-        });
+        }));
     }
 }
 
@@ -96,7 +97,7 @@ async fn accept(
 
 async fn serve(acceptance: Acceptance, mut stream: TcpStream, client: SocketAddr) {
     let Acceptance { context, admission, mut drain, tls, .. } = acceptance;
-    let received = arrival::receive(&context.config, &admission, &mut stream, client).await;
+    let received = Box::pin(arrival::receive(&context.config, &admission, &mut stream, client)).await;
     let (mut info, _admitted) = match received {
         Ok(received) => received,
         Err(turned) => {
@@ -110,7 +111,9 @@ async fn serve(acceptance: Acceptance, mut stream: TcpStream, client: SocketAddr
     let Some(handshakes) = tls else {
         return http1::connection::serve_connection(&context, &info, Conn::Tcp(stream), &mut drain).await;
     };
-    let accepted = match handshakes.accept(stream, context.config.limits.handshake_timeout).await {
+    // A connection is its future's largest part, so what does not last lies elsewhere.
+    let handshake = Box::pin(handshakes.accept(stream, context.config.limits.handshake_timeout));
+    let accepted = match handshake.await {
         Handshake::Accepted(accepted) => accepted,
         Handshake::Probe => return,
         Handshake::Failed => {
@@ -122,7 +125,7 @@ async fn serve(acceptance: Acceptance, mut stream: TcpStream, client: SocketAddr
     info.client_certificate = accepted.client_certificate;
     let conn = Conn::Tls(accepted.stream);
     if accepted.http2 {
-        http2::connection::serve_connection(context, Arc::new(info), conn, &mut drain).await;
+        Box::pin(http2::connection::serve_connection(context, Arc::new(info), conn, &mut drain)).await;
     } else {
         http1::connection::serve_connection(&context, &info, conn, &mut drain).await;
     }

@@ -40,7 +40,8 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
             Next::Request(request) => {
                 let mut decoder = BodyDecoder::from(request.body);
                 let last = served == MAX_REQUESTS || drain.has_begun();
-                let keep = exchange(
+                // On the heap while it lasts: an idle connection holds no room for it.
+                let keep = Box::pin(exchange(
                     context,
                     connection,
                     &request,
@@ -49,8 +50,18 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                     &mut writer,
                     &mut gathered,
                     last,
-                );
-                keep.await && drain_body(&mut source, &mut decoder).await
+                ));
+                let keep = keep.await && drain_body(&mut source, &mut decoder).await;
+                // A client that asked for the end sends nothing more that would reset the connection.
+                if !keep
+                    && !request.keep_alive
+                    && decoder.is_done()
+                    && !source.has_buffered()
+                    && gathered.is_empty()
+                {
+                    return drop(writer.shutdown().await);
+                }
+                keep
             }
             Next::Refused(refused) => {
                 let request = refused_request(connection);

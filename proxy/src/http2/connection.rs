@@ -98,10 +98,11 @@ pub async fn serve_connection(
         }
         let (context, info) = (context.clone(), info.clone());
         let (misuse, finished) = (misuse.clone(), finished.clone());
-        streams.spawn(async move {
+        // A task copies its future about, so it gets a small one.
+        streams.spawn(Box::pin(async move {
             serve_stream(&context, &info, request, respond, &misuse).await;
             finished.notify_one();
-        });
+        }));
     }
     finish(connection, streams).await;
 }
