@@ -10,6 +10,8 @@ import time
 
 # Written by the server when SIGHUP was followed.
 RELOADED = b"the configuration was loaded anew"
+# Printed when routes and rulesets are in force; it listens before.
+READY = b"is ready"
 
 
 def back_end(stack, folder):
@@ -89,6 +91,10 @@ class Hop3:
         command = [self.program, "serve", "--data", self.data, "--config", self.config]
         self.process = process(stack, list(map(str, command)), self.log)
         wait_for(self.address, "hop3", self.process, self.log)
+        while READY not in self.log.read_bytes():
+            if self.process.poll() is not None:
+                sys.exit(f"the server did not start:\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.05)
 
 
 def route(host, port, waf):
