@@ -8,12 +8,32 @@ const SHORT: usize = 40;
 /// `@contains`; the empty text is part of every other.
 pub(crate) fn contains(value: &[u8], part: &[u8]) -> bool {
     match part {
-        // To prepare a search takes longer than to look at each beginning of a short text.
-        [first, second, ..] if part.len() <= SHORT => value
-            .windows(part.len())
-            .any(|window| window[0] == *first && window[1] == *second && window == part),
+        [_, _, ..] if part.len() <= SHORT => contains_short(value, part),
         _ => memmem::find(value, part).is_some(),
     }
+}
+
+/// To prepare a search takes longer than to look at two bytes of a short text
+/// in many places at once.
+fn contains_short(value: &[u8], part: &[u8]) -> bool {
+    const RUN: usize = 32;
+    let Some(last) = value.len().checked_sub(part.len()) else { return false };
+    // Lists begin and end their words with the same byte, so the second is rarer.
+    let offset = part.len().min(3) - 2;
+    let [first, second] = [part[offset], part[offset + 1]];
+    let firsts = &value[offset..=last + offset];
+    let seconds = &value[offset + 1..=last + offset + 1];
+    let is_at = |at: usize| value[at..at + part.len()] == *part;
+    let whole = firsts.len() / RUN * RUN;
+    let runs = firsts.chunks_exact(RUN).zip(seconds.chunks_exact(RUN)).enumerate();
+    for (number, (firsts, seconds)) in runs {
+        let pairs = firsts.iter().zip(seconds);
+        let hits = pairs.fold(0, |hits, (a, b)| hits | u8::from((*a == first) & (*b == second)));
+        if hits != 0 && (number * RUN..(number + 1) * RUN).any(is_at) {
+            return true;
+        }
+    }
+    (whole..=last).any(|at| value[at + offset] == first && is_at(at))
 }
 
 /// `@containsWord`: the word with no ASCII letter on either side.
@@ -42,7 +62,25 @@ pub(crate) fn word_at(value: &[u8], word: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::contains_word;
+    use super::{contains, contains_word};
+
+    #[test]
+    fn parts_wherever_they_are() {
+        for part in [&b"ab"[..], b"/a/", b"aab", b"/content-type/"] {
+            for length in 0..120 {
+                let value = vec![b'a'; length];
+                let everywhere = part.iter().all(|byte| *byte == b'a');
+                assert_eq!(contains(&value, part), everywhere && part.len() <= length);
+                for at in 0..(length + 1).saturating_sub(part.len()) {
+                    let mut value = value.clone();
+                    value[at..at + part.len()].copy_from_slice(part);
+                    assert!(contains(&value, part), "{length} {at}");
+                    value[at] = b'#';
+                    assert!(!contains(&value, part), "{length} {at}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn words() {
