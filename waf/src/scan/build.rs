@@ -8,7 +8,7 @@ use super::bits::Bits;
 use super::classes::{self, ClassNumbers};
 use super::literals::{Literals, WatchId};
 use super::needs::{Needs, answers_only};
-use super::plan::{Plan, Plans, Step};
+use super::plan::{Kind, Plan, Plans, Step, only_folds};
 use super::privacy::{Noted, Privacy};
 use super::source::Source;
 use super::strategy::Strategy;
@@ -222,10 +222,10 @@ impl<'r> Builder<'r> {
         self.tell_strategies();
         let mut plans: Vec<(Source, Plans)> = Vec::new();
         for (source, names) in self.names() {
-            let mut of_source = Plans { other: self.plan(source, None, &steps), ..Plans::default() };
+            let mut of_source = Plans::new(self.plan(source, None, &steps));
             for name in names {
                 let plan = self.plan(source, Some(&name), &steps);
-                of_source.named.insert(name.into(), plan);
+                of_source.insert(name, plan);
             }
             plans.push((source, of_source));
         }
@@ -239,7 +239,7 @@ impl<'r> Builder<'r> {
             })
         };
         match (Literals::new(waiting(false)), Literals::new(waiting(true))) {
-            (Ok(request), Ok(response)) => {
+            (Some(request), Some(response)) => {
                 let (lists, singles) = Default::default();
                 let watch = |draft: &Draft| Watch {
                     test: draft.test as u32,
@@ -280,6 +280,7 @@ impl<'r> Builder<'r> {
         // Children come after their parents.
         for step in plan.steps.iter_mut().rev() {
             let length = shortest[usize::from(step.node)];
+            step.result = length;
             step.length = shortest_input(step.transformation, length);
             let parent = &mut shortest[usize::from(step.parent)];
             *parent = (*parent).min(step.length);
@@ -357,13 +358,14 @@ impl<'r> Builder<'r> {
         plan.steps = steps.iter().filter(|step| needed >> step.node & 1 == 1).copied().collect();
         self.set_lengths(&mut plan, &looks);
         plan.steps = in_depth(&plan.steps, plan.nodes);
+        plan.kinds = Kind::all(&plan.steps);
         plan.every = every.into();
         for (bit, watches) in by_class {
             plan.class_bits |= 1 << bit;
             plan.by_class.push(watches.into());
         }
         if plan.literals.iter().any(|(_, classes)| *classes == 0) || plan.literals.len() > MASKS_LIMIT {
-            plan.literals = vec![(plan.nodes, 0)];
+            plan.literals = vec![(plan.literals.iter().fold(0, |all, (nodes, _)| all | nodes), 0)];
         }
         Some(plan)
     }
@@ -477,9 +479,4 @@ fn shortest_input(transformation: Transformation, length: usize) -> usize {
         | T::UrlDecodeUni => length,
         _ => 0,
     }
-}
-
-/// Whether a transformation only makes capitals small.
-pub(super) fn only_folds(transformation: Transformation) -> bool {
-    transformation == Transformation::Lowercase
 }

@@ -1,11 +1,8 @@
 //! One automaton that finds the texts of all watches in one pass over a value.
 
-use aho_corasick::automaton::{Automaton, StateID};
-use aho_corasick::dfa::DFA;
-use aho_corasick::{Anchored, MatchKind, StartKind};
 use std::collections::HashMap;
 
-use super::bits::Bits;
+use super::machine::{Hits, Machine};
 use crate::rarity;
 
 /// Bytes of a text that are looked for: its rarest part. Longer parts are
@@ -23,22 +20,9 @@ pub(super) struct Literals {
     owners: Vec<Box<[WatchId]>>,
 }
 
-#[derive(Debug)]
-struct Machine {
-    dfa: DFA,
-    start: StateID,
-}
-
-/// The texts found in one value.
-#[derive(Debug, Default)]
-pub(crate) struct Hits {
-    seen: Bits,
-    found: Vec<u32>,
-}
-
 impl Literals {
-    /// Prepares the texts. The error is the automaton's: too many of them.
-    pub(super) fn new<'t>(tests: impl Iterator<Item = (WatchId, &'t [Vec<u8>])>) -> Result<Self, String> {
+    /// Prepares the texts; `None` when there are too many of them.
+    pub(super) fn new<'t>(tests: impl Iterator<Item = (WatchId, &'t [Vec<u8>])>) -> Option<Self> {
         let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut texts: Vec<Vec<u8>> = Vec::new();
         let mut owners: Vec<Vec<WatchId>> = Vec::new();
@@ -56,63 +40,20 @@ impl Literals {
             }
         }
         let automaton = if texts.is_empty() { None } else { Some(Machine::new(&texts)?) };
-        Ok(Self { automaton, owners: owners.into_iter().map(Into::into).collect() })
+        Some(Self { automaton, owners: owners.into_iter().map(Into::into).collect() })
     }
 
     /// Finds the texts that occur in the value, each once.
     pub(super) fn find(&self, value: &[u8], hits: &mut Hits) {
-        hits.clear(self.owners.len());
-        let Some(Machine { dfa, start }) = &self.automaton else { return };
-        let mut state = *start;
-        for &byte in value {
-            state = dfa.next_state(Anchored::No, state, byte);
-            if dfa.is_match(state) {
-                for index in 0..dfa.match_len(state) {
-                    hits.add(dfa.match_pattern(state, index).as_u32());
-                }
-            }
+        hits.clear(self.owners.len(), self.automaton.as_ref().map_or(0, Machine::endings));
+        if let Some(machine) = &self.automaton {
+            machine.find(value, hits);
         }
     }
 
     /// The watches that wait for a text of [`Hits`].
     pub(super) fn owners(&self, text: u32) -> &[WatchId] {
         self.owners.get(text as usize).map_or(&[], |owners| owners)
-    }
-}
-
-impl Machine {
-    fn new(texts: &[Vec<u8>]) -> Result<Self, String> {
-        let dfa = DFA::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .start_kind(StartKind::Unanchored)
-            .prefilter(false)
-            .build(texts)
-            .map_err(|error| error.to_string())?;
-        let start = dfa.start_state(Anchored::No).map_err(|error| error.to_string())?;
-        Ok(Self { dfa, start })
-    }
-}
-
-impl Hits {
-    /// The texts found.
-    pub(super) fn texts(&self) -> &[u32] {
-        &self.found
-    }
-
-    fn clear(&mut self, texts: usize) {
-        match self.found.is_empty() {
-            true if self.seen.holds(texts) => {}
-            _ => self.seen.reset(texts),
-        }
-        self.found.clear();
-    }
-
-    fn add(&mut self, text: u32) {
-        if !self.seen.contains(text as usize) {
-            self.seen.insert(text as usize);
-            self.found.push(text);
-        }
     }
 }
 

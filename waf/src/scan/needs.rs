@@ -46,9 +46,9 @@ impl Needs {
             Operator::Utf8Encoding => {
                 Self { sets: vec![ByteSet::range(0x80, 0xff)], length: 1, ..Self::default() }
             }
-            Operator::IpMatch(_) | Operator::DetectSqli | Operator::DetectXss => {
-                Self { length: 1, ..Self::default() }
-            }
+            // libinjection holds only tags and attributes with values against a text.
+            Operator::DetectXss => Self { sets: vec![ByteSet::of(b"<=")], length: 1, ..Self::default() },
+            Operator::IpMatch(_) | Operator::DetectSqli => Self { length: 1, ..Self::default() },
             _ => return None,
         })
     }

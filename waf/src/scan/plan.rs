@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) nodes: Nodes,
     /// The tree as far as they need it, depth first, without the root.
     pub(super) steps: Box<[Step]>,
+    /// The transformations in it, each once, without those that only fold case.
+    pub(super) kinds: Box<[Kind]>,
     /// Classes of bytes that watches wait for.
     pub(super) class_bits: u128,
     /// The watches of each of these classes, in the order of the bits.
@@ -27,6 +29,19 @@ pub(super) struct Plan {
     pub(super) every: Box<[WatchId]>,
     /// Nodes with tests that wait for texts, and the classes all of which a text must have for any of them.
     pub(super) literals: Vec<(Nodes, u128)>,
+}
+
+/// All steps with one transformation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    pub(super) transformation: Transformation,
+    /// As those of its steps.
+    pub(super) triggers: u128,
+    pub(super) always: bool,
+    /// The least of its steps.
+    pub(super) result: usize,
+    /// The tested nodes from any of its steps down.
+    pub(super) below: Nodes,
 }
 
 /// One transformation of the tree.
@@ -41,6 +56,8 @@ pub(super) struct Step {
     pub(super) always: bool,
     /// Bytes of the shortest text in whose form here, or below, a test can match.
     pub(super) length: usize,
+    /// Bytes of the shortest result in which, here or below, a test can match.
+    pub(super) result: usize,
     /// The tested nodes from here down.
     pub(super) below: Nodes,
     /// As `triggers` and `always`, for a text to be scanned anew anywhere from here down.
@@ -59,6 +76,7 @@ impl Default for Step {
             triggers: 0,
             always: false,
             length: 0,
+            result: 0,
             below: 0,
             subtree_triggers: 0,
             subtree_always: false,
@@ -67,22 +85,54 @@ impl Default for Step {
     }
 }
 
+impl Kind {
+    /// The transformations of a plan's steps.
+    pub(super) fn all(steps: &[Step]) -> Box<[Self]> {
+        let mut kinds: Vec<Self> = Vec::new();
+        for step in steps.iter().filter(|step| !only_folds(step.transformation)) {
+            match kinds.iter_mut().find(|kind| kind.transformation == step.transformation) {
+                Some(kind) => {
+                    kind.triggers |= step.triggers;
+                    kind.always |= step.always;
+                    kind.result = kind.result.min(step.result);
+                    kind.below |= step.below;
+                }
+                None => kinds.push(Self {
+                    transformation: step.transformation,
+                    triggers: step.triggers,
+                    always: step.always,
+                    result: step.result,
+                    below: step.below,
+                }),
+            }
+        }
+        kinds.into()
+    }
+}
+
 /// The plans of a source.
 #[derive(Debug, Default)]
 pub(super) struct Plans {
     /// For values whose names no rule mentions.
-    pub(super) other: Option<Plan>,
+    other: Option<Plan>,
     /// For names that rules mention, in lower case.
-    pub(super) named: HashMap<Box<[u8]>, Option<Plan>, BuildHasherDefault<Fnv>>,
+    named: HashMap<Box<[u8]>, Option<Plan>, BuildHasherDefault<Fnv>>,
+    /// The lengths of those names, one bit each, short of [`NAME_LIMIT`].
+    lengths: u128,
 }
 
 /// Longest name that is looked up.
-const NAME_LIMIT: usize = 128;
+const NAME_LIMIT: usize = 127;
 
 impl Plans {
+    /// With the plan for all names.
+    pub(super) fn new(other: Option<Plan>) -> Self {
+        Self { other, ..Self::default() }
+    }
+
     /// The plan for values of that name; `None` when no test looks at them.
     pub(super) fn of(&self, name: &[u8]) -> Option<&Plan> {
-        if !self.named.is_empty() && name.len() <= NAME_LIMIT {
+        if name.len() <= NAME_LIMIT && self.lengths >> name.len() & 1 == 1 {
             let mut lower = [0; NAME_LIMIT];
             let lower = &mut lower[..name.len()];
             lower.copy_from_slice(name);
@@ -94,10 +144,23 @@ impl Plans {
         self.other.as_ref()
     }
 
+    /// Adds the plan for a name in lower case that can have one.
+    pub(super) fn insert(&mut self, name: Vec<u8>, plan: Option<Plan>) {
+        if Self::is_nameable(&name) {
+            self.lengths |= 1 << name.len();
+            self.named.insert(name.into(), plan);
+        }
+    }
+
     /// Whether a name can have a plan of its own.
     pub(super) fn is_nameable(name: &[u8]) -> bool {
         name.len() <= NAME_LIMIT
     }
+}
+
+/// Whether a transformation only makes capitals small.
+pub(super) fn only_folds(transformation: Transformation) -> bool {
+    transformation == Transformation::Lowercase
 }
 
 /// Fowler–Noll–Vo: the keys are names out of rules, so nobody can choose them to collide.

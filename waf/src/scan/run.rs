@@ -1,9 +1,10 @@
 //! Scans the values of a transaction that were not scanned yet.
 
 use super::bits::Bits;
-use super::build::only_folds;
-use super::literals::{Hits, Literals, WatchId};
-use super::plan::{Plan, Step};
+use super::literals::{Literals, WatchId};
+use super::machine::Hits;
+use super::plan::{Plan, Step, only_folds};
+use super::seen::Seen;
 use super::source::{List, SINGLES, Side, Source};
 use super::tree::{NodeId, Nodes};
 use super::{NotedTest, Test};
@@ -23,6 +24,7 @@ pub(crate) struct Progress {
     /// The rules, by phase and place in it, of which a test matched.
     pub(crate) candidates: [Bits; 5],
     forms: Forms,
+    seen: Seen,
     hits: Hits,
     /// For each test the number of the last text it was run on.
     tried: Vec<u32>,
@@ -42,6 +44,8 @@ struct Forms {
     own: Vec<(u32, TextId)>,
     /// Number of the value.
     value: u32,
+    /// The transformations that are known to leave the value itself as it is, one bit each.
+    unchanged: u64,
 }
 
 impl Progress {
@@ -60,15 +64,21 @@ impl State {
             let done = progress.lists[list as usize];
             let count = list.fields(&self.collections).len();
             progress.lists[list as usize] = count;
+            if done == count {
+                continue;
+            }
             for side in Side::ALL {
                 let source = Source::List(list, side);
                 let Some(plans) = scan.plans(source) else { continue };
+                let repeats = side == Side::Values && count - done >= Seen::WORTH_IT;
                 for index in done..count {
                     let field = list.fields(&self.collections)[index];
                     let value = if side == Side::Values { field.value } else { field.name };
-                    if let Some(plan) = plans.of(self.texts.bytes(field.name)) {
-                        self.scan_value(ruleset, source, plan, value, &mut progress);
+                    let Some(plan) = plans.of(self.texts.bytes(field.name)) else { continue };
+                    if repeats && progress.seen.is_repeated(&self.texts, plan, value) {
+                        continue;
                     }
+                    self.scan_value(ruleset, source, plan, value, &mut progress);
                 }
             }
         }
@@ -107,9 +117,16 @@ impl State {
     /// Works out which forms of the value differ.
     fn find_forms(&mut self, ruleset: &Ruleset, plan: &Plan, value: TextId, forms: &mut Forms) {
         let scan = &ruleset.scan;
-        let classes = scan.classes.present(self.texts.bytes(value));
+        let bytes = self.texts.bytes(value);
+        let classes = scan.classes.present(bytes);
         forms.value += 1;
         forms.texts.clear();
+        if let Some(nodes) = nodes_of_one_form(plan, classes, bytes) {
+            forms.texts.push((value, nodes, classes));
+            forms.own.resize(scan.tree.len(), (0, TextId::EMPTY));
+            return;
+        }
+        forms.unchanged = 0;
         forms.texts.push((value, plan.nodes & 1, classes));
         forms.scanned.resize(scan.tree.len(), 0);
         forms.own.resize(scan.tree.len(), (0, TextId::EMPTY));
@@ -126,8 +143,14 @@ impl State {
             } else {
                 let unchanged =
                     only_folds(step.transformation) || !step.always && *classes & step.triggers == 0;
-                let scanned =
-                    if unchanged { scanned as u8 } else { self.form(ruleset, step, scanned as u8, forms) };
+                let scanned = match unchanged {
+                    true => Some(scanned as u8),
+                    false => self.form(ruleset, step, scanned as u8, forms),
+                };
+                let Some(scanned) = scanned else {
+                    at = step.after;
+                    continue;
+                };
                 forms.scanned[usize::from(step.node)] = scanned;
                 forms.texts[usize::from(scanned)].1 |= plan.nodes & 1 << step.node;
                 at += 1;
@@ -135,13 +158,31 @@ impl State {
         }
     }
 
-    /// The scanned text at a node whose transformation may change that of its parent.
-    fn form(&mut self, ruleset: &Ruleset, step: &Step, scanned: u8, forms: &mut Forms) -> u8 {
+    /// The scanned text at a node whose transformation may change that of its
+    /// parent; `None` when it is too short for any test from there down.
+    fn form(&mut self, ruleset: &Ruleset, step: &Step, scanned: u8, forms: &mut Forms) -> Option<u8> {
         let before = self.own_text(ruleset, step.parent, forms);
+        let of_value = before == forms.texts[0].0;
+        let kind = 1u64 << step.transformation as u32;
+        if of_value && forms.unchanged & kind != 0 {
+            forms.own[usize::from(step.node)] = (forms.value, before);
+            return Some(scanned);
+        }
+        let longest = step.transformation.longest_result(self.texts.bytes(before));
+        if longest.is_some_and(|longest| longest < step.result) {
+            return None;
+        }
         let context = ruleset.settings.transformation_context();
         let after = self.texts.transform(before, step.transformation, &context);
         forms.own[usize::from(step.node)] = (forms.value, after);
-        if after == before { scanned } else { self.scanned_as(ruleset, after, forms) }
+        if after == before {
+            forms.unchanged |= if of_value { kind } else { 0 };
+            Some(scanned)
+        } else if self.texts.bytes(after).len() < step.result {
+            None
+        } else {
+            Some(self.scanned_as(ruleset, after, forms))
+        }
     }
 
     /// The scanned text that stands for a new one.
@@ -163,6 +204,7 @@ impl State {
     }
 
     /// The text at a node, made when it is wanted.
+    #[inline]
     fn own_text(&mut self, ruleset: &Ruleset, node: NodeId, forms: &mut Forms) -> TextId {
         let (value, _, classes) = forms.texts[0];
         let path = ruleset.scan.paths.get(usize::from(node)).copied().unwrap_or_default();
@@ -170,9 +212,11 @@ impl State {
             return value;
         }
         let known = forms.own[usize::from(node)];
-        if known.0 == forms.value {
-            return known.1;
-        }
+        if known.0 == forms.value { known.1 } else { self.make_own_text(ruleset, node, value, forms) }
+    }
+
+    #[inline(never)]
+    fn make_own_text(&mut self, ruleset: &Ruleset, node: NodeId, value: TextId, forms: &mut Forms) -> TextId {
         let Some((parent, transformation)) = ruleset.scan.tree.step(node) else { return value };
         let before = self.own_text(ruleset, parent, forms);
         let context = ruleset.settings.transformation_context();
@@ -277,15 +321,19 @@ impl Attempt<'_> {
             last = Some(text);
             let value = state.texts.bytes(text);
             let budget = ruleset.settings.pcre_match_limit;
-            let mut captures = test.noted.as_ref().map(|_| Captures::default());
-            match condition.operator.test(value, &test.argument, budget, captures.as_mut()) {
-                Ok(matched) if matched == condition.negated => {}
-                Ok(_) => match (&test.noted, &captures) {
-                    (Some(noted), Some(captures)) if !self.passes_on(rule, noted, value, captures) => {}
-                    _ => return true,
-                },
-                // No answer is for the evaluation to deal with.
-                Err(_) => return true,
+            let matched = match &test.noted {
+                None => condition.operator.test(value, &test.argument, budget, None),
+                Some(noted) => {
+                    let mut captures = Captures::default();
+                    let operator = &condition.operator;
+                    let matched = operator.test(value, &test.argument, budget, Some(&mut captures));
+                    let ends_there = || !self.passes_on(rule, noted, value, &captures);
+                    matched.map(|matched| if matched && ends_there() { condition.negated } else { matched })
+                }
+            };
+            // No answer is for the evaluation to deal with.
+            if matched != Ok(condition.negated) {
+                return true;
             }
         }
         false
@@ -299,7 +347,8 @@ impl Attempt<'_> {
             (None, Some((start, end))) => value.get(start..end).unwrap_or_default(),
             (None, None) => &[],
         };
-        let name = with_match(&noted.noted.name, matched).to_ascii_lowercase();
+        let mut name = with_match(&noted.noted.name, matched);
+        name.make_ascii_lowercase();
         if noted.noted.sought.iter().any(|text| contains(&name, text)) {
             return true;
         }
@@ -314,6 +363,24 @@ impl Attempt<'_> {
         let budget = self.ruleset.settings.pcre_match_limit;
         condition.operator.test(&text, &noted.argument, budget, None) != Ok(condition.negated)
     }
+}
+
+/// The nodes that have a value itself for a text, if no node has another that
+/// a test could match in: none of the transformations does more than fold case.
+fn nodes_of_one_form(plan: &Plan, classes: u128, value: &[u8]) -> Option<Nodes> {
+    let mut nodes = plan.nodes;
+    for kind in &plan.kinds {
+        if !kind.always && classes & kind.triggers == 0 {
+            continue;
+        }
+        let longest = kind.transformation.longest_result(value);
+        if longest.is_some_and(|longest| longest < kind.result) {
+            nodes &= !kind.below;
+        } else if !kind.transformation.certainly_folds_at_most(value) {
+            return None;
+        }
+    }
+    Some(nodes)
 }
 
 /// A template whose only macro is the text that matched.

@@ -25,6 +25,12 @@ pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) {
     }
 }
 
+/// A length that the result of [`decode`] does not exceed.
+pub(crate) fn longest_decoded(input: &[u8]) -> usize {
+    let text = &input[..memchr::memchr(0, input).unwrap_or(input.len())];
+    if is_valid(text) { text.len() / 4 * 3 } else { 0 }
+}
+
 /// `base64Decode`: strict, up to the first NUL. A text that is not Base64
 /// becomes the empty value; white space is taken only at line ends; letters
 /// after the last whole group of four are dropped. That is v3 (mbed TLS); v2

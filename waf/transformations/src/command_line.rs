@@ -4,11 +4,15 @@ use crate::scan;
 
 /// Whether [`normalize`] changes nothing.
 pub(crate) fn is_normalized(input: &[u8]) -> bool {
+    !scan::any(input, |byte| byte.is_ascii_uppercase()) && is_folded_at_most(input)
+}
+
+/// Whether [`normalize`] changes nothing but the case of letters.
+pub(crate) fn is_folded_at_most(input: &[u8]) -> bool {
     // Spelled without `match`, which the compiler does not turn into vector
     // instructions; 0xfd makes one of `\\` and `^`.
     let rewritten = |byte: u8| {
-        byte.is_ascii_uppercase()
-            | (byte & 0xfd == b'\\')
+        (byte & 0xfd == b'\\')
             | (byte == b'"')
             | (byte == b'\'')
             | (byte == b',')

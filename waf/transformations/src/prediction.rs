@@ -99,6 +99,41 @@ impl Transformation {
         }
     }
 
+    /// Whether [`apply`](Self::apply) would at most make capitals of `value`
+    /// small; `true` is certain, and the answer for the value in lower case too.
+    #[must_use]
+    pub fn certainly_folds_at_most(self, value: &[u8]) -> bool {
+        match self {
+            T::CmdLine => command_line::is_folded_at_most(value),
+            T::Lowercase => true,
+            T::CompressWhitespace
+            | T::NormalizePath
+            | T::NormalizePathWin
+            | T::RemoveComments
+            | T::RemoveCommentsChar
+            | T::RemoveNulls
+            | T::RemoveWhitespace
+            | T::ReplaceComments
+            | T::ReplaceNulls
+            | T::Trim
+            | T::TrimLeft
+            | T::TrimRight
+            | T::Utf8ToUnicode => self.certainly_unchanged(value),
+            // What is decoded may depend on the case of a letter.
+            _ => false,
+        }
+    }
+
+    /// A length that the result does not exceed, the same for a value and the
+    /// value in lower case; `None` when nothing is known at little cost.
+    #[must_use]
+    pub fn longest_result(self, value: &[u8]) -> Option<usize> {
+        match self {
+            T::Base64Decode => Some(base64::longest_decoded(value)),
+            _ => None,
+        }
+    }
+
     /// The bytes that may be in the result, changed or not, for a value that
     /// holds no byte outside `present`; `None` when it may be any byte.
     ///
