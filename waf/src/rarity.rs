@@ -9,8 +9,8 @@ use crate::regex::ByteSet;
 pub(crate) const VALUE_LENGTH: f32 = 24.0;
 
 /// Expected occurrences per byte of text, for a set of texts in lower case.
-pub(crate) fn of_literals(texts: &[Vec<u8>]) -> f32 {
-    texts.iter().map(|text| of_text(text)).sum()
+pub(crate) fn of_literals(texts: &[impl AsRef<[u8]>]) -> f32 {
+    texts.iter().map(|text| of_text(text.as_ref())).sum()
 }
 
 /// Expected occurrences of one text per byte of text.
@@ -20,24 +20,38 @@ pub(crate) fn of_text(text: &[u8]) -> f32 {
 
 /// The chance that a usual value has a byte of the set.
 pub(crate) fn of_set(set: &ByteSet) -> f32 {
-    of_members(|byte| set.contains(byte))
+    of_members(set.bytes(), |byte| set.contains(byte))
 }
 
 /// The same of a set in the transformations' type.
 pub(crate) fn of_bytes(set: Bytes) -> f32 {
-    of_members(|byte| set.contains(byte))
+    of_members((0..=255u8).filter(|byte| set.contains(*byte)), |byte| set.contains(byte))
 }
 
-fn of_members(contains: impl Fn(u8) -> bool) -> f32 {
-    let counted =
-        |byte: &u8| contains(*byte) && !(byte.is_ascii_uppercase() && contains(byte.to_ascii_lowercase()));
-    let frequency: f32 = (0..=255u8).filter(counted).map(of_byte).sum();
+fn of_members(members: impl Iterator<Item = u8>, contains: impl Fn(u8) -> bool) -> f32 {
+    let counted = |byte: &u8| !(byte.is_ascii_uppercase() && contains(byte.to_ascii_lowercase()));
+    let frequency: f32 = members.filter(counted).map(of_byte).sum();
     1.0 - (1.0 - frequency.min(1.0)).powf(VALUE_LENGTH)
 }
 
 /// Share of a byte, both cases of a letter together.
 fn of_byte(byte: u8) -> f32 {
-    let per_mille = match byte.to_ascii_lowercase() {
+    SHARES[usize::from(byte)]
+}
+
+/// [`of_byte`], worked out once: patterns ask a million times.
+static SHARES: [f32; 256] = {
+    let mut shares = [0.0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        shares[byte] = per_mille(byte as u8) / 1_000.0;
+        byte += 1;
+    }
+    shares
+};
+
+const fn per_mille(byte: u8) -> f32 {
+    match byte.to_ascii_lowercase() {
         b'e' => 85.0,
         b't' | b'a' => 65.0,
         b'o' | b'i' | b'n' | b's' | b'r' => 55.0,
@@ -56,8 +70,7 @@ fn of_byte(byte: u8) -> f32 {
         b'$' | b'|' | b'\\' | b'~' | b'^' | b'`' => 0.6,
         0x80.. => 1.0,
         _ => 0.05,
-    };
-    per_mille / 1_000.0
+    }
 }
 
 #[cfg(test)]

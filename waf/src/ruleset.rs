@@ -8,6 +8,7 @@ use hop3_seclang::diagnostic::Diagnostic;
 
 use crate::collections::tx::{Slot, SlotNames, Value};
 use crate::compile::{self, CompileError};
+use crate::parts::Parts;
 use crate::regex::{Pattern, PcreConstruct};
 use crate::rule::Rule;
 use crate::rule_control::RuleSelection;
@@ -50,7 +51,14 @@ pub struct Fallback {
 impl Ruleset {
     /// Compiles a parsed document. Every error is reported, not only the first.
     pub fn compile(document: &Document) -> Result<Ruleset, CompileError> {
-        compile::compile(document)
+        Self::compile_with(document, &Parts::default())
+    }
+
+    /// As [`Ruleset::compile`], with parts that rulesets share: what another one in use was given with the same
+    /// `parts`, and which is the same here, is not built again and takes no more memory.
+    pub fn compile_with(document: &Document, parts: &Parts) -> Result<Ruleset, CompileError> {
+        parts.prune();
+        compile::compile(document, parts)
     }
 
     /// Number of rules; a chain counts as one, markers do not count.
@@ -68,6 +76,18 @@ impl Ruleset {
         self.phases.iter().enumerate().flat_map(|(phase, rules)| {
             rules.iter().map(|rule| rule.id).zip(self.scan.strategies(phase).iter().copied())
         })
+    }
+
+    /// Builds the patterns that are otherwise built when a value first asks for them, rule by rule as the iterator
+    /// is advanced: for hosts that would rather spend memory than a few milliseconds of some request. Rules in
+    /// order, by id.
+    pub fn prepare(&self) -> impl Iterator<Item = u64> {
+        let prepared = |rule: &Rule| {
+            let conditions = rule.links.iter().filter_map(|link| link.condition.as_ref());
+            conditions.for_each(|condition| condition.operator.prepare());
+            rule.id
+        };
+        self.phases.iter().flatten().map(prepared)
     }
 
     /// Settings such as `SecRuleEngine` and the body limits.

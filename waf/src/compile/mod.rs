@@ -26,6 +26,7 @@ pub use error::CompileError;
 
 use crate::collections::tx::{Slot, SlotNames};
 use crate::fold::{self, Folded, Folding};
+use crate::parts::Parts;
 use crate::regex::Pattern;
 use crate::rule::{Rule, Selector};
 use crate::ruleset::{Fallback, Ruleset};
@@ -35,9 +36,9 @@ use crate::settings::{SettingState, Settings};
 use draft::{Defaults, Draft};
 use patterns::Patterns;
 
-/// Compiles a document.
-pub(crate) fn compile(document: &Document) -> Result<Ruleset, CompileError> {
-    let mut compiler = Compiler::new(document);
+/// Compiles a document out of parts that other rulesets may have, too.
+pub(crate) fn compile(document: &Document, parts: &Parts) -> Result<Ruleset, CompileError> {
+    let mut compiler = Compiler::new(document, parts);
     compiler.read();
     let ruleset = compiler.link();
     ruleset.map_err(|diagnostics| CompileError { diagnostics, sources: document.sources.clone() })
@@ -52,7 +53,7 @@ struct Compiler<'d> {
     markers: Vec<(String, usize)>,
     defaults: Defaults,
     names: SlotNames,
-    patterns: Patterns,
+    patterns: Patterns<'d>,
     datasets: HashMap<String, Vec<String>>,
     signatures: Vec<String>,
     fallbacks: Vec<Fallback>,
@@ -62,7 +63,7 @@ struct Compiler<'d> {
 }
 
 impl<'d> Compiler<'d> {
-    fn new(document: &'d Document) -> Self {
+    fn new(document: &'d Document, parts: &'d Parts) -> Self {
         Self {
             document,
             settings: Settings::default(),
@@ -70,7 +71,7 @@ impl<'d> Compiler<'d> {
             markers: Vec::new(),
             defaults: Defaults::default(),
             names: SlotNames::new(),
-            patterns: Patterns::default(),
+            patterns: Patterns::new(parts),
             datasets: HashMap::new(),
             signatures: Vec::new(),
             fallbacks: Vec::new(),
@@ -126,7 +127,7 @@ impl<'d> Compiler<'d> {
             Folding { phases: &phases, settings: &self.settings, names: &self.names, limits: limits_slot };
         let Folded { alive, relied_on, prologue, arguments } = fold::fold(&folding);
         let tx_selections = tx_selections(&phases, &self.names);
-        let scan = scan::build(&phases, &alive, &arguments, &self.names);
+        let scan = scan::build(&phases, &alive, &arguments, &self.names, self.patterns.parts());
         let walked = std::array::from_fn(|phase| {
             let mut walked = Bits::new(phases[phase].len());
             for (position, strategy) in scan.strategies(phase).iter().enumerate() {

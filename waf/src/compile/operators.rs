@@ -43,7 +43,8 @@ impl Compiler<'_> {
             .map(|operator| operator.argument.raw())
             .collect();
         if texts.len() >= FEW_PATTERNS {
-            self.patterns.compile_all(texts.into_iter().map(|text| (text.to_vec(), flags)).collect());
+            let texts: Vec<_> = texts.into_iter().map(|text| (text, flags)).collect();
+            self.patterns.prepare_all(&texts);
         }
     }
 

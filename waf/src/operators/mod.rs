@@ -128,6 +128,14 @@ impl Operator {
         }
     }
 
+    /// Builds what is otherwise built at the first test.
+    pub(crate) fn prepare(&self) {
+        if let Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) = self
+        {
+            pattern.prepare();
+        }
+    }
+
     /// Whether a match leaves something for `TX:0` to `TX:9`.
     pub(crate) fn captures(&self) -> bool {
         matches!(

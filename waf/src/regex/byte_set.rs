@@ -52,17 +52,40 @@ impl ByteSet {
 
     /// With the other case of each ASCII letter.
     pub(crate) fn fold_case(self) -> Self {
-        Self::matching(|byte| {
-            self.contains(byte)
-                || (byte.is_ascii_alphabetic()
-                    && (self.contains(byte.to_ascii_lowercase()) || self.contains(byte.to_ascii_uppercase())))
+        // `A` to `Z` in the word of the bytes from 64 to 127; the small letters are 32 places above.
+        const CAPITALS: u64 = 0x07ff_fffe;
+        let letters = self.0[1];
+        let mut folded = self;
+        folded.0[1] |= (letters & CAPITALS) << 32 | letters >> 32 & CAPITALS;
+        folded
+    }
+
+    /// Its bytes in ascending order.
+    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> {
+        self.0.into_iter().enumerate().flat_map(|(index, mut word)| {
+            std::iter::from_fn(move || {
+                let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+                word &= word - 1;
+                Some((64 * index + bit) as u8)
+            })
         })
+    }
+
+    /// Number of [`Self::ranges`].
+    pub(crate) fn range_count(&self) -> usize {
+        let mut before = 0;
+        let starts = self.0.iter().map(|word| {
+            let starts = word & !(word << 1 | before);
+            before = word >> 63;
+            starts.count_ones() as usize
+        });
+        starts.sum()
     }
 
     /// Maximal runs of bytes, first and last included, in ascending order.
     pub(crate) fn ranges(&self) -> Vec<(u8, u8)> {
         let mut ranges: Vec<(u8, u8)> = Vec::new();
-        for byte in (0..=255u8).filter(|&byte| self.contains(byte)) {
+        for byte in self.bytes() {
             match ranges.last_mut() {
                 Some((_, last)) if byte > 0 && *last == byte - 1 => *last = byte,
                 _ => ranges.push((byte, byte)),
@@ -82,6 +105,10 @@ mod tests {
         set.insert_range(b'b', b'd');
         set.insert(255);
         assert_eq!(set.ranges(), [(b'a', b'd'), (255, 255)]);
+        assert_eq!(set.range_count(), 2);
+        assert_eq!(set.bytes().collect::<Vec<_>>(), [b'a', b'b', b'c', b'd', 255]);
+        assert_eq!(ByteSet::matching(|byte| byte == 63 || byte == 64).range_count(), 1);
+        assert_eq!((ByteSet::ALL.range_count(), ByteSet::EMPTY.range_count()), (1, 0));
         assert_eq!(set.complement().complement(), set);
         assert!(set.fold_case().contains(b'C'));
     }

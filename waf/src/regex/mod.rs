@@ -8,15 +8,18 @@ mod automaton;
 mod backtrack;
 mod byte_set;
 mod class;
+mod deferred;
+mod facts;
 mod parse;
 mod required;
 mod syntax;
 
+use regex_automata::Input;
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_automata::{Input, meta};
 
 pub(crate) use backtrack::LimitExceeded;
 pub(crate) use byte_set::ByteSet;
+use deferred::Deferred;
 pub(crate) use parse::Flags;
 pub(crate) use required::Requirement;
 pub use syntax::{PatternError, PcreConstruct};
@@ -34,9 +37,6 @@ pub(crate) type Spans = [Option<(usize, usize)>; GROUPS];
 #[derive(Debug)]
 pub(crate) struct Pattern {
     engine: Engine,
-    /// Knows the groups as PCRE has them, where the automaton does not: when the last repetition of a loop is
-    /// empty. Within its budget its answer counts.
-    exact: Option<Box<backtrack::Program>>,
     groups: u32,
     required: Vec<Requirement>,
     prefix: Option<Vec<u8>>,
@@ -44,30 +44,32 @@ pub(crate) struct Pattern {
 
 #[derive(Debug)]
 enum Engine {
-    Automaton(Box<meta::Regex>),
+    Automaton(Box<Deferred>),
     Backtracking(backtrack::Program, PcreConstruct),
 }
 
 impl Pattern {
-    /// Compiles a pattern.
+    /// Prepares a pattern; the error is its syntax or its size.
     pub(crate) fn new(pattern: &[u8], flags: Flags) -> Result<Self, PatternError> {
         let syntax = parse::parse(pattern, flags)?;
         let limited = flags.limited.then_some(PcreConstruct::MatchLimit);
         let engine = match syntax.pcre_only.or(limited) {
-            None => Engine::Automaton(Box::new(automaton::compile(&syntax.root)?)),
+            None => Engine::Automaton(Box::new(Deferred::new(pattern, flags, &syntax)?)),
             Some(construct) => {
                 Engine::Backtracking(backtrack::compile(&syntax.root, syntax.groups)?, construct)
             }
         };
-        let exact = match engine {
-            Engine::Automaton(_) if syntax.root.loops_over_nothing() => {
-                backtrack::compile(&syntax.root, syntax.groups).ok().map(Box::new)
-            }
-            _ => None,
-        };
         let required = required::requirements(&syntax.root);
         let prefix = required::anchored_prefix(&syntax.root);
-        Ok(Self { engine, exact, groups: syntax.groups, required, prefix })
+        Ok(Self { engine, groups: syntax.groups, required, prefix })
+    }
+
+    /// Builds the automaton now instead of at the first value.
+    pub(crate) fn prepare(&self) {
+        if let Engine::Automaton(deferred) = &self.engine {
+            // What cannot be built says so to each value.
+            let _ = deferred.regex();
+        }
     }
 
     /// What makes the pattern need the backtracking engine.
@@ -97,7 +99,7 @@ impl Pattern {
     /// Whether the pattern matches anywhere in the value.
     pub(crate) fn is_match(&self, value: &[u8], budget: u64) -> Result<bool, LimitExceeded> {
         match &self.engine {
-            Engine::Automaton(regex) => Ok(regex.is_match(value)),
+            Engine::Automaton(deferred) => Ok(deferred.regex()?.is_match(value)),
             Engine::Backtracking(program, _) => program.find(value, 0, budget, &mut []),
         }
     }
@@ -112,9 +114,12 @@ impl Pattern {
         spans: &mut Spans,
     ) -> Result<bool, LimitExceeded> {
         match &self.engine {
-            Engine::Automaton(regex) => {
+            Engine::Automaton(deferred) => {
+                let regex = deferred.regex()?;
                 let input = Input::new(value).range(from..);
-                if let Some(exact) = self.exact.as_ref().filter(|_| value.len() <= EXACT_LIMIT) {
+                if value.len() <= EXACT_LIMIT
+                    && let Some(exact) = deferred.exact()
+                {
                     let Some(found) = regex.search(&input) else { return Ok(false) };
                     let mut groups = Spans::default();
                     let visible = &mut groups[..self.visible_groups()];

@@ -1,6 +1,7 @@
 //! Rules → scan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hop3_transformations::{ByteSet, Transformation};
 
@@ -16,6 +17,7 @@ use super::tree::{NodeId, Nodes, Tree};
 use super::{NotedTest, Path, Place, Scan, Test, Watch};
 use crate::collections::tx::SlotNames;
 use crate::fold::Arguments;
+use crate::parts::Parts;
 use crate::rarity;
 use crate::rule::{Condition, Link, Rule, Selector, Target};
 
@@ -30,6 +32,7 @@ pub(crate) fn build(
     alive: &[Bits; 5],
     arguments: &Arguments,
     names: &SlotNames,
+    parts: &Parts,
 ) -> Scan {
     let mut builder = Builder::new(arguments, names, Privacy::of(phases));
     for (phase, rules) in phases.iter().enumerate() {
@@ -42,7 +45,7 @@ pub(crate) fn build(
             builder.strategies[phase].push(strategy);
         }
     }
-    builder.finish(phases)
+    builder.finish(phases, parts)
 }
 
 struct Builder<'r> {
@@ -154,7 +157,7 @@ impl<'r> Builder<'r> {
             let sets = needs.sets.iter().map(|set| classes::folded(*set));
             sets.min_by(|left, right| rarity::of_bytes(*left).total_cmp(&rarity::of_bytes(*right)))
         };
-        let is_common = |texts: &Vec<Vec<u8>>| rarity::of_literals(texts) >= COMMON;
+        let is_common = |texts: &Arc<[Box<[u8]>]>| rarity::of_literals(texts) >= COMMON;
         let without_text = |needs: &&Needs| needs.literals.as_ref().is_none_or(is_common);
         let needs = || self.watches.iter().map(|watch| &watch.needs);
         let first = savings(needs().filter(without_text).filter_map(rarest));
@@ -214,7 +217,7 @@ impl<'r> Builder<'r> {
         (readers.collect(), noting.map(|test| (usize::from(test.phase), test.position as usize)).collect())
     }
 
-    fn finish(mut self, phases: &[Vec<Rule>; 5]) -> Scan {
+    fn finish(mut self, phases: &[Vec<Rule>; 5], parts: &Parts) -> Scan {
         let (readers, noting) = self.capture_rules(phases);
         let steps = self.steps();
         self.number_classes();
@@ -222,9 +225,9 @@ impl<'r> Builder<'r> {
         self.tell_strategies();
         let mut plans: Vec<(Source, Plans)> = Vec::new();
         for (source, names) in self.names() {
-            let mut of_source = Plans::new(self.plan(source, None, &steps));
+            let mut of_source = Plans::new(self.shared_plan(source, None, &steps, parts));
             for name in names {
-                let plan = self.plan(source, Some(&name), &steps);
+                let plan = self.shared_plan(source, Some(&name), &steps, parts);
                 of_source.insert(name, plan);
             }
             plans.push((source, of_source));
@@ -238,7 +241,7 @@ impl<'r> Builder<'r> {
                 Some((number as WatchId, watch.needs.literals.as_deref().filter(|_| wanted)?))
             })
         };
-        match (Literals::new(waiting(false)), Literals::new(waiting(true))) {
+        match (Literals::new(waiting(false), parts), Literals::new(waiting(true), parts)) {
             (Some(request), Some(response)) => {
                 let (lists, singles) = Default::default();
                 let watch = |draft: &Draft| Watch {
@@ -322,6 +325,17 @@ impl<'r> Builder<'r> {
             }
         }
         names
+    }
+
+    /// [`Builder::plan`]; plans that are the same are one.
+    fn shared_plan(
+        &self,
+        source: Source,
+        name: Option<&[u8]>,
+        steps: &[Step],
+        parts: &Parts,
+    ) -> Option<Arc<Plan>> {
+        Some(parts.plan(self.plan(source, name, steps)?))
     }
 
     /// The plan of a source for one name, or for all names that are not mentioned.

@@ -1,8 +1,9 @@
 //! One automaton that finds the texts of all watches in one pass over a value.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::machine::{Hits, Machine};
+use crate::parts::Parts;
 use crate::rarity;
 
 /// Bytes of a text that are looked for: its rarest part. Longer parts are
@@ -15,46 +16,94 @@ pub(super) type WatchId = u32;
 /// The texts of many watches; ASCII case is ignored.
 #[derive(Debug, Default)]
 pub(super) struct Literals {
-    automaton: Option<Machine>,
-    /// For each text of the automaton the watches that wait for it.
-    owners: Vec<Box<[WatchId]>>,
+    dictionary: Option<Arc<Dictionary>>,
+    /// The watches that wait for a text of the dictionary, text by text.
+    owners: Box<[WatchId]>,
+    /// Where those of a text begin; one more at the end.
+    starts: Box<[u32]>,
+}
+
+/// Texts with their automaton. Rulesets that differ little share one that knows the texts of both.
+#[derive(Debug)]
+pub(crate) struct Dictionary {
+    machine: Machine,
+    /// As [`packed`], in ascending order; the machine numbers them so.
+    texts: Box<[u64]>,
 }
 
 impl Literals {
     /// Prepares the texts; `None` when there are too many of them.
-    pub(super) fn new<'t>(tests: impl Iterator<Item = (WatchId, &'t [Vec<u8>])>) -> Option<Self> {
-        let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut texts: Vec<Vec<u8>> = Vec::new();
-        let mut owners: Vec<Vec<WatchId>> = Vec::new();
+    pub(super) fn new<'t, T: AsRef<[u8]> + 't>(
+        tests: impl Iterator<Item = (WatchId, &'t [T])>,
+        parts: &Parts,
+    ) -> Option<Self> {
+        let mut waiting: Vec<(u64, WatchId)> = Vec::new();
         for (test, literals) in tests {
-            for literal in literals {
-                let text = window(literal);
-                let number = *numbers.entry(text.to_vec()).or_insert_with(|| {
-                    texts.push(text.to_vec());
-                    owners.push(Vec::new());
-                    texts.len() - 1
-                });
-                if owners[number].last() != Some(&test) {
-                    owners[number].push(test);
-                }
+            waiting.extend(literals.iter().map(|literal| (packed(window(literal.as_ref())), test)));
+        }
+        if waiting.is_empty() {
+            return Some(Self::default());
+        }
+        waiting.sort_unstable();
+        waiting.dedup();
+        let mut texts: Vec<u64> = waiting.iter().map(|(text, _)| *text).collect();
+        texts.dedup();
+        let dictionary = parts.dictionary(&texts)?;
+        let mut waiting = waiting.into_iter().peekable();
+        let (mut owners, mut starts) = (Vec::new(), Vec::with_capacity(dictionary.texts.len() + 1));
+        for text in &dictionary.texts {
+            starts.push(owners.len() as u32);
+            while let Some((_, watch)) = waiting.next_if(|(wanted, _)| wanted == text) {
+                owners.push(watch);
             }
         }
-        let automaton = if texts.is_empty() { None } else { Some(Machine::new(&texts)?) };
-        Some(Self { automaton, owners: owners.into_iter().map(Into::into).collect() })
+        starts.push(owners.len() as u32);
+        Some(Self { dictionary: Some(dictionary), owners: owners.into(), starts: starts.into() })
     }
 
     /// Finds the texts that occur in the value, each once.
     pub(super) fn find(&self, value: &[u8], hits: &mut Hits) {
-        hits.clear(self.owners.len(), self.automaton.as_ref().map_or(0, Machine::endings));
-        if let Some(machine) = &self.automaton {
-            machine.find(value, hits);
-        }
+        let Some(dictionary) = &self.dictionary else { return hits.clear(0, 0) };
+        hits.clear(dictionary.texts.len(), dictionary.machine.endings());
+        dictionary.machine.find(value, hits);
     }
 
     /// The watches that wait for a text of [`Hits`].
     pub(super) fn owners(&self, text: u32) -> &[WatchId] {
-        self.owners.get(text as usize).map_or(&[], |owners| owners)
+        let at = |index: u32| self.starts.get(index as usize).map(|start| *start as usize);
+        let range = at(text).zip(at(text + 1));
+        range.and_then(|(start, end)| self.owners.get(start..end)).unwrap_or_default()
     }
+}
+
+impl Dictionary {
+    /// Of packed texts in ascending order; `None` when they are too many for an automaton.
+    pub(crate) fn new(texts: &[u64]) -> Option<Self> {
+        let unpacked: Vec<Vec<u8>> = texts.iter().map(|text| unpacked(*text)).collect();
+        Some(Self { machine: Machine::new(&unpacked)?, texts: texts.into() })
+    }
+
+    /// Whether it finds these texts, and not so many others that it would be slower for it.
+    pub(crate) fn serves(&self, texts: &[u64]) -> bool {
+        let mut known = self.texts.iter();
+        self.texts.len() <= texts.len() + texts.len() / 2
+            && texts.iter().all(|text| known.any(|known| known == text))
+    }
+}
+
+/// A text as a number: its bytes in lower case, then their count. Only its first [`WINDOW`] bytes are kept.
+fn packed(text: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = text.len().min(WINDOW);
+    bytes[..length].copy_from_slice(&text[..length]);
+    bytes.make_ascii_lowercase();
+    bytes[7] = length as u8;
+    u64::from_be_bytes(bytes)
+}
+
+fn unpacked(text: u64) -> Vec<u8> {
+    let bytes = text.to_be_bytes();
+    bytes[..usize::from(bytes[7]).min(WINDOW)].to_vec()
 }
 
 /// The part of a text that is looked for.
@@ -71,7 +120,8 @@ mod tests {
     fn finds_every_text_once_in_any_case() {
         let first = [b"select".to_vec(), b"or".to_vec()];
         let second = [b"information_schema".to_vec()];
-        let literals = Literals::new([(0, &first[..]), (1, &second[..])].into_iter()).unwrap();
+        let literals =
+            Literals::new([(0, &first[..]), (1, &second[..])].into_iter(), &Parts::default()).unwrap();
         let mut hits = Hits::default();
         let mut tests_of = |value: &[u8]| {
             literals.find(value, &mut hits);
@@ -83,5 +133,25 @@ mod tests {
         assert_eq!(tests_of(b"SELECT 1 or 2 OR 3"), [0, 0]);
         assert_eq!(tests_of(b"Information_Schema"), [0, 1]);
         assert_eq!(tests_of(b"nothing"), [] as [WatchId; 0]);
+    }
+
+    #[test]
+    fn rulesets_that_differ_little_share_an_automaton() {
+        let parts = Parts::default();
+        let texts: Vec<Vec<u8>> = (0..40u8).map(|number| format!("text{number}").into_bytes()).collect();
+        let literals = |texts: &[Vec<u8>]| Literals::new([(7, texts)].into_iter(), &parts).unwrap();
+        let (whole, fewer, few) = (literals(&texts), literals(&texts[1..]), literals(&texts[35..]));
+        let dictionary = |literals: &Literals| literals.dictionary.clone().unwrap();
+        assert!(Arc::ptr_eq(&dictionary(&whole), &dictionary(&fewer)));
+        assert!(!Arc::ptr_eq(&dictionary(&whole), &dictionary(&few)));
+        let mut hits = Hits::default();
+        let mut owners = |literals: &Literals, value: &[u8]| {
+            literals.find(value, &mut hits);
+            hits.texts().iter().flat_map(|text| literals.owners(*text)).copied().collect::<Vec<_>>()
+        };
+        assert_eq!(owners(&whole, b"a TEXT0 b"), [7]);
+        assert!(owners(&fewer, b"a text0 b").is_empty(), "what was excluded finds nothing");
+        assert_eq!(owners(&fewer, b"text39"), [7, 7], "and the others are found");
+        assert_eq!(owners(&few, b"text39 text1"), [7]);
     }
 }

@@ -26,7 +26,9 @@ mod tree;
 use hop3_transformations::ByteClasses;
 
 pub(crate) use build::build;
+pub(crate) use literals::Dictionary;
 pub(crate) use needs::answers_only;
+pub(crate) use plan::Plan;
 pub(crate) use run::Progress;
 pub use strategy::Strategy;
 

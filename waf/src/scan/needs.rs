@@ -1,5 +1,7 @@
 //! What a value must hold for an operator to match in it.
 
+use std::sync::Arc;
+
 use hop3_transformations::ByteSet;
 
 use crate::operators::Operator;
@@ -10,7 +12,7 @@ use crate::regex::{self, Requirement};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needs {
     /// One of these texts, in any case; each at least two bytes long, in lower case.
-    pub(super) literals: Option<Vec<Vec<u8>>>,
+    pub(super) literals: Option<Arc<[Box<[u8]>]>>,
     /// A byte of each of these sets.
     pub(super) sets: Vec<ByteSet>,
     /// So many bytes.
@@ -79,7 +81,7 @@ impl Needs {
                 Self { sets: vec![set], length, ..Self::default() }
             }
             _ => Self {
-                literals: Some(texts.iter().map(|text| text.to_ascii_lowercase()).collect()),
+                literals: Some(texts.iter().map(|text| text.to_ascii_lowercase().into()).collect()),
                 length,
                 ..Self::default()
             },

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use hop3_transformations::Transformation;
 
@@ -11,8 +12,8 @@ use super::literals::WatchId;
 use super::tree::{NodeId, Nodes};
 
 /// The tests of a source, or of the values of one name in it.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
     /// All watches of its tests.
     pub(super) members: Bits,
     /// Where they look.
@@ -32,7 +33,7 @@ pub(super) struct Plan {
 }
 
 /// All steps with one transformation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
     pub(super) transformation: Transformation,
     /// As those of its steps.
@@ -45,7 +46,7 @@ pub(super) struct Kind {
 }
 
 /// One transformation of the tree.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) node: NodeId,
     pub(super) parent: NodeId,
@@ -114,9 +115,9 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(super) struct Plans {
     /// For values whose names no rule mentions.
-    other: Option<Plan>,
+    other: Option<Arc<Plan>>,
     /// For names that rules mention, in lower case.
-    named: HashMap<Box<[u8]>, Option<Plan>, BuildHasherDefault<Fnv>>,
+    named: HashMap<Box<[u8]>, Option<Arc<Plan>>, BuildHasherDefault<Fnv>>,
     /// The lengths of those names, one bit each, short of [`NAME_LIMIT`].
     lengths: u128,
 }
@@ -126,7 +127,7 @@ const NAME_LIMIT: usize = 127;
 
 impl Plans {
     /// With the plan for all names.
-    pub(super) fn new(other: Option<Plan>) -> Self {
+    pub(super) fn new(other: Option<Arc<Plan>>) -> Self {
         Self { other, ..Self::default() }
     }
 
@@ -138,14 +139,14 @@ impl Plans {
             lower.copy_from_slice(name);
             lower.make_ascii_lowercase();
             if let Some(plan) = self.named.get(&*lower) {
-                return plan.as_ref();
+                return plan.as_deref();
             }
         }
-        self.other.as_ref()
+        self.other.as_deref()
     }
 
     /// Adds the plan for a name in lower case that can have one.
-    pub(super) fn insert(&mut self, name: Vec<u8>, plan: Option<Plan>) {
+    pub(super) fn insert(&mut self, name: Vec<u8>, plan: Option<Arc<Plan>>) {
         if Self::is_nameable(&name) {
             self.lengths |= 1 << name.len();
             self.named.insert(name.into(), plan);

@@ -93,7 +93,7 @@ impl Privacy {
         for requirement in pattern.required() {
             match &requirement.literals {
                 Some(texts) if texts.iter().all(|text| !text.iter().all(u8::is_ascii_digit)) => {
-                    self.sought.extend(texts.iter().cloned());
+                    self.sought.extend(texts.iter().map(|text| text.to_vec()));
                 }
                 _ => self.open = true,
             }

@@ -1,0 +1,116 @@
+//! What rulesets have in common: patterns, phrase lists, automata, plans. Each
+//! is built once and lives as long as a ruleset that uses it, so a server with
+//! many applications on one Core Rule Set holds its large parts once, and a
+//! ruleset that is loaded anew finds them ready.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::operators::PhraseSet;
+use crate::regex::{Flags, Pattern, PatternError};
+use crate::scan::{Dictionary, Plan};
+
+/// The parts that rulesets in use are made of. Give the same one to all
+/// [`Ruleset::compile_with`](crate::Ruleset::compile_with) whose rulesets should share.
+#[derive(Debug, Default)]
+pub struct Parts {
+    patterns: Mutex<HashMap<(Box<[u8]>, Flags), Weak<Pattern>>>,
+    /// By a hash of the phrases.
+    phrases: Mutex<HashMap<u64, Vec<Weak<PhraseSet>>>>,
+    dictionaries: Mutex<Vec<Weak<Dictionary>>>,
+    plans: Mutex<Vec<Weak<Plan>>>,
+    hashes: RandomState,
+}
+
+impl Parts {
+    /// Forgets what no ruleset uses any longer. Nothing but memory depends on it.
+    pub fn prune(&self) {
+        lock(&self.patterns).retain(|_, pattern| pattern.strong_count() > 0);
+        lock(&self.phrases).retain(|_, sets| {
+            sets.retain(|set| set.strong_count() > 0);
+            !sets.is_empty()
+        });
+        lock(&self.dictionaries).retain(|dictionary| dictionary.strong_count() > 0);
+        lock(&self.plans).retain(|plan| plan.strong_count() > 0);
+    }
+
+    /// A pattern.
+    pub(crate) fn pattern(&self, text: &[u8], flags: Flags) -> Result<Arc<Pattern>, PatternError> {
+        let key = (Box::from(text), flags);
+        if let Some(known) = lock(&self.patterns).get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        // Not under the lock: several threads prepare patterns. Two may prepare the same; the first stays.
+        let pattern = Arc::new(Pattern::new(text, flags)?);
+        let mut patterns = lock(&self.patterns);
+        if let Some(known) = patterns.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        patterns.insert(key, Arc::downgrade(&pattern));
+        Ok(pattern)
+    }
+
+    /// The set of these phrases; the error is the automaton's: too many or too long ones.
+    pub(crate) fn phrases(&self, phrases: Vec<Vec<u8>>) -> Result<Arc<PhraseSet>, String> {
+        let phrases = PhraseSet::distinct(phrases);
+        let mut sets = lock(&self.phrases);
+        let sets = sets.entry(self.hashes.hash_one(&phrases)).or_default();
+        if let Some(known) = sets.iter().filter_map(Weak::upgrade).find(|set| set.phrases() == phrases) {
+            return Ok(known);
+        }
+        let set = Arc::new(PhraseSet::new(phrases)?);
+        sets.push(Arc::downgrade(&set));
+        Ok(set)
+    }
+
+    /// One with at least these texts, given packed and in ascending order; `None` when they are too many.
+    pub(crate) fn dictionary(&self, texts: &[u64]) -> Option<Arc<Dictionary>> {
+        let mut dictionaries = lock(&self.dictionaries);
+        let mut known = dictionaries.iter().filter_map(Weak::upgrade);
+        if let Some(known) = known.find(|dictionary| dictionary.serves(texts)) {
+            return Some(known);
+        }
+        let dictionary = Arc::new(Dictionary::new(texts)?);
+        dictionaries.push(Arc::downgrade(&dictionary));
+        Some(dictionary)
+    }
+
+    /// The plan, or the same one that is in use already.
+    pub(crate) fn plan(&self, plan: Plan) -> Arc<Plan> {
+        let mut plans = lock(&self.plans);
+        if let Some(known) = plans.iter().filter_map(Weak::upgrade).find(|known| **known == plan) {
+            return known;
+        }
+        let plan = Arc::new(plan);
+        plans.push(Arc::downgrade(&plan));
+        plan
+    }
+}
+
+/// What a thread that panicked left behind is whole: each part is inserted at once.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_live_as_long_as_they_are_used() {
+        let parts = Parts::default();
+        let first = parts.pattern(b"a+", Flags::default()).unwrap();
+        assert!(Arc::ptr_eq(&first, &parts.pattern(b"a+", Flags::default()).unwrap()));
+        let folding = Flags { fold: true, ..Flags::default() };
+        assert!(!Arc::ptr_eq(&first, &parts.pattern(b"a+", folding).unwrap()));
+        assert!(parts.pattern(b"(", Flags::default()).is_err());
+        let words = || vec![b"One".to_vec(), b"one".to_vec(), Vec::new(), b"two".to_vec()];
+        let phrases = parts.phrases(words()).unwrap();
+        assert!(Arc::ptr_eq(&phrases, &parts.phrases(words()).unwrap()));
+        assert_eq!(phrases.phrases(), [b"One".to_vec(), b"two".to_vec()]);
+        drop((first, phrases));
+        parts.prune();
+        assert!(lock(&parts.patterns).is_empty() && lock(&parts.phrases).is_empty());
+    }
+}
