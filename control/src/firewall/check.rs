@@ -133,7 +133,7 @@ impl RuleFiles {
         }
     }
 
-    fn parse(&self, loader: &Files) -> Result<Document, hop3_seclang::Diagnostics> {
+    pub(super) fn parse(&self, loader: &Files) -> Result<Document, hop3_seclang::Diagnostics> {
         let mut parser = Parser::new(loader);
         for (path, text) in &self.0 {
             parser.text(path, text);
@@ -143,7 +143,7 @@ impl RuleFiles {
 }
 
 /// Whoever checks files may read them all: the command runs with the person's own rights.
-fn everywhere() -> Files {
+pub(super) fn everywhere() -> Files {
     Files::beneath(["/"])
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hop3_rules::{RulesError, RulesetName, Selection, Store};
-use hop3_waf::Ruleset;
 use hop3_waf::trace::RuleTexts;
+use hop3_waf::{Parts, Ruleset};
 
 use super::logs::rule_texts;
 use crate::failure::{Failure, Kind};
@@ -28,12 +28,14 @@ pub struct Compiled {
 pub struct Rulesets {
     store: Store,
     shared: Mutex<HashMap<Selection, Weak<Compiled>>>,
+    /// What rulesets that are not the same have in common.
+    parts: Parts,
 }
 
 impl Rulesets {
     /// For the rules installed in `store`; nothing is compiled yet.
     pub fn new(store: Store) -> Rulesets {
-        Rulesets { store, shared: Mutex::default() }
+        Rulesets { store, shared: Mutex::default(), parts: Parts::default() }
     }
 
     /// The installed rules.
@@ -55,11 +57,17 @@ impl Rulesets {
             return Ok(compiled);
         }
         let assembled = self.store.assemble(selection).map_err(|error| failed(&error))?;
-        let ruleset = Ruleset::compile(&assembled.document)
+        let ruleset = Ruleset::compile_with(&assembled.document, &self.parts)
             .map_err(|error| rule_error("a rule cannot be compiled", &error.to_string()))?;
+        let ruleset = Arc::new(ruleset);
+        // Requests are already served: they are not to wait for patterns that are new, so those are built before.
+        match shared.is_empty() {
+            true => prepare_aside(Arc::clone(&ruleset)),
+            false => ruleset.prepare().for_each(drop),
+        }
         let compiled = Arc::new(Compiled {
             texts: rule_texts(&assembled.document, &ruleset),
-            ruleset: Arc::new(ruleset),
+            ruleset,
             name: assembled.name,
             version: assembled.version,
         });
@@ -68,6 +76,18 @@ impl Rulesets {
         }
         Ok(compiled)
     }
+}
+
+/// Builds what the ruleset would otherwise build when a request first asks for it, behind everything else that the
+/// machine has to do: a server that starts need not wait for it. A request that asks earlier builds what it needs
+/// itself, so it does not matter if there is no thread to be had.
+fn prepare_aside(ruleset: Arc<Ruleset>) {
+    let work = move || {
+        // Of this thread alone. Without it the work is done all the same.
+        let _ = rustix::process::setpriority_process(None, 19);
+        ruleset.prepare().for_each(drop);
+    };
+    drop(std::thread::Builder::new().name("waf-prepare".to_owned()).spawn(work));
 }
 
 /// A failure of the rules' library, with its hint.

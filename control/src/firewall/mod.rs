@@ -13,6 +13,7 @@ mod logs;
 mod owner;
 mod places;
 pub mod rehearsal;
+pub mod strategies;
 mod tuning;
 mod watch;
 

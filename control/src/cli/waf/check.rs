@@ -22,6 +22,9 @@ pub struct Check {
     /// With --format: rewrite the files in place
     #[arg(long, requires = "format")]
     write: bool,
+    /// Print instead how each rule is decided: folded at load, by texts, by bytes, on each value, or walked
+    #[arg(long, conflicts_with = "format")]
+    strategies: bool,
 }
 
 impl Check {
@@ -34,6 +37,10 @@ impl Check {
         let files = RuleFiles::read(&self.files, stdin)?;
         if self.format {
             return self.rewrite(&files, context);
+        }
+        if self.strategies {
+            let strategies = files.strategies()?;
+            return context.output.result(&strategies, || strategies.to_string());
         }
         let report = files.check();
         context.output.result(&report, || shown(&report, context.global.verbose > 0))?;
