@@ -56,7 +56,7 @@ bench-scale:
 
 # Instructions of a handful of inspections, compared with benches/instructions.json.
 bench-instructions:
-	@tests/setup/install bench
+	@tests/setup/install count
 	@benches/scripts/instructions
 
 # The optimised executable, under both of its names.

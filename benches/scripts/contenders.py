@@ -29,14 +29,16 @@ def workspace():
     return folder
 
 
-def build(name):
-    """The path of an optimised executable of ours; $HOP3_BENCH_BIN names a folder of those that are built already."""
+def build(name, profile="release"):
+    """The path of an executable of ours; $HOP3_BENCH_BIN names a folder of optimised ones that are built already."""
     built = os.environ.get("HOP3_BENCH_BIN")
-    if built:
+    if built and profile == "release":
         return pathlib.Path(built).resolve() / name
     package = "hop3" if name == "hop3" else "hop3-benches"
-    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", package, "--bin", name], cwd=ROOT, check=True)
-    return ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target") / "release" / name
+    command = ["cargo", "build", "--profile", profile, "--quiet", "-p", package, "--bin", name]
+    subprocess.run(command, cwd=ROOT, check=True)
+    folder = "debug" if profile == "dev" else profile
+    return ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target") / folder / name
 
 
 def core_rule_set(named, work):

@@ -15,13 +15,16 @@ use crate::scan::{Dictionary, Plan};
 /// [`Ruleset::compile_with`](crate::Ruleset::compile_with) whose rulesets should share.
 #[derive(Debug, Default)]
 pub struct Parts {
-    patterns: Mutex<HashMap<(Box<[u8]>, Flags), Weak<Pattern>>>,
+    patterns: Mutex<HashMap<PatternKey, Weak<Pattern>>>,
     /// By a hash of the phrases.
     phrases: Mutex<HashMap<u64, Vec<Weak<PhraseSet>>>>,
     dictionaries: Mutex<Vec<Weak<Dictionary>>>,
     plans: Mutex<Vec<Weak<Plan>>>,
     hashes: RandomState,
 }
+
+/// Text and flags.
+type PatternKey = (Box<[u8]>, Flags);
 
 impl Parts {
     /// Forgets what no ruleset uses any longer. Nothing but memory depends on it.
