@@ -161,7 +161,7 @@ impl<'c> ResponseSink<'c> {
     pub async fn send_continue(&mut self) -> io::Result<()> {
         match &mut self.stream {
             SinkStream::Http1(sink) => sink.send_continue().await,
-            SinkStream::Http2(_) => Ok(()),
+            SinkStream::Http2(sink) => sink.send_continue(),
         }
     }
 

@@ -323,16 +323,21 @@ impl Exchange<'_> {
             }
             policy.request_headers.apply(&mut headers);
         }
+        let body = match spool.map(Spool::length) {
+            None => self.request.body,
+            Some(0) => BodyLength::Empty,
+            Some(length) => BodyLength::Known(length),
+        };
+        if body == BodyLength::Streamed && live.route.waf.is_none() {
+            // Trailers will pass, and there are servers that take only those that were announced.
+            self.request.headers.all("trailer").for_each(|names| headers.push("trailer", names.clone()));
+        }
         ForwardedRequest {
             method: self.request.method.clone(),
             path_and_query,
             script_name,
             headers,
-            body: match spool.map(Spool::length) {
-                None => self.request.body,
-                Some(0) => BodyLength::Empty,
-                Some(length) => BodyLength::Known(length),
-            },
+            body,
             websocket: self.request.websocket && matches!(protocol, Protocol::Http),
             client: self.client,
             tls: is_secure(self.request, self.connection, config),

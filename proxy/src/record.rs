@@ -8,6 +8,8 @@ use crate::metrics::UNROUTED;
 
 /// Status in logs and metrics of a request that got no answer: the client left, or we had to stop.
 const NO_ANSWER: u16 = 499;
+/// Why, where the exchange was dropped with its connection and could not say so itself.
+const CUT: &str = "client: the connection ended before the answer was complete";
 
 /// What went over the wire.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +62,7 @@ impl Drop for Exchange<'_> {
             upstream: self.upstream_time,
             user_agent: text("user-agent"),
             referer: text("referer"),
-            note: self.note.take(),
+            note: self.note.take().or_else(|| self.outcome.status.is_none().then(|| CUT.to_owned())),
         };
         self.context.events.send(Event::Access(Box::new(record)), &self.context.metrics);
     }

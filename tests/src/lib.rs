@@ -2,9 +2,11 @@
 //!
 //! The library holds what several suites share: where the foreign test data
 //! lie ([`data`]), the formats of the suites ([`ftw`], [`corpus`]), the
-//! one-line-a-suite report ([`report`]), and a real server process with
-//! applications to deploy ([`server`], [`apps`]). The suites themselves are
-//! the integration tests in `tests/`.
+//! one-line-a-suite report ([`report`]), a real server process with
+//! applications to deploy ([`server`], [`apps`]), and a proxy alone with
+//! what is hard on it ([`front`], [`framing`], [`http2_abuse`],
+//! [`slow_clients`], [`streaming`]) or what it is for ([`clients`]). The
+//! suites themselves are the integration tests in `tests/`.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::expect_used,
@@ -13,11 +15,17 @@
 )]
 
 pub mod apps;
+pub mod clients;
 pub mod corpus;
 pub mod data;
 pub mod differential;
+pub mod framing;
+pub mod front;
 pub mod ftw;
 pub mod fuzz_inputs;
+pub mod http2_abuse;
 pub mod modsecurity;
 pub mod report;
 pub mod server;
+pub mod slow_clients;
+pub mod streaming;

@@ -110,12 +110,13 @@ fn authority(headers: &Headers, version: Version) -> Result<Option<Bytes>, Refus
     Ok(Some(host.clone()))
 }
 
-fn expects_continue(headers: &Headers, version: Version) -> Result<bool, Refusal> {
+/// Whether the client waits for a `100 Continue` before it sends the body. Other expectations are refused.
+pub fn expects_continue(headers: &Headers, version: Version) -> Result<bool, Refusal> {
     let mut expectations = headers.all("expect");
     match expectations.next() {
         None => Ok(false),
         Some(value) if is_name(value, "100-continue") && expectations.next().is_none() => {
-            Ok(version == Version::Http11)
+            Ok(version != Version::Http10)
         }
         Some(_) => Err(Refusal::Expectation),
     }

@@ -6,6 +6,7 @@ use crate::headers::{Headers, is_name};
 use crate::http1::field::{FieldError, check_value, is_token_byte};
 use crate::http1::framing::{BodyLength, Refusal, content_length};
 use crate::http1::refused::{RefusedHead, RefusedRequest};
+use crate::http1::request::expects_continue;
 use crate::http1::target::{Scheme, host_of, parse_target};
 use crate::request::{Request, Version};
 
@@ -30,6 +31,7 @@ pub fn convert(
     let headers = headers(parts, max_fields)?;
     let authority = authority(parts, &headers)?;
     let length = content_length(&headers)?;
+    let expects_continue = expects_continue(&headers, Version::Http2)?;
     let body = match length {
         _ if ended => BodyLength::Empty,
         Some(0) => BodyLength::Streamed,
@@ -47,7 +49,7 @@ pub fn convert(
         headers,
         body,
         keep_alive: true,
-        expects_continue: false,
+        expects_continue,
         websocket: false,
     })
 }

@@ -49,6 +49,11 @@ impl Http2Sink {
         self.may_trail = false;
     }
 
+    /// Tells the client to send its body.
+    pub fn send_continue(&mut self) -> io::Result<()> {
+        self.send_interim(&ResponseHead::new(100))
+    }
+
     /// Sends an interim response.
     pub fn send_interim(&mut self, head: &ResponseHead) -> io::Result<()> {
         let mut response = http::Response::builder().status(head.status);

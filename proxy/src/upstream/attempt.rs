@@ -150,7 +150,7 @@ pub async fn attempt<'u>(
                 };
                 over_stream(*connection, head.clone(), body, dispatch, home).await
             }
-            Connected::Http2(slot) => over_http2(slot, body, request, limits, home).await,
+            Connected::Http2(slot) => over_http2(slot, body, dispatch, home).await,
         };
         match answered {
             Ok(answer) => {
@@ -258,17 +258,17 @@ async fn over_stream<'u>(
 async fn over_http2<'u>(
     slot: Http2Slot,
     payload: Payload<'u, '_>,
-    request: &ForwardedRequest,
-    limits: &RouteLimits,
+    dispatch: &Dispatch<'_>,
     home: Home,
 ) -> Result<Answer<'u>, Failed> {
+    let Dispatch { request, limits, interim, .. } = dispatch;
     let empty = matches!(payload, Payload::Empty);
     let sending = tokio::time::timeout(limits.write_timeout, slot.send(request, empty));
     let (body, answer) = sending.await.map_err(|_| Failed::Timeout)??;
     let mut upload: Option<Uploading<'u>> =
         if empty { None } else { Some(Box::pin(send_stream(body, payload, limits.write_timeout))) };
     let mut sent = None;
-    let answer = async { answer.await.map_err(AnswerError::from) };
+    let answer = http2::read_answer(answer, interim);
     let response = wait(answer, &mut upload, &mut sent, limits).await?;
     let (head, length, stream) = http2::answer(response, &request.method[..] == b"HEAD")?;
     let body = AnswerBody::Http2 { stream, trailers: None, _slot: slot };

@@ -16,7 +16,7 @@ const MAX_HEAD: usize = 64 * 1024;
 /// Most fields in a response head.
 const MAX_FIELDS: usize = 256;
 /// Most interim responses before the final one.
-const MAX_INTERIM: usize = 16;
+pub(super) const MAX_INTERIM: usize = 16;
 
 /// A request as it goes to a back end: hop-by-hop fields removed, forwarding fields added, framing not yet written.
 #[derive(Debug)]
@@ -109,7 +109,8 @@ impl AnswerError {
 pub struct Interim(Mutex<Vec<ResponseHead>>);
 
 impl Interim {
-    fn push(&self, head: ResponseHead) {
+    /// Puts one aside.
+    pub(super) fn push(&self, head: ResponseHead) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(head);
     }
 

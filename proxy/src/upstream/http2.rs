@@ -1,12 +1,14 @@
 //! HTTP/2 towards an instance (RFC 9113): shared connections, requests as streams, answers with trailers.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::client::{Builder, SendRequest};
+use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 
 use crate::downstream::ResponseLength;
@@ -17,7 +19,7 @@ use crate::http1::response::{ResponseError, ResponseHead};
 use crate::http1::source::BodyError;
 use crate::http1::target::forwardable;
 use crate::upstream::connection::UpstreamStream;
-use crate::upstream::http::{AnswerError, ForwardedRequest};
+use crate::upstream::http::{AnswerError, ForwardedRequest, Interim, MAX_INTERIM};
 
 /// Most connections to one instance.
 const MAX_SESSIONS: usize = 8;
@@ -122,7 +124,7 @@ impl Http2Slot {
         &self,
         request: &ForwardedRequest,
         ended: bool,
-    ) -> Result<(SendStream<Bytes>, h2::client::ResponseFuture), AnswerError> {
+    ) -> Result<(SendStream<Bytes>, ResponseFuture), AnswerError> {
         let head = head(request)?;
         let sent = async {
             let mut sender = self.0.sender.clone().ready().await?;
@@ -158,6 +160,31 @@ fn head(request: &ForwardedRequest) -> Result<http::Request<()>, AnswerError> {
         head = head.header("content-length", length);
     }
     head.body(()).map_err(|_| malformed())
+}
+
+/// Waits for the answer. Interim ones (1xx) before it are put aside, except `100 Continue`, which is ours to say.
+pub async fn read_answer(
+    mut answer: ResponseFuture,
+    interim: &Interim,
+) -> Result<http::Response<RecvStream>, AnswerError> {
+    let mut came = 0;
+    std::future::poll_fn(|context| {
+        while let Poll::Ready(Some(response)) = answer.poll_informational(context) {
+            let (parts, ()) = response?.into_parts();
+            let status = parts.status.as_u16();
+            came += 1;
+            if came > MAX_INTERIM || status == 101 {
+                return Poll::Ready(Err(AnswerError::Interim(status)));
+            }
+            if status > 101 {
+                let mut head = ResponseHead::new(status);
+                head.headers = fields(&parts.headers).map_err(ResponseError::Field)?;
+                interim.push(head);
+            }
+        }
+        Pin::new(&mut answer).poll(context).map_err(AnswerError::from)
+    })
+    .await
 }
 
 /// The answer's head and the stream of its body.
