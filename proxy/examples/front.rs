@@ -15,7 +15,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [http, https, upstream, rules @ ..] = &arguments[..] else {
         return Err("usage: front HTTP_ADDRESS HTTPS_ADDRESS UPSTREAM [RULES]".into());
     };
-    let listen = ListenConfig { http: Some(http.parse()?), https: Some(https.parse()?), admin: None };
+    let listen =
+        ListenConfig { http: Some(http.parse()?), https: Some(https.parse()?), ..ListenConfig::default() };
     let services =
         Services { certificates: Arc::new(MemoryCertificates::default()), events: EventSender::disabled() };
     let handle = Proxy::start(ProxyConfig { listen, ..ProxyConfig::default() }, services)?;

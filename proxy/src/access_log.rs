@@ -124,6 +124,7 @@ impl AccessLog {
             ("user_agent", record.user_agent.as_deref().map(Cow::Borrowed)),
             ("referer", record.referer.as_deref().map(|referer| self.masked(referer))),
             ("note", record.note.as_deref().map(Cow::Borrowed)),
+            ("trace", record.trace.map(|span| Cow::Owned(format!("{:032x}", span.trace)))),
         ];
         for (name, value) in optional {
             if let Some(value) = value {
@@ -242,6 +243,7 @@ mod tests {
             user_agent: Some("a \"b\" \\c".to_owned()),
             referer: Some("http://x/?token=t".to_owned()),
             note: None,
+            trace: None,
         }
     }
 

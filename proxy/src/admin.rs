@@ -29,7 +29,7 @@ pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>, mut stop
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         let stream = tokio::select! {
-            () = stop.begun() => return,
+            _ = stop.begun() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(_) => {
@@ -45,6 +45,9 @@ pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>, mut stop
             drop(permit);
         });
     }
+    // Whoever has asked gets the answer; new ones are not for us any more.
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 async fn answer(stream: TcpStream, context: &Context) -> std::io::Result<()> {

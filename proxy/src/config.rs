@@ -1,6 +1,7 @@
 //! What the proxy is started with: addresses, limits and deadlines of the whole server.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The addresses to listen on. Port 0 lets the system choose; the choice is in `ProxyHandle::addresses`.
@@ -12,6 +13,70 @@ pub struct ListenConfig {
     pub https: Option<SocketAddr>,
     /// `/metrics`, `/healthz`, `/readyz`; keep it on a loopback address.
     pub admin: Option<SocketAddr>,
+    /// Further addresses. `[::]` covers IPv4 too where the system maps it, unless an IPv4 address with its port is given.
+    pub further: Vec<(Purpose, SocketAddr)>,
+}
+
+/// What an address is listened on for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// Metrics and health.
+    Admin,
+}
+
+impl Purpose {
+    /// As in `[server.listen]`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Who waits until the proxy is told to accept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Clients; metrics and health are answered.
+    Clients,
+    /// Everybody: a predecessor still answers.
+    Everybody,
+}
+
+/// The first address of each purpose stands in its field, the others in `further`.
+impl FromIterator<(Purpose, SocketAddr)> for ListenConfig {
+    fn from_iter<I: IntoIterator<Item = (Purpose, SocketAddr)>>(addresses: I) -> Self {
+        let mut listen = Self::default();
+        for (purpose, address) in addresses {
+            let first = match purpose {
+                Purpose::Http => &mut listen.http,
+                Purpose::Https => &mut listen.https,
+                Purpose::Admin => &mut listen.admin,
+            };
+            match first {
+                None => *first = Some(address),
+                Some(_) => listen.further.push((purpose, address)),
+            }
+        }
+        listen
+    }
+}
+
+impl ListenConfig {
+    /// All addresses.
+    pub fn all(&self) -> impl Iterator<Item = (Purpose, SocketAddr)> {
+        let first = [(Purpose::Http, self.http), (Purpose::Https, self.https), (Purpose::Admin, self.admin)];
+        let first = first.into_iter().filter_map(|(purpose, address)| Some((purpose, address?)));
+        first.chain(self.further.iter().copied())
+    }
 }
 
 /// Everything [`crate::Proxy::start`] needs to know.
@@ -19,6 +84,11 @@ pub struct ListenConfig {
 pub struct ProxyConfig {
     /// Addresses.
     pub listen: ListenConfig,
+    /// Sockets that listen already, from a service manager or from a predecessor: taken for the addresses they are
+    /// bound to, instead of opening those.
+    pub inherited: Vec<Arc<TcpListener>>,
+    /// Who waits in the kernel's queue until [`crate::ProxyHandle::accept`] is called.
+    pub hold: Hold,
     /// Limits and deadlines towards clients.
     pub limits: ServerLimits,
     /// How TLS is spoken.
@@ -31,6 +101,10 @@ pub struct ProxyConfig {
     pub proxy_protocol: Vec<Network>,
     /// Whether a request without a valid `traceparent` gets a new one.
     pub new_traces: bool,
+    /// Whether the proxy is a span of each sampled trace: back ends see it as their parent, and access records say so.
+    pub spans: bool,
+    /// One of this many new traces is sampled; 0 for none. Counts only with `spans`.
+    pub sample_new_traces: u32,
     /// The version shown in `hop3_build_info`.
     pub version: String,
 }
@@ -91,7 +165,7 @@ impl ForwardingFields {
 }
 
 /// Limits and deadlines towards clients, the same for every route.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Connections served at a time, over all listeners; further ones wait in the kernel's queue.
     pub max_connections: usize,

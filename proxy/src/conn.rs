@@ -4,7 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, tcp};
@@ -68,6 +70,97 @@ impl Conn {
                 (ConnReader::Tls(reader), ConnWriter::Tls(writer))
             }
         }
+    }
+}
+
+impl Conn {
+    /// Puts the halves together again; `None` when they are of different connections.
+    pub fn join(reader: ConnReader, writer: ConnWriter) -> Option<Self> {
+        match (reader, writer) {
+            (ConnReader::Tcp(reader), ConnWriter::Tcp(writer)) => reader.reunite(writer).ok().map(Self::Tcp),
+            (ConnReader::Tls(reader), ConnWriter::Tls(writer)) if reader.is_pair_of(&writer) => {
+                Some(Self::Tls(Box::new(reader.unsplit(writer))))
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends the connection at once, and what the kernel still holds for a client that does not take it.
+    pub fn reset(self) {
+        let stream = match &self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // Where the option cannot be set, the connection is already gone.
+        let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+    }
+}
+
+/// A connection in other hands (a protocol's library), whose end may be made a reset.
+#[derive(Debug)]
+pub struct LentConn {
+    conn: Option<Conn>,
+    reset: Arc<AtomicBool>,
+}
+
+impl LentConn {
+    /// Lends the connection. Once the flag is set, dropping it resets the connection.
+    pub const fn new(conn: Conn, reset: Arc<AtomicBool>) -> Self {
+        Self { conn: Some(conn), reset }
+    }
+
+    fn get(&mut self) -> io::Result<Pin<&mut Conn>> {
+        self.conn.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for LentConn {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take()
+            && self.reset.load(Ordering::Relaxed)
+        {
+            conn.reset();
+        }
+    }
+}
+
+impl AsyncRead for LentConn {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.get()?.poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for LentConn {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get()?.poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get()?.poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.conn.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get()?.poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get()?.poll_shutdown(context)
     }
 }
 

@@ -252,6 +252,14 @@ impl<'c> ResponseSink<'c> {
         }
     }
 
+    /// Whether an HTTP/1 client was too slow to take what was written.
+    pub const fn is_stalled(&self) -> bool {
+        match &self.stream {
+            SinkStream::Http1(sink) => sink.stalled,
+            SinkStream::Http2(_) => false,
+        }
+    }
+
     /// Whether the HTTP/1 connection may be used again.
     pub const fn keeps_alive(&self) -> bool {
         match &self.stream {

@@ -8,25 +8,25 @@ use tokio::sync::{Notify, watch};
 
 /// Seen by every task: whether the proxy is shutting down.
 #[derive(Clone, Debug)]
-pub struct Drain(watch::Receiver<bool>);
+pub struct Drain(watch::Receiver<Option<Duration>>);
 
 impl Drain {
     /// Whether the shutdown has begun.
     pub fn has_begun(&self) -> bool {
-        *self.0.borrow()
+        self.0.borrow().is_some()
     }
 
-    /// Waits until the shutdown begins.
-    pub async fn begun(&mut self) {
+    /// Waits until the shutdown begins; how long an idle connection may then still bring a request.
+    pub async fn begun(&mut self) -> Duration {
         // An error means that the proxy's handle is gone, which is a shutdown as well.
-        let _ = self.0.wait_for(|begun| *begun).await;
+        self.0.wait_for(Option::is_some).await.ok().and_then(|patience| *patience).unwrap_or_default()
     }
 }
 
 /// The handle's side.
 #[derive(Debug)]
 pub struct Drainer {
-    signal: watch::Sender<bool>,
+    signal: watch::Sender<Option<Duration>>,
     open: Arc<OpenConnections>,
 }
 
@@ -43,7 +43,7 @@ pub struct ConnectionGuard(Arc<OpenConnections>);
 
 impl Default for Drainer {
     fn default() -> Self {
-        Self { signal: watch::channel(false).0, open: Arc::default() }
+        Self { signal: watch::channel(None).0, open: Arc::default() }
     }
 }
 
@@ -58,9 +58,9 @@ impl Drainer {
         self.open.clone()
     }
 
-    /// Begins the shutdown.
-    pub fn begin(&self) {
-        self.signal.send_replace(true);
+    /// Begins the shutdown. A connection that is idle is closed when it brings no request for this long.
+    pub fn begin(&self, patience: Duration) {
+        self.signal.send_replace(Some(patience));
     }
 
     /// Waits until no connection is open, at most this long. Whether all ended.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hop3_waf::LogContext;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::firewall::{AppliedAction, RuleMatch};
 use crate::metrics::Metrics;
+use crate::trace_context::TraceSpan;
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct AccessRecord {
     pub referer: Option<String>,
     /// Why the proxy itself answered or gave up.
     pub note: Option<String>,
+    /// The proxy's part of the trace, when it is sampled and traces are exported.
+    pub trace: Option<TraceSpan>,
 }
 
 /// What the firewall found in one request.
@@ -100,25 +103,24 @@ impl AuditRecord {
 #[derive(Clone, Debug)]
 pub struct EventSender {
     queue: Option<mpsc::Sender<Event>>,
-    access: bool,
+    access: Arc<AtomicBool>,
 }
 
 impl EventSender {
     /// A queue of this many events and its receiving end.
     pub fn bounded(capacity: usize) -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (Self { queue: Some(sender), access: true }, receiver)
+        (Self { queue: Some(sender), access: Arc::new(AtomicBool::new(true)) }, receiver)
     }
 
-    /// The same without access records, for those who log no requests: they are not even built.
-    #[must_use]
-    pub fn without_access(self) -> Self {
-        Self { access: false, ..self }
+    /// Whether access records are wanted; may change at any time. While they are not, they are not even built.
+    pub fn access_switch(&self) -> Arc<AtomicBool> {
+        self.access.clone()
     }
 
     /// A sender for those who want no events; records are not even built.
-    pub const fn disabled() -> Self {
-        Self { queue: None, access: false }
+    pub fn disabled() -> Self {
+        Self { queue: None, access: Arc::default() }
     }
 
     /// Whether somebody listens.
@@ -128,7 +130,7 @@ impl EventSender {
 
     /// Whether somebody wants to know of every request.
     pub fn wants_access(&self) -> bool {
-        self.access && self.is_enabled()
+        self.access.load(Ordering::Relaxed) && self.is_enabled()
     }
 
     /// Queues an event, or drops and counts it.

@@ -27,6 +27,7 @@ use crate::record::Outcome;
 use crate::request::Request;
 use crate::spool::Spool;
 use crate::table::{LiveBackend, LiveRoute, LiveTable};
+use crate::trace_context::{TraceSpan, traceparent};
 
 /// Why an exchange does not end with the back end's answer.
 #[derive(Debug)]
@@ -78,10 +79,26 @@ pub(crate) struct Exchange<'x> {
     pub(crate) live: Option<Arc<LiveRoute>>,
     /// Why the proxy itself answered or gave up.
     pub(crate) note: Option<String>,
+    /// The proxy's part of the trace.
+    pub(crate) trace: Option<TraceSpan>,
     pub(crate) time: SystemTime,
     pub(crate) started: Instant,
     /// What was sent; as long as nothing is written here the exchange counts as given up.
     pub(crate) outcome: Outcome,
+}
+
+/// The proxy's part of the trace that a request belongs to, or that begins with it.
+fn span(context: &Context, request: &Request) -> Option<TraceSpan> {
+    let config = &context.config;
+    if !config.spans {
+        return None;
+    }
+    if traceparent(&request.headers).is_some() {
+        return TraceSpan::continuing(&request.headers, context.entropy());
+    }
+    let one_of = u64::from(config.sample_new_traces);
+    let begins = one_of > 0 && context.entropy().is_multiple_of(one_of);
+    begins.then(|| TraceSpan::beginning([(); 3].map(|()| context.entropy())))
 }
 
 /// Serves a request. It is recorded when the exchange is dropped, also when that happens half-way.
@@ -103,6 +120,7 @@ pub async fn serve(
         upstream_time: None,
         live: None,
         note: None,
+        trace: span(context, request),
         time,
         started: Instant::now(),
         outcome: Outcome::default(),

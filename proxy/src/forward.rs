@@ -308,7 +308,9 @@ impl Exchange<'_> {
         let config = &self.context.config;
         let identity_only = live.route.waf.as_ref().is_some_and(|protection| protection.inspects_responses());
         let mut headers = request_headers(self.request, self.connection, config, &self.id, identity_only);
-        if config.new_traces && !headers.contains("traceparent") {
+        if let Some(span) = &self.trace {
+            headers.set("traceparent", span.traceparent());
+        } else if config.new_traces && !headers.contains("traceparent") {
             let entropy = [(); 3].map(|()| self.context.entropy());
             headers.push("traceparent", new_traceparent(entropy));
         }

@@ -45,6 +45,7 @@ mod refusal;
 mod request;
 mod route;
 mod server;
+mod sockets;
 mod spool;
 mod static_files;
 mod table;
@@ -62,8 +63,8 @@ pub use certificates::{
     CertificateError, CertificateOrigin, CertificatePem, CertificateStore, FALLBACK_NAME, MemoryCertificates,
 };
 pub use config::{
-    ForwardingFields, ListenConfig, MinVersion, Network, NetworkError, ProxyConfig, ServerLimits, TlsOptions,
-    UnknownNames,
+    ForwardingFields, Hold, ListenConfig, MinVersion, Network, NetworkError, ProxyConfig, Purpose,
+    ServerLimits, TlsOptions, UnknownNames,
 };
 pub use events::{AccessRecord, AuditRecord, Event, EventSender};
 pub use firewall::{AppliedAction, Protection, ProtectionMode, RuleMatch};
@@ -83,8 +84,10 @@ pub use policy::rate_limit::{RateKey, RateLimit};
 pub use policy::redirect::{Redirect, RedirectError};
 pub use route::{HostPattern, HostPatternError, Route, RouteError, RouteLimits, RouteTable, RouteTls};
 pub use server::{Addresses, Proxy, ProxyHandle, Services, StartError};
+pub use sockets::{hand_over, take_handed};
 pub use static_files::StaticFiles;
 pub use tls::client_certificates::{ClientAuthority, ClientAuthorityError, ClientCertificates};
+pub use trace_context::TraceSpan;
 pub use transaction_log::{Dropped, TransactionLog};
 pub use upstream::fastcgi::{FastCgi, ScriptFiles};
 pub use upstream::pool::{Balancing, Breaker, HashKey, HealthCheck, Member, Pool, Protocol, StickyCookie};

@@ -1,4 +1,4 @@
-//! Listening sockets and the loops that accept connections from them.
+//! The loops that accept connections from listening sockets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::admission::Admission;
@@ -19,17 +19,6 @@ use crate::http1::target::Scheme;
 use crate::tls::{Handshake, Handshakes};
 use crate::{http1, http2};
 
-/// Connections that the kernel keeps for us before we accept them.
-const BACKLOG: u32 = 4096;
-
-/// Opens a listening socket.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// What an accept loop needs.
 #[derive(Clone)]
 pub(crate) struct Acceptance {
@@ -40,18 +29,25 @@ pub(crate) struct Acceptance {
     pub(crate) admission: Arc<Admission>,
     pub(crate) open: Arc<OpenConnections>,
     pub(crate) drain: Drain,
+    /// Turns true when clients are to be served.
+    pub(crate) gate: watch::Receiver<bool>,
     /// TLS on this listener.
     pub(crate) tls: Option<Arc<Handshakes>>,
 }
 
 /// Accepts until the shutdown begins. The connections live in tasks that end with the returned set.
-pub(crate) async fn accept_loop(listener: TcpListener, acceptance: Acceptance) -> JoinSet<()> {
+pub(crate) async fn accept_loop(listener: TcpListener, mut acceptance: Acceptance) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     let mut drain = acceptance.drain.clone();
+    tokio::select! {
+        _ = drain.begun() => return connections,
+        // An error means that the proxy's handle is gone, which the drain tells, too.
+        _ = acceptance.gate.wait_for(|open| *open) => {}
+    }
     loop {
         let accepted = tokio::select! {
             biased;
-            () = drain.begun() => return connections,
+            _ = drain.begun() => return connections,
             accepted = accept(&listener, &acceptance.permits) => accepted,
         };
         let (stream, client, permit) = match accepted {

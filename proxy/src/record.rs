@@ -63,6 +63,7 @@ impl Drop for Exchange<'_> {
             user_agent: text("user-agent"),
             referer: text("referer"),
             note: self.note.take().or_else(|| self.outcome.status.is_none().then(|| CUT.to_owned())),
+            trace: self.trace,
         };
         self.context.events.send(Event::Access(Box::new(record)), &self.context.metrics);
     }

@@ -76,6 +76,7 @@ pub async fn refuse(
             Ok(()) => refusal.to_string(),
             Err(error) => format!("{refusal}; client: {error}"),
         }),
+        trace: None,
     };
     context.events.send(Event::Access(Box::new(record)), &context.metrics);
 }

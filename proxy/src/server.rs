@@ -1,13 +1,13 @@
 //! Starting and stopping a proxy, and publishing to it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as Socket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::acme::Challenges;
@@ -15,17 +15,21 @@ use crate::admin;
 use crate::admission::Admission;
 use crate::backend::Endpoint;
 use crate::certificates::{CertificateError, CertificatePem, CertificateStore, Certificates};
-use crate::config::ProxyConfig;
+use crate::config::{Hold, ProxyConfig, Purpose};
 use crate::context::Context;
 use crate::drain::Drainer;
 use crate::events::EventSender;
-use crate::listener::{Acceptance, accept_loop, bind};
+use crate::listener::{Acceptance, accept_loop};
 use crate::route::RouteTable;
+use crate::sockets::Sockets;
 use crate::table::LiveTable;
 use crate::tls::Handshakes;
 
 /// How often pools are rid of connections that were idle for too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long an idle connection may bring its last request to a proxy that has a successor.
+const LAST_REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// Starts proxies.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ impl std::fmt::Debug for Services {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({purpose}): {source}; {}", hint(source))]
+    #[error("cannot listen on {address} ({purpose}): {source}")]
     Bind {
         /// `http`, `https` or `admin`.
         purpose: &'static str,
@@ -65,24 +69,34 @@ pub enum StartError {
     /// The fallback certificate cannot be made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// A listening socket cannot be copied.
+    #[error("cannot copy a listening socket: {0}")]
+    Socket(io::Error),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program uses the port; stop it or choose another port (0 for any)"
+impl StartError {
+    /// What to do about it, when that is known.
+    pub fn next_step(&self) -> Option<&'static str> {
+        let Self::Bind { source, .. } = self else { return None };
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Some(
+                "another program uses the port: stop it, or choose another port under [server.listen] (0 for any)",
+            ),
+            io::ErrorKind::PermissionDenied => Some(
+                "ports below 1024 need root, the capability (`setcap cap_net_bind_service=+ep` on the executable, or \
+                 AmbientCapabilities= of systemd: `hop3 unit`), or sockets that systemd opens (`hop3 unit --socket`)",
+            ),
+            io::ErrorKind::AddrNotAvailable => Some("no interface of this machine has the address"),
+            _ => Some("check the address under [server.listen]"),
         }
-        io::ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has the address",
-        _ => "check the address in [server.listen]",
     }
 }
 
 /// The addresses that are listened on, with the ports that were chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// Plain HTTP.
     pub http: Option<SocketAddr>,
@@ -90,6 +104,23 @@ pub struct Addresses {
     pub https: Option<SocketAddr>,
     /// Metrics and health.
     pub admin: Option<SocketAddr>,
+    /// The second and further addresses of each purpose.
+    pub further: Vec<(Purpose, SocketAddr)>,
+}
+
+impl Addresses {
+    /// Notes an address.
+    pub(crate) fn add(&mut self, purpose: Purpose, address: SocketAddr) {
+        let first = match purpose {
+            Purpose::Http => &mut self.http,
+            Purpose::Https => &mut self.https,
+            Purpose::Admin => &mut self.admin,
+        };
+        match first {
+            None => *first = Some(address),
+            Some(_) => self.further.push((purpose, address)),
+        }
+    }
 }
 
 impl Proxy {
@@ -99,56 +130,65 @@ impl Proxy {
         let unknown = config.tls.unknown_names;
         let certificates = Arc::new(Certificates::new(services.certificates, unknown, SystemTime::now())?);
         let random = [random()?, random()?];
-        let mut addresses = Addresses::default();
-        let http = open("http", config.listen.http, &mut addresses.http)?;
-        let https = open("https", config.listen.https, &mut addresses.https)?;
-        let admin_listener = open("admin", config.listen.admin, &mut addresses.admin)?;
+        let mut config = config;
+        // What nobody listens on is closed here: nobody would ever answer its clients.
+        let inherited = std::mem::take(&mut config.inherited);
+        let sockets = Sockets::open(&config.listen, &inherited)?;
+        let copies = sockets.copies().map_err(StartError::Socket)?;
+        let Sockets { listeners, addresses } = sockets;
         let permits =
             Arc::new(Semaphore::new(config.limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
         let admission = Arc::new(Admission::new(config.limits.max_connections_per_client));
-        let mut config = config;
         // Redirects name the port that was really chosen.
         config.listen.https = addresses.https;
         let options = config.tls;
+        let answered = config.hold != Hold::Everybody;
+        let (gate, opened) = watch::channel(config.hold == Hold::Nobody);
         let context = Arc::new(Context::new(config, services.events, certificates.clone(), random));
         let handshakes = Arc::new(Handshakes::new(certificates, context.challenges.clone(), options)?);
         let (drainer, stopper) = (Drainer::default(), Drainer::default());
-        let accepting = |listener: Option<TcpListener>, tls: Option<Arc<Handshakes>>| {
+        let accepting = |listener: TcpListener, tls: Option<Arc<Handshakes>>| {
             let acceptance = Acceptance {
                 context: context.clone(),
                 permits: permits.clone(),
                 admission: admission.clone(),
                 open: drainer.connections(),
                 drain: drainer.drain(),
+                gate: opened.clone(),
                 tls,
             };
-            listener.map(|listener| tokio::spawn(accept_loop(listener, acceptance)))
+            tokio::spawn(accept_loop(listener, acceptance))
         };
-        let acceptors = [accepting(http, None), accepting(https, Some(handshakes.clone()))]
-            .into_iter()
-            .flatten()
-            .collect();
+        let mut acceptors = Vec::new();
         let mut background = JoinSet::new();
-        if let Some(listener) = admin_listener {
-            background.spawn(admin::serve(listener, context.clone(), stopper.drain()));
+        for (purpose, listener) in listeners {
+            match purpose {
+                Purpose::Http => acceptors.push(accepting(listener, None)),
+                Purpose::Https => acceptors.push(accepting(listener, Some(handshakes.clone()))),
+                Purpose::Admin => {
+                    let (context, stop, mut gate) = (context.clone(), stopper.drain(), opened.clone());
+                    background.spawn(async move {
+                        if answered || gate.wait_for(|open| *open).await.is_ok() {
+                            admin::serve(listener, context, stop).await;
+                        }
+                    });
+                }
+            }
         }
         background.spawn(sweep(context.clone()));
         background.spawn(crate::upstream::health::watch(context.clone()));
-        Ok(ProxyHandle { context, handshakes, addresses, drainer, stopper, acceptors, background })
+        Ok(ProxyHandle {
+            context,
+            handshakes,
+            addresses,
+            sockets: copies,
+            gate,
+            drainer,
+            stopper,
+            acceptors,
+            background,
+        })
     }
-}
-
-fn open(
-    purpose: &'static str,
-    address: Option<SocketAddr>,
-    chosen: &mut Option<SocketAddr>,
-) -> Result<Option<TcpListener>, StartError> {
-    let Some(address) = address else { return Ok(None) };
-    let bound = bind(address).and_then(|listener| {
-        *chosen = Some(listener.local_addr()?);
-        Ok(listener)
-    });
-    bound.map(Some).map_err(|source| StartError::Bind { purpose, address, source })
 }
 
 fn random() -> Result<u64, StartError> {
@@ -169,6 +209,9 @@ pub struct ProxyHandle {
     context: Arc<Context>,
     handshakes: Arc<Handshakes>,
     addresses: Addresses,
+    /// To hand on; they keep the addresses open.
+    sockets: Vec<Arc<Socket>>,
+    gate: watch::Sender<bool>,
     drainer: Drainer,
     stopper: Drainer,
     acceptors: Vec<JoinHandle<JoinSet<()>>>,
@@ -177,8 +220,14 @@ pub struct ProxyHandle {
 
 impl ProxyHandle {
     /// The addresses that are listened on.
-    pub const fn addresses(&self) -> Addresses {
-        self.addresses
+    pub fn addresses(&self) -> Addresses {
+        self.addresses.clone()
+    }
+
+    /// The listening sockets, for a successor: while it accepts from them, nobody is refused. See
+    /// [`crate::hand_over`] and [`ProxyConfig::inherited`].
+    pub fn sockets(&self) -> Vec<Arc<Socket>> {
+        self.sockets.clone()
     }
 
     /// Replaces all routes at once. Requests under way end with the routes they began with.
@@ -236,11 +285,32 @@ impl ProxyHandle {
         self.context.scrape()
     }
 
+    /// Begins to accept clients, when the proxy was started with a [`ProxyConfig::hold`].
+    pub fn accept(&self) {
+        self.gate.send_replace(true);
+    }
+
     /// Stops accepting, lets requests under way end, closes idle connections; cuts what is left after `drain`.
     /// Whether everything ended by itself.
-    pub async fn shutdown(mut self, drain: Duration) -> bool {
+    pub async fn shutdown(self, drain: Duration) -> bool {
+        self.end(Duration::ZERO, drain).await
+    }
+
+    /// [`ProxyHandle::shutdown`] with a successor that accepts from the same sockets: connections that are idle may bring
+    /// one more request, whose answer sends them to the successor. So a client that is just writing loses nothing.
+    pub async fn give_way(self, drain: Duration) -> bool {
+        self.end(LAST_REQUEST_TIME.min(drain / 2), drain).await
+    }
+
+    async fn end(mut self, patience: Duration, drain: Duration) -> bool {
         self.set_ready(false);
-        self.drainer.begin();
+        // Without a successor, new clients are refused from now on instead of waiting for nobody.
+        self.sockets.clear();
+        self.drainer.begin(patience);
+        if patience > Duration::ZERO {
+            // Whoever asks how the server is means the successor.
+            self.stopper.begin(Duration::ZERO);
+        }
         let mut connections = Vec::new();
         for acceptor in self.acceptors.drain(..) {
             connections.extend(acceptor.await.ok());
@@ -249,7 +319,7 @@ impl ProxyHandle {
         for mut tasks in connections {
             tasks.shutdown().await;
         }
-        self.stopper.begin();
+        self.stopper.begin(Duration::ZERO);
         self.background.shutdown().await;
         all_ended
     }

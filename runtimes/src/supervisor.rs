@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
+use tokio::task::AbortHandle;
 
 use self::event::{InstanceEvent, Phase, SlotState, StartFailure};
 use crate::instance::{Exit, InstanceId, InstanceRecord, InstanceStats};
@@ -57,6 +58,8 @@ struct Handle {
     stop: watch::Sender<bool>,
     runtime: Arc<dyn Runtime>,
     start_timeout: Duration,
+    /// The slot's task; none while its first instance is being started.
+    task: Option<AbortHandle>,
 }
 
 /// What became of a record from an earlier server.
@@ -197,6 +200,16 @@ impl Supervisor {
         results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
     }
 
+    /// Lets go of all instances: they run on, unwatched, so that another server can adopt them. All slots are empty
+    /// afterwards.
+    pub fn release_all(&self) {
+        for (_, handle) in self.slots().drain() {
+            if let Some(task) = handle.task {
+                task.abort();
+            }
+        }
+    }
+
     /// Waits until an instance is healthy; tells how long it took.
     ///
     /// # Errors
@@ -267,8 +280,13 @@ impl Supervisor {
     fn reserve(&self, spec: &LaunchSpec, runtime: &Arc<dyn Runtime>) -> Result<Reservation, SupervisorError> {
         let (state, state_reader) = watch::channel(SlotState::default());
         let (stop, stop_reader) = watch::channel(false);
-        let handle =
-            Handle { state: state_reader, stop, runtime: runtime.clone(), start_timeout: spec.start_timeout };
+        let handle = Handle {
+            state: state_reader,
+            stop,
+            runtime: runtime.clone(),
+            start_timeout: spec.start_timeout,
+            task: None,
+        };
         match self.slots().entry(spec.id.clone()) {
             Entry::Occupied(mut taken) if taken.get().state.borrow().phase.is_final() => {
                 taken.insert(handle);
@@ -290,9 +308,14 @@ impl Supervisor {
         proven: bool,
     ) -> InstanceRecord {
         let record = running.record.clone();
+        let id = spec.id.clone();
         let slot = slot::Slot::new(self.shared.clone(), spec, runtime, reservation, proven);
         slot.begin(&running);
-        tokio::spawn(slot.run(running));
+        let mut slots = self.slots();
+        // A slot that is not there any more was released while its first instance was started.
+        if let Some(handle) = slots.get_mut(&id) {
+            handle.task = Some(tokio::spawn(slot.run(running)).abort_handle());
+        }
         record
     }
 

@@ -44,6 +44,7 @@ pub fn router(control: Arc<Control>) -> Router {
     Router::new()
         .route("/v1/status", get(server::status))
         .route("/v1/audit", get(server::audit))
+        .route("/v1/upgrade", post(server::upgrade))
         .route("/v1/apps", get(apps::list).post(apps::create))
         .route("/v1/apps/{app}", get(apps::details).delete(apps::destroy))
         .route("/v1/apps/{app}/ping", get(apps::ping))

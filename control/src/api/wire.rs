@@ -312,6 +312,24 @@ pub struct ServerStatus {
     pub routes: usize,
 }
 
+/// `upgrade`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The process that serves now.
+    pub now: ServerProcess,
+    /// The one that served before; it ends when its last requests do.
+    pub before: ServerProcess,
+}
+
+/// One process of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerProcess {
+    /// Version of its executable.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+}
+
 /// `DATA/run/addresses.json`: the addresses this run has opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {

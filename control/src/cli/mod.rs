@@ -16,6 +16,7 @@ mod server;
 mod spelling;
 mod table;
 mod target;
+mod unit;
 mod usage;
 mod waf;
 
@@ -100,6 +101,10 @@ pub enum Command {
     Audit(audit::AuditCommand),
     /// What the server is doing
     Status,
+    /// Replace the running server by the executable that lies at its path now; no connection is lost, apps run on
+    Upgrade,
+    /// Print a unit for systemd
+    Unit(unit::Unit),
     /// Version of this executable
     Version,
     /// Completion script for a shell
@@ -167,6 +172,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Serve(command) => command.run(context),
         Command::Version => server::version(&context),
         Command::Completion(command) => command.run(&context),
+        Command::Unit(command) => command.run(&context),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -189,7 +195,8 @@ async fn ask(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Rollback(command) => command.run(context).await,
         Command::Audit(command) => command.run(context).await,
         Command::Status => server::status(context).await,
-        Command::Serve(_) | Command::Version | Command::Completion(_) => Ok(()),
+        Command::Upgrade => server::upgrade(context).await,
+        Command::Serve(_) | Command::Unit(_) | Command::Version | Command::Completion(_) => Ok(()),
     }
 }
 

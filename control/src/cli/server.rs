@@ -1,4 +1,4 @@
-//! `serve`, `status`, `version`, `completion`.
+//! `serve`, `upgrade`, `status`, `version`, `completion`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::table::Table;
 use super::{Context, grammar};
-use crate::api::wire::ServerStatus;
+use crate::api::client::empty;
+use crate::api::wire::{ServerStatus, Upgraded};
 use crate::failure::Failure;
 use crate::server::{self, Start};
 
@@ -60,6 +61,18 @@ pub(super) fn version(context: &Context) -> Result<(), Failure> {
     }
     let version = Version { version: env!("CARGO_PKG_VERSION") };
     context.output.result(&version, || format!("hop3 {}", version.version))
+}
+
+/// Has the server replaced by the executable that lies at its path now.
+pub(super) async fn upgrade(context: &Context) -> Result<(), Failure> {
+    let done: Upgraded = context.client.call(hyper::Method::POST, "/v1/upgrade", empty()).await?;
+    context.output.result(&done, || {
+        let Upgraded { now, before } = &done;
+        format!(
+            "✓ hop3 {} (pid {}) serves now, hop3 {} (pid {}) ends with its last requests",
+            now.version, now.pid, before.version, before.pid
+        )
+    })
 }
 
 /// Prints what the server is doing.

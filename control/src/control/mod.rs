@@ -20,10 +20,12 @@ mod reload;
 mod report;
 mod routing;
 mod rules;
+mod upgrading;
 mod waf;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +34,8 @@ pub use fleet::Fleet;
 use hop3_proxy::ProxyHandle;
 pub(crate) use rehearsal::at_level;
 pub use report::Reporter;
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::{OwnedMutexGuard, mpsc, watch};
+pub use upgrading::{Frozen, UpgradeWish};
 
 use crate::api::wire::{Addresses, AuditLog, ServerStatus};
 use crate::data::DataDir;
@@ -69,6 +72,10 @@ pub struct Control {
     logs: LogWriter,
     /// What `@rbl` asks, once it may.
     name_servers: Mutex<Option<Arc<NameServers>>>,
+    /// Whether operations on apps must not begin, since the server is being replaced.
+    frozen: AtomicBool,
+    /// To those who can start a successor.
+    upgrades: mpsc::Sender<UpgradeWish>,
     /// Held while a table is made and published, so that an older one never replaces a newer one.
     publishing: Mutex<()>,
 }
@@ -93,6 +100,8 @@ pub struct Parts {
     pub listen: Addresses,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
+    /// To those who can start a successor.
+    pub upgrades: mpsc::Sender<UpgradeWish>,
 }
 
 /// What is served of an app: its current release and the firewall in front of it.
@@ -140,6 +149,8 @@ impl Control {
             collections: Mutex::default(),
             logs: parts.logs,
             name_servers: Mutex::default(),
+            frozen: AtomicBool::new(false),
+            upgrades: parts.upgrades,
             publishing: Mutex::default(),
         }
     }
@@ -182,6 +193,11 @@ impl Control {
         &self.watch
     }
 
+    /// The data directory.
+    pub fn data(&self) -> &DataDir {
+        &self.data
+    }
+
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
@@ -195,6 +211,13 @@ impl Control {
     /// The proxy, to be shut down; from then on nothing is published.
     pub fn release_proxy(&self) -> Option<ProxyHandle> {
         locked(&self.proxy).take()
+    }
+
+    /// Lets the proxy accept clients.
+    pub fn accept(&self) {
+        if let Some(proxy) = locked(&self.proxy).as_ref() {
+            proxy.accept();
+        }
     }
 
     /// What `/readyz` answers.
@@ -227,6 +250,10 @@ impl Control {
 
     /// Waits until no other operation touches the app.
     async fn lock(&self, app: &AppName, report: &Reporter) -> Result<OwnedMutexGuard<()>, Failure> {
+        if self.frozen.load(Ordering::Acquire) {
+            return Err(Failure::conflict("the server is being replaced by its successor")
+                .hint("try again in a few seconds"));
+        }
         let lock = locked(&self.locks).entry(app.clone()).or_default().clone();
         if let Ok(guard) = lock.clone().try_lock_owned() {
             return Ok(guard);

@@ -9,6 +9,7 @@ use hop3_runtimes::supervisor::event::{Change, InstanceEvent};
 use hop3_runtimes::supervisor::{Adoption, LEFTOVER_PATIENCE};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
 
 use super::executor::{Deployment, slot};
 use super::fleet::Launch;
@@ -20,12 +21,12 @@ use crate::model::{App, AppName, Desired, Release, Timestamp};
 use crate::store::Durable;
 
 impl Control {
-    /// Brings everything back to what the store says. Apps come up one beside the other; the routes of those that
-    /// are not up yet answer 503.
+    /// Brings everything back to what the store says. Apps come up one beside the other, in the tasks that are returned;
+    /// the routes of those that are not up yet answer 503.
     ///
     /// # Errors
     /// The store cannot be read or written.
-    pub async fn recover(self: &Arc<Self>) -> Result<(), Failure> {
+    pub async fn recover(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>, Failure> {
         tokio::task::block_in_place(|| {
             self.clean_up_folders();
             self.finish_deployments()
@@ -51,12 +52,12 @@ impl Control {
             }
         }
         self.publish();
-        for app in apps {
+        let revive = |app: App| {
             let records = by_app.remove(app.name.as_str()).unwrap_or_default();
             let control = self.clone();
-            tokio::spawn(async move { control.revive(app, records).await });
-        }
-        Ok(())
+            tokio::spawn(async move { control.revive(app, records).await })
+        };
+        Ok(apps.into_iter().map(revive).collect())
     }
 
     /// Keeps records and routes in step with what the supervisor reports, until the server stops.

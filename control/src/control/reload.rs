@@ -16,6 +16,8 @@ impl Control {
         let mut notes = Vec::new();
         for (name, changed) in [
             ("[server.listen]", before.listen != settings.listen),
+            ("[server.clients]", before.clients != settings.clients),
+            ("[server.traces]", before.traces != settings.traces),
             ("[server] threads", before.threads != settings.threads),
             (
                 "[server.log]",
@@ -23,7 +25,7 @@ impl Control {
             ),
         ] {
             if changed {
-                notes.push(format!("{name} takes effect with the next start"));
+                notes.push(format!("{name} takes effect with `hop3 upgrade` or the next start"));
             }
         }
         // The table is made once to find clashes, before anything is replaced.

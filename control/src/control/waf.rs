@@ -82,10 +82,15 @@ impl Control {
     /// Keeps what the firewalls have not written yet: collections and logs. For the end.
     pub fn finish_firewalls(&self) {
         self.flush_collections();
+        self.finish_logs();
+    }
+
+    /// Writes what the firewalls' logs have not written yet. For the end of a server whose successor has the store.
+    pub fn finish_logs(&self) {
         self.logs.finish();
     }
 
-    fn flush_collections(&self) {
+    pub(super) fn flush_collections(&self) {
         let all: Vec<_> =
             locked(&self.collections).iter().map(|(name, one)| (name.clone(), one.clone())).collect();
         for (name, collections) in all {

@@ -2,38 +2,56 @@
 //!
 //! Two runtimes: one serves requests, one does everything else, so that a busy control plane costs no request.
 
+mod access_log;
 mod certificates;
 mod events;
+mod handover;
 mod log;
+mod passed;
+mod predecessor;
+mod signals;
+mod successor;
+mod systemd;
+mod traces;
+mod upgrade;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use access_log::RequestLog;
 use certificates::StoredCertificates;
-use hop3_proxy::{EventSender, ListenConfig, Proxy, ProxyConfig, ProxyHandle, Services};
+use events::EventKeeper;
+use hop3_proxy::{EventSender, Hold, Proxy, ProxyConfig, ProxyHandle, Services};
+use passed::{Door, PassedSocket};
+use predecessor::Predecessor;
 use sha2::{Digest, Sha256};
+use signals::{Signals, Wish};
+use successor::Invocation;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use traces::TraceExport;
+use upgrade::Upgrader;
 
 use crate::api::wire::Addresses;
 use crate::api::{Peer, router};
 use crate::control::{Control, Fleet, Parts};
-use crate::data::{DataDir, write_atomically};
+use crate::data::{DataDir, Lock, write_atomically};
 use crate::failure::{Failure, Kind, chain};
 use crate::firewall::{LogWriter, Rulesets, failed};
 use crate::model::hexadecimal;
-use crate::settings::Settings;
+use crate::settings::{Settings, low_ports_allowed};
 use crate::store::{Cipher, Store};
 
-/// How long requests under way may take to finish when the server stops.
-const DRAIN: Duration = Duration::from_secs(30);
 /// Events of the proxy that wait to be kept; more are dropped and counted.
 const EVENT_QUEUE: usize = 8192;
+/// How long a predecessor's store may take to become free.
+const STORE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How the server is started.
 #[derive(Debug)]
@@ -50,88 +68,222 @@ pub struct Start {
     pub quiet: bool,
 }
 
-/// Runs the server until SIGTERM or SIGINT.
+/// Runs the server until SIGTERM or SIGINT, or until a successor has taken its place.
 ///
 /// # Errors
 /// The configuration has a fault, another server holds the data directory, an address is taken, or the store is
 /// damaged. Nothing runs then.
 pub fn run(start: Start) -> Result<(), Failure> {
+    let invocation = Invocation::of_this_process(low_ports_allowed()).map_err(|error| {
+        Failure::internal("the system does not tell where this executable lies").because(&error)
+    })?;
+    let mut predecessor = Predecessor::find()?;
+    let outcome = begin(start, invocation, &mut predecessor);
+    if let (Err(failure), Some(predecessor)) = (&outcome, &predecessor) {
+        predecessor.fail(failure);
+    }
+    outcome
+}
+
+fn begin(start: Start, invocation: Invocation, predecessor: &mut Option<Predecessor>) -> Result<(), Failure> {
+    // What this process may, apps and their builds need not. Fails where nothing was given.
+    let _kept = rustix::thread::clear_ambient_capability_set();
     let settings = load(&start)?;
     log::begin(&settings, start.verbose, start.quiet);
-    let _lock = start.data.claim()?;
-    // A server that crashed left its addresses behind.
-    let _absent = fs::remove_file(start.data.addresses());
-    let store = Arc::new(Store::open(&start.data.store(), Cipher::open(&start.data.key())?)?);
+    let passed = match predecessor {
+        Some(predecessor) => predecessor.take_over()?,
+        None => systemd::inherited(),
+    };
+    let lock = start.data.claim()?;
+    if predecessor.is_none() {
+        // A server that crashed left its addresses behind.
+        let _absent = fs::remove_file(start.data.addresses());
+    }
+    let cipher = Cipher::open(&start.data.key())?;
+    let store = Arc::new(match predecessor {
+        Some(_) => Store::open_when_free(&start.data.store(), cipher, STORE_PATIENCE)?,
+        None => Store::open(&start.data.store(), cipher)?,
+    });
     restrict(&start.data.store(), 0o600)?;
     let rules = hop3_rules::Store::open(start.data.rules()).map_err(|error| failed(&error))?;
     let serving = runtime("serve", settings.threads)?;
     let control = runtime("control", 2)?;
-    let outcome = control.block_on(serve(&start, settings, store, Rulesets::new(rules), &serving));
+    let server = Server { start, invocation, lock, passed, serving: &serving };
+    let outcome = control.block_on(server.serve(settings, store, Rulesets::new(rules), predecessor));
     // Whatever still runs (a follower of logs, a probe) has nothing left to say.
     control.shutdown_timeout(Duration::from_secs(1));
     serving.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(
-    start: &Start,
-    settings: Settings,
-    store: Arc<Store>,
-    rulesets: Rulesets,
-    serving: &Runtime,
-) -> Result<(), Failure> {
-    let (events, received) = EventSender::bounded(EVENT_QUEUE);
-    let log_access = settings.log_access;
-    let events = if log_access { events } else { events.without_access() };
-    let proxy = open(&settings, &store, events, serving)?;
-    let chosen = proxy.addresses();
-    let listen = Addresses { http: chosen.http, https: chosen.https, admin: chosen.admin };
-    let socket = bind(&start.data)?;
-    let (stop, stopping) = watch::channel(false);
-    let control = Arc::new(Control::new(Parts {
-        data: start.data.clone(),
-        store: store.clone(),
-        settings,
-        rulesets,
-        logs: LogWriter::start()?,
-        fleet: Fleet::new(owner(&start.data)),
-        proxy,
-        listen: listen.clone(),
-        stopping: stopping.clone(),
-    }));
-    let instances = tokio::spawn(control.clone().follow_instances(control.fleet().supervisor().events()));
-    let pump = tokio::spawn(events::keep(received, control.clone(), log_access));
-    let collections = tokio::spawn(control.clone().keep_collections());
-    let mut signals = Signals::listen()?;
-    control.recover().await?;
-    // Before the command line is answered: who reaches us finds our addresses, not an earlier server's.
-    announce(start, &listen)?;
-    let api = tokio::spawn(answer(socket, control.clone(), stopping));
-    control.set_ready(true);
-    while let Wish::Reload = signals.next().await {
-        reload(start, &control);
+/// What a server has before it serves.
+struct Server<'r> {
+    start: Start,
+    invocation: Invocation,
+    lock: Lock,
+    passed: Vec<PassedSocket>,
+    serving: &'r Runtime,
+}
+
+impl Server<'_> {
+    async fn serve(
+        self,
+        settings: Settings,
+        store: Arc<Store>,
+        rulesets: Rulesets,
+        predecessor: &mut Option<Predecessor>,
+    ) -> Result<(), Failure> {
+        let Server { start, invocation, lock, passed, serving } = self;
+        let (events, received) = EventSender::bounded(EVENT_QUEUE);
+        let requests = Arc::new(Mutex::new(RequestLog::open(&settings)?));
+        let (traces, exporting) = settings.traces.clone().map(TraceExport::start).unzip();
+        let access = AccessSwitch { wanted: events.access_switch(), traced: traces.is_some() };
+        access.set(settings.log_access);
+        let doors = passed::doors(&settings.listen.config(), &passed);
+        for address in passed::unused(&doors, &passed) {
+            tracing::warn!(%address, "a passed socket is not used: name it `http`, `https` or `admin` \
+                (FileDescriptorName=), or configure its address under [server.listen]");
+        }
+        let hold = if predecessor.is_some() { Hold::Everybody } else { Hold::Clients };
+        let proxy = open(&settings, &doors, passed, hold, &store, events, serving)?;
+        let chosen = proxy.addresses();
+        let listen = Addresses { http: chosen.http, https: chosen.https, admin: chosen.admin };
+        let socket = bind(&start.data)?;
+        let (stop, stopping) = watch::channel(false);
+        let (upgrades, mut wanted) = mpsc::channel(1);
+        let drain = settings.drain;
+        let control = Arc::new(Control::new(Parts {
+            data: start.data.clone(),
+            store: store.clone(),
+            settings,
+            rulesets,
+            logs: LogWriter::start()?,
+            fleet: Fleet::new(owner(&start.data)),
+            proxy,
+            listen: listen.clone(),
+            stopping,
+            upgrades,
+        }));
+        let instances = tokio::spawn(control.clone().follow_instances(control.fleet().supervisor().events()));
+        let (way, successor) = watch::channel(None);
+        let (keeper, waiting) = (control.clone(), Vec::new());
+        let keeper = EventKeeper { control: keeper, requests: requests.clone(), traces, successor, waiting };
+        let pump = tokio::spawn(keeper.run(received));
+        let mut signals = Signals::listen()?;
+        let revived = control.recover().await?;
+        if predecessor.is_some() {
+            // Until then it serves. Whoever comes to us afterwards finds the apps as they were.
+            control.settle(revived, drain).await;
+        }
+        // Before the command line is answered: who reaches us finds our addresses, not an earlier server's.
+        announce(&start, &listen)?;
+        let mut background =
+            Background { control: control.clone(), stop, api: Vec::new(), others: Vec::new() };
+        background.begin(socket);
+        control.accept();
+        control.set_ready(true);
+        match predecessor.take() {
+            Some(predecessor) => predecessor.relieve(control.clone()),
+            None => systemd::notify("READY=1"),
+        }
+        let mut upgrader = Upgrader { invocation, doors, lock: Some(lock), background, way };
+        let replaced = loop {
+            let wish = tokio::select! {
+                wish = signals.next() => wish,
+                Some(asker) = wanted.recv() => Wish::Upgrade(Some(asker)),
+            };
+            match wish {
+                Wish::Stop => break None,
+                Wish::Reload => reload(&start, &control, &requests, &access),
+                Wish::Upgrade(asker) => {
+                    if let Some(done) = upgrader.upgrade(&control, asker).await {
+                        break Some(done);
+                    }
+                }
+            }
+        };
+        wanted.close();
+        match &replaced {
+            Some(replaced) => replaced.tell_service_manager(),
+            None => systemd::notify("STOPPING=1"),
+        }
+        tracing::info!(keep_apps = start.keep_apps, replaced = replaced.is_some(), "stopping");
+        upgrader.background.stop().await;
+        let keep_apps = start.keep_apps || replaced.is_some();
+        let (proxy, frozen) = match replaced {
+            Some(upgrade::Replaced { proxy, frozen, .. }) => (Some((proxy, true)), Some(frozen)),
+            None => (control.release_proxy().map(|proxy| (proxy, false)), None),
+        };
+        end(&control, proxy, drain, serving, keep_apps, &mut signals).await;
+        upgrader.background.finish().await;
+        instances.abort();
+        // The queue's senders are gone with the proxy, so the pump ends when it has kept everything.
+        let _kept = tokio::time::timeout(Duration::from_secs(10), pump).await;
+        if let Some(exporting) = exporting {
+            let _sent = tokio::time::timeout(Duration::from_secs(3), exporting).await;
+        }
+        if frozen.is_some() {
+            tokio::task::block_in_place(|| control.finish_logs());
+        } else {
+            tokio::task::block_in_place(|| control.finish_firewalls());
+            for file in [start.data.socket(), start.data.addresses()] {
+                let _absent = fs::remove_file(file);
+            }
+        }
+        tracing::info!("stopped");
+        Ok(())
     }
-    tracing::info!(keep_apps = start.keep_apps, "stopping");
-    stop.send_replace(true);
-    end(&control, serving, start.keep_apps, &mut signals).await;
-    let _ended = tokio::time::timeout(Duration::from_secs(2), api).await;
-    instances.abort();
-    // The queue's senders are gone with the proxy, so the pump ends when it has kept everything.
-    let _kept = tokio::time::timeout(Duration::from_secs(2), pump).await;
-    collections.abort();
-    tokio::task::block_in_place(|| control.finish_firewalls());
-    for file in [start.data.socket(), start.data.addresses()] {
-        let _absent = fs::remove_file(file);
+}
+
+/// The tasks that must not run while the store is a successor's.
+struct Background {
+    control: Arc<Control>,
+    stop: watch::Sender<bool>,
+    api: Vec<JoinHandle<()>>,
+    others: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts them; the command line is answered on `socket`.
+    fn begin(&mut self, socket: UnixListener) {
+        self.stop.send_replace(false);
+        self.api.push(tokio::spawn(answer(socket, self.control.clone(), self.stop.subscribe())));
+        self.others = vec![tokio::spawn(self.control.clone().keep_collections())];
     }
-    tracing::info!("stopped");
-    Ok(())
+
+    /// Ends them. Requests of the command line that are under way go on.
+    async fn stop(&mut self) {
+        self.stop.send_replace(true);
+        for task in std::mem::take(&mut self.others) {
+            // They end on their own; one that does not must not keep the store.
+            let abort = task.abort_handle();
+            if tokio::time::timeout(Duration::from_secs(5), task).await.is_err() {
+                abort.abort();
+            }
+        }
+    }
+
+    /// Waits until the last requests of the command line are answered, for seconds at most.
+    async fn finish(&mut self) {
+        for api in std::mem::take(&mut self.api) {
+            let _ended = tokio::time::timeout(Duration::from_secs(2), api).await;
+        }
+    }
 }
 
 /// Stops in order: new connections, requests under way, apps. A second signal cuts the waiting short.
-async fn end(control: &Arc<Control>, serving: &Runtime, keep_apps: bool, signals: &mut Signals) {
-    control.set_ready(false);
-    if let Some(proxy) = control.release_proxy() {
-        let drained = serving.spawn(proxy.shutdown(DRAIN));
+async fn end(
+    control: &Arc<Control>,
+    proxy: Option<(ProxyHandle, bool)>,
+    drain: Duration,
+    serving: &Runtime,
+    keep_apps: bool,
+    signals: &mut Signals,
+) {
+    if let Some((proxy, replaced)) = proxy {
+        let drained = serving.spawn(async move {
+            if replaced { proxy.give_way(drain).await } else { proxy.shutdown(drain).await }
+        });
         tokio::select! {
             _ = drained => {}
             () = signals.stop() => tracing::warn!("requests under way are cut off"),
@@ -155,38 +307,70 @@ fn load(start: &Start) -> Result<Settings, Failure> {
     }
 }
 
-fn reload(start: &Start, control: &Control) {
-    let outcome = tokio::task::block_in_place(|| load(start).and_then(|settings| control.reload(settings)));
+/// Whether the proxy reports every request.
+struct AccessSwitch {
+    wanted: Arc<AtomicBool>,
+    /// Traces are made of the same records.
+    traced: bool,
+}
+
+impl AccessSwitch {
+    fn set(&self, logged: bool) {
+        self.wanted.store(logged || self.traced, Ordering::Relaxed);
+    }
+}
+
+fn reload(start: &Start, control: &Control, requests: &Mutex<RequestLog>, access: &AccessSwitch) {
+    systemd::notify_reloading();
+    let outcome = tokio::task::block_in_place(|| {
+        let settings = load(start)?;
+        let (mut log, logged) = (RequestLog::open(&settings)?, settings.log_access);
+        let notes = control.reload(settings)?;
+        access.set(logged);
+        std::mem::swap(&mut *requests.lock().unwrap_or_else(PoisonError::into_inner), &mut log);
+        log.flush();
+        Ok(notes)
+    });
     match outcome {
-        Ok(notes) => {
+        Ok::<Vec<String>, Failure>(notes) => {
             notes.iter().for_each(|note| tracing::warn!("{note}"));
             tracing::info!("the configuration was loaded anew");
         }
         Err(failure) => tracing::error!("the old configuration stays in force: {failure}"),
     }
+    systemd::notify("READY=1");
 }
 
 fn open(
     settings: &Settings,
+    doors: &[Door],
+    passed: Vec<PassedSocket>,
+    hold: Hold,
     store: &Arc<Store>,
     events: EventSender,
     serving: &Runtime,
 ) -> Result<ProxyHandle, Failure> {
+    let clients = settings.clients.clone();
     let config = ProxyConfig {
-        listen: ListenConfig {
-            http: settings.listen.http,
-            https: settings.listen.https,
-            admin: settings.listen.admin,
-        },
+        listen: passed::listen(doors),
+        inherited: passed.into_iter().map(|one| one.socket).collect(),
+        hold,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        limits: clients.limits,
+        trusted_proxies: clients.trusted_proxies,
+        forwarding: clients.forwarding,
+        proxy_protocol: clients.proxy_protocol,
+        new_traces: clients.new_traces,
+        spans: settings.traces.is_some(),
+        sample_new_traces: settings.traces.as_ref().map_or(0, |traces| traces.sample),
         ..ProxyConfig::default()
     };
     let certificates = Arc::new(StoredCertificates::new(store.clone()));
     let _inside = serving.enter();
     Proxy::start(config, Services { certificates, events }).map_err(|error| {
-        Failure::new(Kind::Unavailable, "the server cannot be started")
-            .cause(error.to_string())
-            .hint("choose other addresses under [server.listen] in hop3-server.toml")
+        let hint =
+            error.next_step().unwrap_or("choose other addresses under [server.listen] in hop3-server.toml");
+        Failure::new(Kind::Unavailable, "the server cannot be started").cause(error.to_string()).hint(hint)
     })
 }
 
@@ -260,42 +444,4 @@ fn owner(data: &DataDir) -> String {
     let path = data.path().canonicalize().unwrap_or_else(|_| data.path().to_owned());
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
     format!("hop3-{}", hexadecimal(&digest[..6]))
-}
-
-/// What a signal asks for.
-enum Wish {
-    Stop,
-    Reload,
-}
-
-/// The signals the server obeys.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Signals, Failure> {
-        let open = |kind| {
-            signal(kind).map_err(|error| Failure::internal("cannot listen to signals").because(&error))
-        };
-        Ok(Signals {
-            terminate: open(SignalKind::terminate())?,
-            interrupt: open(SignalKind::interrupt())?,
-            hang_up: open(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.terminate.recv() => Wish::Stop,
-            _ = self.interrupt.recv() => Wish::Stop,
-            _ = self.hang_up.recv() => Wish::Reload,
-        }
-    }
-
-    async fn stop(&mut self) {
-        while let Wish::Reload = self.next().await {}
-    }
 }

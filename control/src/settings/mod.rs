@@ -4,23 +4,34 @@
 //! nearest key; keys that contradict each other are refused with the place of their section. Reading the file is
 //! here, watching it (SIGHUP) is the server's.
 
+mod access_log;
+mod clients;
 mod firewall;
 mod listen;
 mod route;
+mod traces;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+pub use access_log::{AccessFormat, AccessLogOptions, AccessLogSettings};
+pub use clients::{ClientOptions, ClientSettings, Forwarding};
 pub use firewall::{FirewallOptions, FirewallSettings};
 use hop3_runtimes::manifest::toml_error::Diagnostic;
+use hop3_runtimes::manifest::units::Span;
 use hop3_runtimes::manifest::waf::WafOptions;
-pub use listen::{Address, ListenOptions, Listeners};
+pub use listen::{Address, AddressList, LOW_PORTS, ListenOptions, Listeners, low_ports_allowed};
 pub use route::{RouteHost, RouteOptions, RouteUpstream, StaticRoute, Target};
 use serde::Deserialize;
+pub use traces::{TraceOptions, TraceSettings};
 
 use crate::failure::Failure;
 use crate::model::Domain;
+
+/// How long requests under way may take to end, unless it is said.
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// The whole file as written; an absent key means "default".
 #[derive(Debug, Default, Deserialize)]
@@ -42,8 +53,14 @@ pub struct ServerSection {
     pub domain: Option<Domain>,
     /// `[server.listen]`.
     pub listen: ListenOptions,
+    /// `[server.clients]`.
+    pub clients: ClientOptions,
     /// `[server.log]`.
     pub log: LogOptions,
+    /// How long requests under way may take to end when the server stops or is replaced. Default: 30s.
+    pub drain: Option<Span>,
+    /// `[server.traces]`.
+    pub traces: TraceOptions,
     /// `[server.firewall]`.
     pub firewall: FirewallOptions,
     /// `[server.waf]`: what apps and routes get for the keys of `[waf]` they do not set.
@@ -60,6 +77,8 @@ pub struct LogOptions {
     pub format: Option<LogFormat>,
     /// Whether each request is logged. Default: true.
     pub access: Option<bool>,
+    /// `[server.log.requests]`.
+    pub requests: AccessLogOptions,
 }
 
 /// The levels of the server's log, from most to least severe.
@@ -109,6 +128,14 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Whether each request is logged.
     pub log_access: bool,
+    /// The file that requests are logged to, if it is not the server's log.
+    pub log_requests: Option<AccessLogSettings>,
+    /// Who clients are told by, how many there may be, and how slow.
+    pub clients: ClientSettings,
+    /// How long requests under way may take to end when the server stops or is replaced.
+    pub drain: Duration,
+    /// Where traces are exported to.
+    pub traces: Option<TraceSettings>,
     /// What firewalls may do outside of themselves.
     pub firewall: FirewallSettings,
     /// Defaults of `[waf]`.
@@ -161,7 +188,20 @@ impl Settings {
             .firewall
             .resolve()
             .map_err(|error| fault(0..0, format!("[server.firewall]: {error}"), None))?;
+        let clients = server
+            .clients
+            .resolve()
+            .map_err(|error| fault(0..0, format!("[server.clients]: {error}"), None))?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        let log_requests = server
+            .log
+            .requests
+            .resolve(folder)
+            .map_err(|error| fault(0..0, format!("[server.log.requests]: {error}"), None))?;
+        let traces = server
+            .traces
+            .resolve()
+            .map_err(|error| fault(0..0, format!("[server.traces]: {error}"), None))?;
         let mut routes: Vec<StaticRoute> = Vec::new();
         for written in options.route {
             let span = written.span();
@@ -182,10 +222,14 @@ impl Settings {
             file: None,
             threads,
             domain: server.domain.unwrap_or_else(localhost),
-            listen: server.listen.resolve(rustix::process::geteuid().is_root()),
+            listen: server.listen.resolve(low_ports_allowed()),
             log_level: server.log.level.unwrap_or_default(),
             log_format: server.log.format.unwrap_or_default(),
             log_access: server.log.access.unwrap_or(true),
+            log_requests,
+            clients,
+            drain: server.drain.map_or(DRAIN, |Span(drain)| drain),
+            traces,
             firewall,
             waf: server.waf,
             routes,

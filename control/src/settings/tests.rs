@@ -25,13 +25,29 @@ fn a_full_file_loads() {
 [server]
 threads = 2
 domain = "apps.example.org"
+drain = "90s"
 [server.listen]
-http = "[::1]:0"
+http = ["[::1]:0", 8080]
 https = "127.0.0.1:8443"
 admin = false
+[server.clients]
+trusted-proxies = ["10.0.0.0/8"]
+forwarding = "forwarded"
+proxy-protocol = ["192.0.2.1"]
+max-connections-per-address = 7
+head-timeout = "5s"
+min-rate = 100
+[server.traces]
+endpoint = "http://collector.test:4318"
+sample = 10
+headers = { Authorization = "Bearer x" }
 [server.log]
 level = "debug"
 format = "json"
+[server.log.requests]
+file = "requests.log"
+format = "combined"
+sample = 10
 [server.waf]
 paranoia-level = 2
 [[route]]
@@ -47,8 +63,24 @@ static = "public"
     )
     .unwrap();
     assert_eq!(settings.threads, 2);
+    let clients = &settings.clients;
+    assert!(clients.trusted_proxies[0].contains("10.1.2.3".parse().unwrap()));
+    assert_eq!((clients.trusted_proxies.len(), clients.proxy_protocol.len()), (1, 1));
+    assert_eq!(clients.forwarding, hop3_proxy::ForwardingFields::Forwarded);
+    assert_eq!(clients.limits.max_connections_per_client, 7);
+    assert_eq!(clients.limits.head_timeout, std::time::Duration::from_secs(5));
+    assert_eq!((clients.limits.min_body_rate, clients.limits.min_write_rate), (100, 100));
+    let requests = settings.log_requests.as_ref().unwrap();
+    assert_eq!((requests.file.to_str(), requests.sample), (Some("/etc/hop3/requests.log"), 10));
+    assert_eq!(requests.format, hop3_proxy::AccessLogFormat::Combined);
+    let traces = settings.traces.as_ref().unwrap();
+    assert_eq!((&traces.authority[..], &traces.path[..]), ("collector.test:4318", "/v1/traces"));
+    assert_eq!((traces.sample, &traces.service[..]), (10, "hop3"));
+    assert_eq!(traces.headers, [("authorization".to_owned(), "Bearer x".to_owned())]);
+    assert_eq!(settings.drain, std::time::Duration::from_secs(90));
     assert_eq!(settings.listen.http, Some("[::1]:0".parse().unwrap()));
     assert_eq!(settings.listen.admin, None);
+    assert_eq!(settings.listen.further, [(hop3_proxy::Purpose::Http, "0.0.0.0:8080".parse().unwrap())]);
     let first = &settings.routes[0];
     assert_eq!(first.target, Target::Upstream("127.0.0.1:18080".parse().unwrap()));
     assert!(first.waf.paranoia_level.is_some(), "the server's default reaches the route");

@@ -42,9 +42,22 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// The store is closed here, since another process has it: this server's successor.
+    #[error("the server is being replaced by its successor")]
+    Away,
+    /// Transactions under way keep it from being closed.
+    #[error("the store is in use")]
+    Busy,
     /// The change itself was refused by its author; nothing was written.
     #[error(transparent)]
     Refused(#[from] Failure),
+}
+
+impl StoreError {
+    /// Whether another process has the file open.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, StoreError::Database(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen))
+    }
 }
 
 macro_rules! from_redb {
@@ -74,6 +87,7 @@ impl From<StoreError> for Failure {
                 .hint("start the newer executable, or restore the data directory from before the upgrade"),
             StoreError::Decrypt { .. } | StoreError::Key { .. } => Failure::internal(error.to_string())
                 .hint("the key file `key` belongs to the data directory; restore both together"),
+            StoreError::Away => Failure::conflict(error.to_string()).hint("try again in a few seconds"),
             other => Failure::internal("the store could not be used").because(&other),
         }
     }

@@ -13,7 +13,10 @@ mod reads;
 mod tables;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 pub use changes::Change;
 pub use cipher::Cipher;
 pub use collections::StoredRecord;
@@ -30,9 +33,13 @@ pub const SCHEMA: u64 = 1;
 /// The open store.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    /// `None` while another process has it.
+    database: ArcSwapOption<Database>,
     cipher: Cipher,
 }
+
+/// How long transactions under way may keep a store from being closed.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Store {
     /// Opens the file, or makes it; a file that was not closed is repaired to its last commit.
@@ -40,6 +47,64 @@ impl Store {
     /// # Errors
     /// The file is damaged, of a later schema, or the disk refuses.
     pub fn open(path: &Path, cipher: Cipher) -> Result<Store, StoreError> {
+        Self::open_when_free(path, cipher, Duration::ZERO)
+    }
+
+    /// [`Store::open`] when the process that has it is about to close it: waits for that, at most `patience`. Blocking.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_when_free(path: &Path, cipher: Cipher, patience: Duration) -> Result<Store, StoreError> {
+        let begun = Instant::now();
+        let database = loop {
+            match Self::database(path) {
+                Err(error) if error.is_taken() && begun.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                outcome => break outcome?,
+            }
+        };
+        Ok(Store { database: ArcSwapOption::from_pointee(database), cipher })
+    }
+
+    /// Lets another process have the file, when all transactions under way have ended. Until [`Store::reopen`], every
+    /// call answers [`StoreError::Away`].
+    ///
+    /// # Errors
+    /// A transaction did not end in time; the store stays open then.
+    pub fn close(&self) -> Result<(), StoreError> {
+        let Some(mut database) = self.database.swap(None) else { return Ok(()) };
+        let begun = Instant::now();
+        loop {
+            match Arc::try_unwrap(database) {
+                // Its drop gives up the lock on the file.
+                Ok(database) => {
+                    drop(database);
+                    return Ok(());
+                }
+                Err(shared) if begun.elapsed() < CLOSE_PATIENCE => database = shared,
+                Err(shared) => {
+                    self.database.store(Some(shared));
+                    return Err(StoreError::Busy);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Opens the file again after [`Store::close`].
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn reopen(&self, path: &Path) -> Result<(), StoreError> {
+        if self.database.load().is_some() {
+            return Ok(());
+        }
+        self.database.store(Some(Arc::new(Self::database(path)?)));
+        Ok(())
+    }
+
+    fn database(path: &Path) -> Result<Database, StoreError> {
         let database = Database::create(path)?;
         let transaction = database.begin_write()?;
         {
@@ -57,7 +122,11 @@ impl Store {
         }
         tables::create_all(&transaction)?;
         transaction.commit()?;
-        Ok(Store { database, cipher })
+        Ok(database)
+    }
+
+    fn present(&self) -> Result<Arc<Database>, StoreError> {
+        self.database.load_full().ok_or(StoreError::Away)
     }
 
     /// A view of one moment; later changes do not show in it.
@@ -65,7 +134,7 @@ impl Store {
     /// # Errors
     /// The disk refuses.
     pub fn read(&self) -> Result<Snapshot<'_>, StoreError> {
-        Ok(Snapshot::new(self.database.begin_read()?, &self.cipher))
+        Ok(Snapshot::new(self.present()?.begin_read()?, &self.cipher))
     }
 
     /// Performs one audited mutation: all of `apply` and the record of `entry`, or nothing.
@@ -78,7 +147,8 @@ impl Store {
         entry: &Entry,
         apply: impl FnOnce(&mut Change<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let transaction = self.database.begin_write()?;
+        let database = self.present()?;
+        let transaction = database.begin_write()?;
         let result = apply(&mut Change::new(&transaction, &self.cipher))?;
         {
             let mut table = transaction.open_table(tables::AUDIT)?;
@@ -102,7 +172,8 @@ impl Store {
         durability: Durable,
         apply: impl FnOnce(&mut Change<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut transaction = self.database.begin_write()?;
+        let database = self.present()?;
+        let mut transaction = database.begin_write()?;
         if durability == Durable::WithTheNextCommit {
             transaction.set_durability(Durability::None)?;
         }

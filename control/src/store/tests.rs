@@ -116,7 +116,7 @@ fn a_store_of_a_later_schema_is_refused_untouched() {
     let path = directory.path().join("store.redb");
     {
         let store = open(directory.path());
-        let transaction = store.database.begin_write().unwrap();
+        let transaction = store.present().unwrap().begin_write().unwrap();
         transaction.open_table(tables::META).unwrap().insert("schema", SCHEMA + 1).unwrap();
         transaction.commit().unwrap();
     }
@@ -135,4 +135,22 @@ fn another_key_does_not_open_the_secrets() {
     let store = open(directory.path());
     let error = store.read().unwrap().variables(&name("demo"), 1).unwrap_err();
     assert!(matches!(error, StoreError::Decrypt { key } if key == "A"));
+}
+
+#[test]
+fn another_process_may_have_the_file_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    let store = open(directory.path());
+    store.change(&entry("demo"), |change| change.put_app(&App::new(name("demo"), Timestamp(1)))).unwrap();
+    store.close().unwrap();
+    assert!(matches!(store.read().err(), Some(StoreError::Away)));
+    assert!(matches!(store.note(Durable::Now, |_| Ok(())), Err(StoreError::Away)));
+    store.close().unwrap();
+    let other = open(directory.path());
+    other.change(&entry("other"), |change| change.put_app(&App::new(name("other"), Timestamp(2)))).unwrap();
+    assert!(store.reopen(&path).is_err(), "two owners");
+    drop(other);
+    store.reopen(&path).unwrap();
+    assert_eq!(store.read().unwrap().apps().unwrap().len(), 2);
 }

@@ -35,13 +35,32 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Server {
+        Server::start_with("", executable())
+    }
+
+    /// With further settings, and by a command that ends in `hop3`.
+    pub fn start_with(settings: &str, command: Command) -> Server {
         let root = tempfile::Builder::new().prefix("hop3-").tempdir().unwrap();
         let data = root.path().join("data");
         fs::create_dir(&data).unwrap();
-        fs::write(data.join("hop3-server.toml"), SETTINGS).unwrap();
-        let mut server = Server { child: spawn(&data), root };
+        fs::write(data.join("hop3-server.toml"), format!("{SETTINGS}{settings}")).unwrap();
+        let mut server = Server { child: spawn(command, &data), root };
         server.wait_ready();
         server
+    }
+
+    /// Waits until the process that was started first has ended, because another one took its place.
+    pub fn wait_replaced(&mut self) {
+        let started = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < PATIENCE, "the old process does not end\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The process that holds the data directory now.
+    pub fn holder(&self) -> u32 {
+        fs::read_to_string(self.data().join("lock")).unwrap().trim().parse().unwrap()
     }
 
     pub fn restart(&mut self, end: End) {
@@ -50,7 +69,7 @@ impl Server {
             End::Terminate => self.signal("TERM"),
         }
         self.child.wait().unwrap();
-        self.child = spawn(&self.data());
+        self.child = spawn(executable(), &self.data());
         self.wait_ready();
     }
 
@@ -109,7 +128,7 @@ impl Server {
         }
     }
 
-    fn address(&self, name: &str) -> SocketAddr {
+    pub fn address(&self, name: &str) -> SocketAddr {
         let text = fs::read_to_string(self.data().join("run/addresses.json")).unwrap();
         let addresses: serde_json::Value = serde_json::from_str(&text).unwrap();
         addresses[name].as_str().unwrap().parse().unwrap()
@@ -137,6 +156,20 @@ impl Drop for Server {
             self.signal("TERM");
             let _ended = self.child.wait();
         }
+        // One that took its place is nobody's child.
+        let holder = fs::read_to_string(self.data().join("lock")).unwrap_or_default();
+        let place = PathBuf::from(format!("/proc/{}", holder.trim()));
+        let ours = |place: &Path| {
+            let line = fs::read(place.join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(self.data().to_str().unwrap_or("?"))
+        };
+        if holder.trim().parse::<u32>().is_ok() && ours(&place) {
+            let _sent = Command::new("kill").args(["-TERM", holder.trim()]).status();
+            let started = Instant::now();
+            while ours(&place) && started.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
     }
 }
 
@@ -159,15 +192,15 @@ pub fn run(arguments: &[&str]) -> Ended {
     }
 }
 
-fn executable() -> Command {
+pub fn executable() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hop3"));
     command.env_remove("HOP3_APP").env_remove("HOP3_DATA");
     command
 }
 
-fn spawn(data: &Path) -> Child {
+fn spawn(mut command: Command, data: &Path) -> Child {
     let log = fs::File::options().append(true).create(true).open(data.join("server.log")).unwrap();
-    executable()
+    command
         .args(["serve", "-v", "--data", data.to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())

@@ -27,6 +27,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// Longest time spent, and most bytes read over, while the client reads our last words.
 const LINGER_TIME: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
+/// Time that the first request of a connection gets to arrive once the shutdown has begun.
+const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
 /// Requests served on one connection.
 const MAX_REQUESTS: u32 = 10_000;
 
@@ -36,7 +38,7 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
     let mut source = Source::new(reader);
     let mut gathered = BytesMut::new();
     for served in 1..=MAX_REQUESTS {
-        let keep = match next_request(context, connection, &mut source, drain, served == 1).await {
+        let after = match next_request(context, connection, &mut source, drain, served == 1).await {
             Next::Request(request) => {
                 let mut decoder = BodyDecoder::from(request.body);
                 let last = served == MAX_REQUESTS || drain.has_begun();
@@ -51,9 +53,12 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                     &mut gathered,
                     last,
                 ));
-                let keep = keep.await && drain_body(&mut source, &mut decoder).await;
+                let mut after = keep.await;
+                if after == After::Keep && !drain_body(&mut source, &mut decoder).await {
+                    after = After::Close;
+                }
                 // A client that asked for the end sends nothing more that would reset the connection.
-                if !keep
+                if after == After::Close
                     && !request.keep_alive
                     && decoder.is_done()
                     && !source.has_buffered()
@@ -61,19 +66,26 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                 {
                     return drop(writer.shutdown().await);
                 }
-                keep
+                after
             }
             Next::Refused(refused) => {
                 let request = refused_request(connection);
                 let sink = Http1Sink::new(&mut writer, &mut gathered, &request, &context.config.limits);
                 let mut sink = ResponseSink::new(SinkStream::Http1(sink));
                 refuse(context, connection, *refused, &mut sink).await;
-                false
+                if sink.is_stalled() { After::Reset } else { After::Close }
             }
             Next::End => return drop(writer.shutdown().await),
         };
-        if !keep {
-            break;
+        match after {
+            After::Keep => {}
+            After::Close => break,
+            After::Reset => {
+                if let Some(conn) = Conn::join(source.into_inner(), writer) {
+                    conn.reset();
+                }
+                return;
+            }
         }
     }
     // What was gathered before an answer was given up is the truth as far as it goes.
@@ -83,7 +95,18 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
     linger(&mut source, &mut writer).await;
 }
 
-/// Serves one request; whether the connection may be kept.
+/// What becomes of the connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// It takes the next one.
+    Keep,
+    /// It ends, and the client can still read what was written.
+    Close,
+    /// It ends at once: the client does not read.
+    Reset,
+}
+
+/// Serves one request.
 #[expect(
     clippy::too_many_arguments,
     reason = "the parts of one connection, split so that both directions run at once"
@@ -97,7 +120,7 @@ async fn exchange(
     writer: &mut ConnWriter,
     gathered: &mut BytesMut,
     last: bool,
-) -> bool {
+) -> After {
     let limits = &context.config.limits;
     let mut body = RequestBody::new(BodyStream::Http1 { source, decoder }, limits);
     let mut sink = ResponseSink::new(SinkStream::Http1(Http1Sink::new(writer, gathered, request, limits)));
@@ -105,7 +128,11 @@ async fn exchange(
         sink.close_after();
     }
     serve(context, connection, request, &mut body, &mut sink).await;
-    sink.keeps_alive()
+    match (sink.is_stalled(), sink.keeps_alive()) {
+        (true, _) => After::Reset,
+        (false, true) => After::Keep,
+        (false, false) => After::Close,
+    }
 }
 
 enum Next {
@@ -132,7 +159,7 @@ async fn next_request(
         let more = tokio::select! {
             biased;
             more = timeout(patience, source.wait_idle()) => matches!(more, Ok(Ok(true))),
-            () = drain.begun() => false,
+            () = draining(drain, first) => false,
         };
         if !more {
             return Next::End;
@@ -154,6 +181,13 @@ async fn next_request(
         Err(_) => RefusedRequest::part(Refusal::HeadTimeout, source.parts().0),
     };
     Next::Refused(Box::new(refused))
+}
+
+/// Ends when the connection is to be given up for the shutdown: between two requests as soon as the shutdown says, a
+/// little later before the first, which is already on its way when somebody connects.
+async fn draining(drain: &mut Drain, first: bool) {
+    let patience = drain.begun().await;
+    tokio::time::sleep(if first { patience.max(FIRST_REQUEST_TIME) } else { patience }).await;
 }
 
 /// Stands for a request that could not be read, so that the answer has something to answer to.

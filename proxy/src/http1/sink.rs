@@ -27,6 +27,8 @@ pub struct Http1Sink<'c> {
     takes_trailers: bool,
     framing: Framing,
     pace: Pace,
+    /// Whether the client was too slow to take what was written.
+    pub stalled: bool,
     /// Whether the connection may serve another request after this one.
     pub keep_alive: bool,
 }
@@ -58,6 +60,7 @@ impl<'c> Http1Sink<'c> {
             takes_trailers: request.headers.has_token("te", "trailers"),
             framing: Framing::None,
             pace: Pace::of_response(limits),
+            stalled: false,
             keep_alive: request.keep_alive,
         }
     }
@@ -138,7 +141,9 @@ impl<'c> Http1Sink<'c> {
         } else {
             let length = self.gathered.len() + data.len();
             let mut pieces = (&mut *self.gathered).chain(&mut data);
-            self.pace.wait(self.writer.write_all_buf(&mut pieces)).await??;
+            let written = self.pace.wait(self.writer.write_all_buf(&mut pieces)).await;
+            self.stalled |= written.is_err();
+            written??;
             self.pace.passed(length);
         }
         if self.framing == Framing::Chunked {
@@ -151,10 +156,14 @@ impl<'c> Http1Sink<'c> {
     pub async fn flush(&mut self) -> io::Result<()> {
         if !self.gathered.is_empty() {
             let length = self.gathered.len();
-            self.pace.wait(self.writer.write_all_buf(self.gathered)).await??;
+            let written = self.pace.wait(self.writer.write_all_buf(self.gathered)).await;
+            self.stalled |= written.is_err();
+            written??;
             self.pace.passed(length);
         }
-        self.pace.wait(self.writer.flush()).await?
+        let flushed = self.pace.wait(self.writer.flush()).await;
+        self.stalled |= flushed.is_err();
+        flushed?
     }
 
     /// Ends the body, with these trailers where the client takes any, and sends everything.

@@ -66,6 +66,11 @@ impl<R: AsyncRead + Unpin> Source<R> {
         Self { io, buffer: BytesMut::new(), room: *READ_SIZES.start() }
     }
 
+    /// The reading half, without what was read ahead.
+    pub fn into_inner(self) -> R {
+        self.io
+    }
+
     /// Whether bytes wait in the buffer.
     pub fn has_buffered(&self) -> bool {
         !self.buffer.is_empty()

@@ -5,7 +5,7 @@
 //! stream stay apart, so that an upload and an early answer can pass each other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::conn::{Conn, ConnectionInfo};
+use crate::conn::{Conn, ConnectionInfo, LentConn};
 use crate::context::Context;
 use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
 use crate::drain::Drain;
@@ -55,7 +55,9 @@ pub async fn serve_connection(
         .max_concurrent_reset_streams(64)
         .max_pending_accept_reset_streams(64)
         .max_local_error_reset_streams(Some(256));
-    let Ok(Ok(mut connection)) = timeout(limits.handshake_timeout, options.handshake::<_, Bytes>(conn)).await
+    let reset = Arc::new(AtomicBool::new(false));
+    let lent = LentConn::new(conn, reset.clone());
+    let Ok(Ok(mut connection)) = timeout(limits.handshake_timeout, options.handshake::<_, Bytes>(lent)).await
     else {
         return;
     };
@@ -67,7 +69,7 @@ pub async fn serve_connection(
     loop {
         let next = tokio::select! {
             next = connection.accept() => next,
-            () = drain.begun(), if !closing => {
+            _ = drain.begun(), if !closing => {
                 connection.graceful_shutdown();
                 closing = true;
                 continue;
@@ -104,7 +106,7 @@ pub async fn serve_connection(
             finished.notify_one();
         }));
     }
-    finish(connection, streams).await;
+    finish(connection, streams, &reset).await;
 }
 
 /// What a client did on one connection that costs us more than it.
@@ -129,14 +131,17 @@ async fn idle(streams: &mut JoinSet<()>, patience: Duration) {
 }
 
 /// Lets the streams that are under way write to the end, as far as the connection still carries them.
-async fn finish(mut connection: Connection<Conn, Bytes>, mut streams: JoinSet<()>) {
+async fn finish(mut connection: Connection<LentConn, Bytes>, mut streams: JoinSet<()>, reset: &AtomicBool) {
     let all = async { while streams.join_next().await.is_some() {} };
     tokio::select! {
         _ = std::future::poll_fn(|context| connection.poll_closed(context)) => {}
         () = all => {}
     }
-    let _ = timeout(Duration::from_secs(1), std::future::poll_fn(|context| connection.poll_closed(context)))
-        .await;
+    let closed = std::future::poll_fn(|context| connection.poll_closed(context));
+    if timeout(Duration::from_secs(1), closed).await.is_err() {
+        // The client does not take what is written: the kernel must not keep it for him.
+        reset.store(true, Ordering::Relaxed);
+    }
 }
 
 async fn serve_stream(

@@ -187,7 +187,8 @@ pub fn start(routes: Vec<Route>) -> TestProxy {
 
 pub fn start_with(mut config: ProxyConfig, routes: Vec<Route>) -> TestProxy {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    config.listen = ListenConfig { http: Some(any), https: Some(any), admin: Some(any) };
+    config.listen =
+        ListenConfig { http: Some(any), https: Some(any), admin: Some(any), ..ListenConfig::default() };
     let (sender, events) = EventSender::bounded(10_000);
     let services = Services { certificates: Arc::new(MemoryCertificates::default()), events: sender };
     let handle = Proxy::start(config, services).unwrap();

@@ -255,6 +255,22 @@ async fn adoption_takes_the_living_and_cleans_up_after_the_dead() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn released_instances_run_on_unwatched() {
+    let ending = Script { ends_after: Some((Duration::from_secs(60), Exit::Code(1))), ..Script::default() };
+    let (supervisor, runtime, mut events) = supervisor(vec![ending]);
+    let spec = spec(RestartPolicy::Always);
+    supervisor.start(spec.clone()).await.unwrap();
+    assert_eq!(changes(&mut events, 2).await, ["started", "healthy"]);
+    supervisor.release_all();
+    assert!(supervisor.states().is_empty());
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(events.try_recv().is_err(), "nobody restarts or reports it");
+    assert_eq!(runtime.stops.load(Ordering::SeqCst), 0);
+    assert_eq!(supervisor.adopt(&record(&spec), spec.clone()).await.unwrap(), Adoption::Adopted);
+    assert_eq!(changes(&mut events, 2).await, ["adopted", "healthy"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_that_cannot_start_is_tried_again() {
     let fails = Script { fails: true, ..Script::default() };
     let (supervisor, _runtime, mut events) = supervisor(vec![crash(1, 1), fails, Script::default()]);

@@ -1,11 +1,11 @@
-//! `/v1/status`, `/v1/audit`.
+//! `/v1/status`, `/v1/audit`, `/v1/upgrade`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
 
-use super::{Answer, answer, blocking};
+use super::{Answer, Asker, answer, blocking};
 use crate::control::Control;
 
 /// `GET /v1/status`.
@@ -21,4 +21,10 @@ pub async fn audit(
     let lines = query.get("lines").and_then(|lines| lines.parse().ok()).unwrap_or(20);
     let verify = query.get("verify").is_some_and(|value| value == "true");
     answer(&blocking(|| control.audit(lines, verify))?)
+}
+
+/// `POST /v1/upgrade`.
+pub async fn upgrade(State(control): State<Arc<Control>>, Asker(actor): Asker) -> Answer {
+    tracing::info!(%actor, "an upgrade is asked for");
+    answer(&control.upgrade().await?)
 }

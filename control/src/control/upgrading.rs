@@ -1,0 +1,129 @@
+//! Letting go of everything that a data directory has only one owner for, and taking it back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hop3_proxy::ProxyHandle;
+use hop3_runtimes::supervisor::event::Phase;
+use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{Control, locked};
+use crate::api::wire::Upgraded;
+use crate::failure::Failure;
+
+/// Between looks whether adopted instances answer.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Somebody wants a new server process, and to hear what became of it.
+pub type UpgradeWish = oneshot::Sender<Result<Upgraded, Failure>>;
+
+/// As long as it lives, no operation on an app begins.
+#[derive(Debug)]
+pub struct Frozen {
+    control: Arc<Control>,
+    _guards: Vec<OwnedMutexGuard<()>>,
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.control.frozen.store(false, Ordering::Release);
+    }
+}
+
+impl Control {
+    /// Replaces this process by one of the executable that lies at its path now; returns when that serves.
+    ///
+    /// # Errors
+    /// An operation is under way, or the new process gave up; this one goes on.
+    pub async fn upgrade(&self) -> Result<Upgraded, Failure> {
+        let (wish, outcome) = oneshot::channel();
+        let busy = || Failure::conflict("the server is stopping or being replaced already");
+        self.upgrades.try_send(wish).map_err(|_| busy())?;
+        outcome.await.map_err(|_| busy())?
+    }
+
+    /// Keeps operations on apps from beginning.
+    ///
+    /// # Errors
+    /// One is under way.
+    pub fn freeze(self: &Arc<Self>) -> Result<Frozen, Failure> {
+        // First, so that no operation slips in behind the look at the locks. Dropping it thaws.
+        self.frozen.store(true, Ordering::Release);
+        let mut frozen = Frozen { control: self.clone(), _guards: Vec::new() };
+        for (app, lock) in locked(&self.locks).iter() {
+            let guard = lock.clone().try_lock_owned().map_err(|_| {
+                Failure::conflict(format!("an operation on '{app}' is under way"))
+                    .hint(format!("try again when it has ended; `hop3 app:status {app}` shows how it is"))
+            })?;
+            frozen._guards.push(guard);
+        }
+        Ok(frozen)
+    }
+
+    /// Lets go of apps and store; the proxy serves on with the routes it has. Blocking.
+    ///
+    /// # Errors
+    /// The store is in use for too long, or the proxy has been released already. Call [`Control::take_back`] then.
+    pub fn let_go(&self) -> Result<ProxyHandle, (Option<ProxyHandle>, Failure)> {
+        // Nothing is published from here on: without instances there would be no routes.
+        let proxy = self.release_proxy();
+        self.fleet.supervisor().release_all();
+        self.flush_collections();
+        let closed = self.store.close();
+        match (proxy, closed) {
+            (Some(proxy), Ok(())) => Ok(proxy),
+            (None, _) => Err((None, Failure::conflict("the server is stopping"))),
+            (proxy, Err(error)) => Err((proxy, error.into())),
+        }
+    }
+
+    /// Takes everything back from a successor that has ended.
+    ///
+    /// # Errors
+    /// The store cannot be opened any more. The proxy serves on.
+    pub async fn take_back(self: &Arc<Self>, frozen: Frozen, proxy: ProxyHandle) -> Result<(), Failure> {
+        let outcome = self.reclaim(frozen).await;
+        self.keep_proxy(proxy);
+        if outcome.is_ok() {
+            self.publish();
+        }
+        outcome
+    }
+
+    /// Takes the proxy back alone: it serves on with the routes it has, and nothing else works.
+    pub fn keep_proxy(&self, proxy: ProxyHandle) {
+        *locked(&self.proxy) = Some(proxy);
+    }
+
+    async fn reclaim(self: &Arc<Self>, frozen: Frozen) -> Result<(), Failure> {
+        tokio::task::block_in_place(|| self.store.reopen(&self.data.store()))?;
+        drop(frozen);
+        let revived = self.recover().await?;
+        self.settle(revived, self.settings.load().drain).await;
+        Ok(())
+    }
+
+    /// Waits until what [`Control::recover`] has begun is done and every instance has answered or failed to, at most
+    /// `limit`, and publishes that.
+    pub async fn settle(&self, revived: Vec<JoinHandle<()>>, limit: Duration) {
+        let settled = async {
+            for one in revived {
+                // A revival that panicked has left an app without instances, which the log tells.
+                let _ended = one.await;
+            }
+            let starting = || {
+                let states = self.fleet.supervisor().states();
+                states.iter().any(|(_, state)| state.phase == Phase::Starting)
+            };
+            while starting() {
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        if tokio::time::timeout(limit, settled).await.is_err() {
+            tracing::warn!("not every app answers yet");
+        }
+        self.publish();
+    }
+}

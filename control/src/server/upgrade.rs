@@ -1,0 +1,138 @@
+//! Replacing this process by one of the executable that lies at its path now, without losing a connection.
+//!
+//! The new process reads its configuration before anything happens. Then this one lets go of apps, store and lock and
+//! goes on serving with the routes it has, until the new one has found the apps again and accepts from the same sockets.
+//! If it gives up on the way, this one takes everything back.
+
+use std::sync::Arc;
+
+use hop3_proxy::ProxyHandle;
+use tokio::sync::watch;
+use tokio::task::block_in_place;
+
+use super::passed::Door;
+use super::successor::{EventWay, Invocation, Successor};
+use super::{Background, bind, systemd};
+use crate::api::wire::{ServerProcess, Upgraded};
+use crate::control::{Control, Frozen, UpgradeWish};
+use crate::data::Lock;
+use crate::failure::Failure;
+
+/// What an upgrade needs.
+pub struct Upgrader {
+    /// How this process was started.
+    pub invocation: Invocation,
+    /// What it listens on, in the order of the proxy's sockets.
+    pub doors: Vec<Door>,
+    /// Its data directory's lock; `None` only while a successor has it.
+    pub lock: Option<Lock>,
+    /// What must not run meanwhile.
+    pub background: Background,
+    /// To the keeper of events.
+    pub way: watch::Sender<Option<EventWay>>,
+}
+
+/// What is left when a successor serves.
+#[derive(Debug)]
+pub struct Replaced {
+    /// To be drained.
+    pub proxy: ProxyHandle,
+    /// To be held to the end.
+    pub frozen: Frozen,
+    /// Who serves.
+    pub successor: Successor,
+}
+
+impl Replaced {
+    /// Tells the service manager which process counts from now on.
+    pub fn tell_service_manager(&self) {
+        systemd::notify(&format!("MAINPID={}", self.successor.pid()));
+    }
+}
+
+impl Upgrader {
+    /// Starts a successor and tells `asker` what became of it. `None` when this process goes on.
+    pub async fn upgrade(&mut self, control: &Arc<Control>, asker: Option<UpgradeWish>) -> Option<Replaced> {
+        tracing::info!(executable = %self.invocation.executable().display(), "starting a successor");
+        let outcome = self.replace(control).await;
+        let told = match &outcome {
+            Ok(replaced) => {
+                let pid = replaced.successor.pid();
+                let version = &replaced.successor.version;
+                tracing::info!(pid, version, "the successor serves");
+                Ok(Upgraded {
+                    now: ServerProcess { version: version.clone(), pid },
+                    before: ServerProcess {
+                        version: env!("CARGO_PKG_VERSION").to_owned(),
+                        pid: std::process::id(),
+                    },
+                })
+            }
+            Err(failure) => {
+                tracing::error!("the upgrade failed: {failure}");
+                Err(failure.clone())
+            }
+        };
+        if let Some(asker) = asker {
+            // Whoever asked may have gone.
+            let _heard = asker.send(told);
+        }
+        outcome.ok()
+    }
+
+    async fn replace(&mut self, control: &Arc<Control>) -> Result<Replaced, Failure> {
+        let frozen = control.freeze()?;
+        let successor = block_in_place(|| self.invocation.start())?;
+        self.background.stop().await;
+        let (proxy, failure) = match block_in_place(|| control.let_go()) {
+            Ok(proxy) => {
+                drop(self.lock.take());
+                match block_in_place(|| successor.hand_over(&self.doors, &proxy)) {
+                    Ok(successor) => {
+                        match successor.events() {
+                            Ok(way) => {
+                                self.way.send_replace(Some(way));
+                            }
+                            Err(error) => tracing::error!(%error, "the last firewall events will be lost"),
+                        }
+                        return Ok(Replaced { proxy, frozen, successor });
+                    }
+                    Err(failure) => (Some(proxy), failure),
+                }
+            }
+            Err((proxy, failure)) => {
+                block_in_place(|| successor.give_up());
+                (proxy, failure)
+            }
+        };
+        let Some(proxy) = proxy else { return Err(failure) };
+        match self.take_back(control, frozen, proxy).await {
+            Ok(()) => Err(failure),
+            Err(worse) => {
+                tracing::error!("requests are served on, but the store cannot be taken back: {worse}");
+                Err(worse.hint("restart the server: its apps run on and are found again"))
+            }
+        }
+    }
+
+    async fn take_back(
+        &mut self,
+        control: &Arc<Control>,
+        frozen: Frozen,
+        proxy: ProxyHandle,
+    ) -> Result<(), Failure> {
+        if self.lock.is_none() {
+            match control.data().claim() {
+                Ok(lock) => self.lock = Some(lock),
+                Err(failure) => {
+                    control.keep_proxy(proxy);
+                    return Err(failure);
+                }
+            }
+        }
+        control.take_back(frozen, proxy).await?;
+        let socket = bind(control.data())?;
+        self.background.begin(socket);
+        Ok(())
+    }
+}

@@ -1,0 +1,528 @@
+//! What an operator does to a running server: replaces its executable, watches it through systemd, rotates its logs.
+
+#![expect(clippy::unwrap_used, reason = "a machine that refuses fails the test")]
+
+mod server;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+use server::{Server, executable, folder};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Answers with the release, and slowly below `/slow`.
+const PROGRAM: &str = "import os, time, http.server as h\nclass H(h.BaseHTTPRequestHandler):\n    \
+    protocol_version = 'HTTP/1.1'\n    def do_GET(self):\n        \
+    if self.path == '/slow':\n            time.sleep(3)\n        \
+    body = os.environ['HOP3_RELEASE'].encode()\n        self.send_response(200)\n        \
+    self.send_header('Content-Length', str(len(body)))\n        self.end_headers()\n        self.wfile.write(body)\n    \
+    def log_message(self, *a):\n        pass\n\
+    class S(h.ThreadingHTTPServer):\n    request_queue_size = 256\n\
+    S(('127.0.0.1', int(os.environ['PORT'])), H).serve_forever()\n";
+
+fn deploy(server: &Server) {
+    let app = folder(&[("Procfile", "web: python3 serve.py\n"), ("serve.py", PROGRAM)]);
+    server.ok(&["deploy", "web", app.path().to_str().unwrap()]);
+}
+
+fn json(server: &Server, arguments: &[&str]) -> Value {
+    serde_json::from_str(&server.ok(&[arguments, &["--json"]].concat())).unwrap()
+}
+
+fn app_pid(server: &Server) -> Option<u64> {
+    json(server, &["app:status", "web"])["instances"][0]["pid"].as_u64()
+}
+
+/// A connection that is used until the server asks to close it.
+struct KeptAlive {
+    address: SocketAddr,
+    stream: Option<BufReader<TcpStream>>,
+}
+
+impl KeptAlive {
+    fn get(&mut self) -> Result<String, std::io::Error> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => {
+                let stream = TcpStream::connect(self.address)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                none.insert(BufReader::new(stream))
+            }
+        };
+        stream
+            .get_mut()
+            .write_all(b"GET / HTTP/1.1\r\nHost: web.localhost\r\nUser-Agent: t\r\nAccept: */*\r\n\r\n")?;
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let begin = head.len();
+            if stream.read_line(&mut head)? == 0 {
+                return Err(std::io::Error::other(format!("closed instead of an answer: {head:?}")));
+            }
+            let line = head[begin..].to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        if head.to_ascii_lowercase().contains("connection: close") {
+            self.stream = None;
+        }
+        Ok(format!("{} {}", &head[9..12], String::from_utf8_lossy(&body)))
+    }
+}
+
+/// What came of a load on the server.
+#[derive(Default)]
+struct Load {
+    over: AtomicBool,
+    served: AtomicUsize,
+}
+
+impl Load {
+    /// Asks until it is over; every answer must be the app's. `kept` keeps its connections.
+    fn run(&self, address: SocketAddr, kept: bool) {
+        let mut client = KeptAlive { address, stream: None };
+        while !self.over.load(Ordering::Relaxed) {
+            let answer = client.get().unwrap_or_else(|error| panic!("a request failed: {error}"));
+            assert_eq!(answer, "200 v1");
+            self.served.fetch_add(1, Ordering::Relaxed);
+            if !kept {
+                client.stream = None;
+            }
+        }
+    }
+}
+
+struct Over<'l>(&'l Load);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn upgrades_under_load_lose_no_request_and_no_app() {
+    let mut server = Server::start();
+    deploy(&server);
+    let (pid, address, first) = (app_pid(&server), server.address("http"), server.pid());
+    let attack = "/?id=1%20UNION%20SELECT%20password%20FROM%20users--";
+    let load = Load::default();
+    std::thread::scope(|scope| {
+        let over = Over(&load);
+        let clients: Vec<_> = [false, false, true, true]
+            .into_iter()
+            .map(|kept| {
+                let load = &load;
+                scope.spawn(move || load.run(address, kept))
+            })
+            .collect();
+        let slow = scope.spawn(|| server.get("web.localhost", "/slow"));
+        std::thread::sleep(Duration::from_millis(300));
+        let done = json(&server, &["upgrade"]);
+        assert_eq!(done["before"]["pid"], first);
+        let second = u32::try_from(done["now"]["pid"].as_u64().unwrap()).unwrap();
+        assert_ne!(second, first);
+        assert_eq!(server.holder(), second);
+        assert_eq!(slow.join().unwrap(), (200, "v1".to_owned()), "the old process answers what it has begun");
+        assert_eq!(server.get("web.localhost", attack).0, 403);
+        // And by the signal, from one that was a successor itself.
+        for _ in 0..2 {
+            let before = server.holder();
+            assert!(Command::new("kill").args(["-USR2", &before.to_string()]).status().unwrap().success());
+            server.eventually(|| {
+                let status = server.command(&["status", "--json"]);
+                let status: Value = serde_json::from_str(&status.stdout).ok()?;
+                (status["pid"].as_u64()? != u64::from(before)).then_some(())
+            });
+        }
+        drop(over);
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+    let served = load.served.load(Ordering::Relaxed);
+    println!("{served} requests over 3 upgrades, none failed");
+    assert!(served > 100, "{served}");
+    server.wait_replaced();
+    assert_eq!(app_pid(&server), pid, "the app is adopted, not started again");
+    assert!(server.ok(&["audit", "--verify"]).contains("hold together"));
+    server.eventually(|| (json(&server, &["waf", "logs", "web"]).as_array()?.len() == 1).then_some(()));
+    let log = server.log();
+    assert!(!log.contains("\"level\":\"ERROR\""), "{log}");
+    // The last one rules the app like the first one did.
+    server.ok(&["app:restart", "web"]);
+    assert_ne!(app_pid(&server), pid);
+    assert!(!Path::new(&format!("/proc/{}", pid.unwrap())).exists(), "the adopted process was ended");
+}
+
+/// A server whose executable can be replaced.
+fn replaceable() -> (Server, tempfile::TempDir) {
+    let place = tempfile::Builder::new().prefix("hop3-bin-").tempdir().unwrap();
+    let path = place.path().join("hop3");
+    fs::copy(executable().get_program(), &path).unwrap();
+    let mut command = Command::new(&path);
+    command.env_remove("HOP3_APP").env_remove("HOP3_DATA");
+    (Server::start_with("", command), place)
+}
+
+fn replace(place: &Path, text: &str) {
+    let beside = place.join("new");
+    fs::write(&beside, text).unwrap();
+    fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(beside, place.join("hop3")).unwrap();
+}
+
+#[test]
+fn a_successor_that_gives_up_changes_nothing() {
+    let (mut server, place) = replaceable();
+    deploy(&server);
+    let (pid, holder) = (app_pid(&server), server.holder());
+    let settings = server.data().join("hop3-server.toml");
+    let good = fs::read_to_string(&settings).unwrap();
+    let original = place.path().join("original");
+    fs::rename(place.path().join("hop3"), &original).unwrap();
+
+    let unchanged = |what: &str| {
+        assert_eq!(server.holder(), holder, "{what}");
+        assert_eq!(server.get("web.localhost", "/"), (200, "v1".to_owned()), "{what}");
+        assert_eq!(app_pid(&server), pid, "{what}");
+        assert!(server.ok(&["audit", "--verify"]).contains("hold together"), "{what}");
+    };
+    let refused = server.command(&["upgrade"]);
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(refused.stderr.contains("cannot start"), "{refused:?}");
+    unchanged("without an executable");
+
+    replace(place.path(), "#!/bin/sh\nexit 3\n");
+    let refused = server.command(&["upgrade"]);
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(refused.stderr.contains("it ended: exit status: 3"), "{refused:?}");
+    unchanged("an executable that ends");
+
+    // It is given everything, and dies.
+    let greedy = "#!/usr/bin/env python3\nimport socket\ns = socket.socket(fileno=0)\n\
+        s.sendall(b'{\"hello\":{\"version\":\"9\"}}\\n')\ns.recv(1 << 16)\nraise SystemExit(4)\n";
+    replace(place.path(), greedy);
+    let refused = server.command(&["upgrade"]);
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(refused.stderr.contains("it ended: exit status: 4"), "{refused:?}");
+    unchanged("one that dies with everything in its hands");
+    server.ok(&["app:restart", "web"]);
+    let pid = app_pid(&server);
+
+    fs::rename(&original, place.path().join("hop3")).unwrap();
+    fs::write(&settings, format!("{good}[sever]\n")).unwrap();
+    let refused = server.command(&["upgrade"]);
+    assert!(refused.stderr.contains("unknown key `sever`"), "{refused:?}");
+    fs::write(&settings, &good).unwrap();
+    server.ok(&["upgrade"]);
+    assert_ne!(server.holder(), holder);
+    assert_eq!(app_pid(&server), pid);
+    assert_eq!(server.get("web.localhost", "/").0, 200);
+    server.wait_replaced();
+}
+
+fn messages(socket: UnixDatagram) -> mpsc::Receiver<String> {
+    let (sender, messages) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length) = socket.recv(&mut buffer) {
+            if sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    messages
+}
+
+#[test]
+fn the_service_manager_hears_how_the_server_is() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("notify");
+    let heard = messages(UnixDatagram::bind(&path).unwrap());
+    let mut command = executable();
+    command.env("NOTIFY_SOCKET", &path);
+    let mut server = Server::start_with("", command);
+    let next = || heard.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(next(), "READY=1");
+    server.signal("HUP");
+    let reloading = next();
+    let microseconds = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+    assert!(microseconds.parse::<u64>().unwrap() > 0);
+    assert_eq!(next(), "READY=1");
+    server.ok(&["upgrade"]);
+    assert_eq!(next(), format!("MAINPID={}", server.holder()), "and no STOPPING=1: the service goes on");
+    server.wait_replaced();
+    drop(server);
+    assert_eq!(next(), "STOPPING=1");
+
+    let name = format!("hop3-test-{}", std::process::id());
+    let address = UnixAddress::from_abstract_name(&name).unwrap();
+    let heard = messages(UnixDatagram::bind_addr(&address).unwrap());
+    let mut command = executable();
+    command.env("NOTIFY_SOCKET", format!("@{name}"));
+    let _server = Server::start_with("", command);
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), "READY=1");
+}
+
+/// Starts what follows as systemd does, with two listening sockets, and writes their ports to a file.
+const ACTIVATOR: &str = "import os, socket, sys\n\
+    made = [socket.socket() for _ in range(2)]\n\
+    for each in made:\n    each.bind(('127.0.0.1', 0)); each.listen(64)\n\
+    high = [os.dup(each.fileno()) for each in made for _ in range(4)][3::4]\n\
+    ports = [each.getsockname()[1] for each in made]\n\
+    for place, each in enumerate(high):\n    os.dup2(each, 3 + place, inheritable=True)\n\
+    open(sys.argv[1], 'w').write(' '.join(map(str, ports)))\n\
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='http:https')\n\
+    os.execv(sys.argv[2], sys.argv[2:])\n";
+
+#[test]
+fn sockets_of_the_service_manager_are_served() {
+    let place = tempfile::tempdir().unwrap();
+    let ports = place.path().join("ports");
+    let mut command = Command::new("python3");
+    command.env_remove("HOP3_APP").env_remove("HOP3_DATA");
+    command.args(["-c", ACTIVATOR]).arg(&ports).arg(executable().get_program());
+    let mut server = Server::start_with("", command);
+    let text = fs::read_to_string(&ports).unwrap();
+    let ports: Vec<u16> = text.split(' ').map(|port| port.parse().unwrap()).collect();
+    assert_eq!([server.address("http").port(), server.address("https").port()], ports[..]);
+    deploy(&server);
+    assert_eq!(server.get("web.localhost", "/").0, 200);
+    // An app that held the socket would keep the port after the server's end.
+    let inode = listening_inode(ports[0]);
+    let (own, app) = (server.pid(), u32::try_from(app_pid(&server).unwrap()).unwrap());
+    assert!(holds(own, &inode), "otherwise the next line would prove nothing");
+    assert!(!holds(app, &inode), "an app has the server's socket");
+    server.ok(&["upgrade"]);
+    server.wait_replaced();
+    assert_eq!(server.address("http").port(), ports[0]);
+    assert_eq!(server.get("web.localhost", "/").0, 200);
+}
+
+fn listening_inode(port: u16) -> String {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let wanted = format!("0100007F:{port:04X}");
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut found = fields.filter(|fields| fields[1] == wanted && fields[3] == "0A");
+    found.next().unwrap()[9].to_owned()
+}
+
+fn holds(pid: u32, inode: &str) -> bool {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    targets.into_iter().any(|target| target.to_str() == Some(&format!("socket:[{inode}]")))
+}
+
+#[test]
+fn low_ports_need_a_capability_and_the_error_says_which() {
+    let start = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if start.trim() != "1024" || !root {
+        println!("skipped: every account may open port 80 here, or this is no root account");
+        return;
+    }
+    // Where an ordinary account reaches it.
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("hop3");
+    fs::copy(executable().get_program(), &path).unwrap();
+    for reached in [place.path(), &path] {
+        fs::set_permissions(reached, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let data = place.path().join("data");
+    fs::create_dir(&data).unwrap();
+    std::os::unix::fs::chown(&data, Some(65534), Some(65534)).unwrap();
+    let listen = "[server.listen]\nhttp = '127.0.0.63:80'\nhttps = false\nadmin = false\n";
+    fs::write(data.join("hop3-server.toml"), listen).unwrap();
+    let ordinary = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let serve = |capabilities: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(ordinary).args(capabilities).arg(&path).args(["serve", "--data"]).arg(&data);
+        command.env_remove("HOP3_APP").env_remove("HOP3_DATA").env("HOME", place.path());
+        command
+    };
+    let refused = serve(&[]).output().unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(7), "{text}");
+    assert!(text.contains("127.0.0.63:80") && text.contains("hint: ports below 1024 need"), "{text}");
+
+    let given = ["--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"];
+    let mut server = serve(&given).spawn().unwrap();
+    let started = std::time::Instant::now();
+    let answered = loop {
+        if let Ok(mut stream) = TcpStream::connect("127.0.0.63:80") {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            break answer.starts_with("HTTP/1.1 404");
+        }
+        if started.elapsed() > PATIENCE || server.try_wait().unwrap().is_some() {
+            break false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap_or_default();
+    let ambient = status.lines().find(|line| line.starts_with("CapAmb:")).unwrap_or_default().to_owned();
+    let _sent = Command::new("kill").arg(server.id().to_string()).status();
+    let _ended = server.wait();
+    assert!(answered, "an ordinary account with the capability serves port 80");
+    assert!(ambient.ends_with("0000000000000000"), "apps inherit nothing: {ambient}");
+}
+
+/// A collector of traces that answers its first export with 503. What it got, and how often it was asked.
+fn collector() -> (SocketAddr, mpsc::Receiver<(u16, Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, got) = mpsc::channel();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let (mut head, mut length) = (String::new(), 0);
+            while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).unwrap() > 0 {
+                let last = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+                if let Some(value) = last.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+            assert!(
+                head.contains("content-type: application/json") && head.contains("x-tenant: t1"),
+                "{head}"
+            );
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            let status = if number == 0 { 503 } else { 200 };
+            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}");
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            if sender.send((status, serde_json::from_slice(&body).unwrap())).is_err() {
+                return;
+            }
+        }
+    });
+    (address, got)
+}
+
+#[test]
+fn sampled_traces_reach_the_collector() {
+    let (collector, got) = collector();
+    let site = folder(&[("index.html", "shop")]);
+    let settings = format!(
+        "[server.traces]\nendpoint = 'http://{collector}'\nheaders = {{ X-Tenant = 't1' }}\n\
+         [[route]]\nhosts = ['shop.test']\nstatic = '{}'\n",
+        site.path().display()
+    );
+    let server = Server::start_with(&settings, executable());
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = |flags: &str| format!("traceparent: 00-{trace}-b7ad6b7169203331-{flags}\r\n");
+    assert_eq!(server.get_with("shop.test", "/?secret=1", &parent("00")).0, 200);
+    assert_eq!(server.get("shop.test", "/").0, 200);
+    assert_eq!(server.get_with("shop.test", "/missing?secret=1", &parent("01")).0, 404);
+    let (status, first) = got.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(status, 503);
+    let (status, second) = got.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((status, &second), (200, &first), "what was not taken is sent again");
+    let scope = &second["resourceSpans"][0];
+    assert_eq!(scope["resource"]["attributes"][0]["value"]["stringValue"], "hop3");
+    let spans = scope["scopeSpans"][0]["spans"].as_array().unwrap();
+    assert_eq!(spans.len(), 1, "what is not sampled is not exported: {spans:?}");
+    let span = &spans[0];
+    assert_eq!((&span["traceId"], &span["parentSpanId"]), (&trace.into(), &"b7ad6b7169203331".into()));
+    assert_eq!((span["spanId"].as_str().unwrap().len(), &span["kind"]), (16, &2.into()));
+    let attribute = |key: &str| {
+        let all = span["attributes"].as_array().unwrap();
+        all.iter().find(|one| one["key"] == key).unwrap_or_else(|| panic!("no {key}"))["value"].clone()
+    };
+    assert_eq!(attribute("url.path")["stringValue"], "/missing");
+    assert_eq!(attribute("http.response.status_code")["intValue"], "404");
+    assert_eq!(attribute("server.address")["stringValue"], "shop.test");
+    assert!(!second.to_string().contains("secret"), "{second}");
+    let time = |key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap();
+    assert!(time("endTimeUnixNano") >= time("startTimeUnixNano"));
+}
+
+#[test]
+fn a_collector_that_never_answers_costs_no_request() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = folder(&[("index.html", "shop")]);
+    let settings = format!(
+        "[server.traces]\nendpoint = 'http://{}'\nsample = 1\n[[route]]\nhosts = ['shop.test']\nstatic = '{}'\n",
+        silent.local_addr().unwrap(),
+        site.path().display()
+    );
+    let mut server = Server::start_with(&settings, executable());
+    for _ in 0..200 {
+        assert_eq!(server.get("shop.test", "/").0, 200);
+    }
+    // Nor does it keep the server from ending.
+    server.restart(server::End::Terminate);
+    assert_eq!(server.get("shop.test", "/").0, 200);
+}
+
+#[test]
+fn requests_are_written_to_a_file_that_may_be_rotated() {
+    let site = folder(&[("index.html", "shop")]);
+    let settings = |format: &str| {
+        format!(
+            "[server.log.requests]\nfile = 'requests.log'\nformat = '{format}'\n\
+             [[route]]\nhosts = ['shop.test']\nstatic = '{}'\n",
+            site.path().display()
+        )
+    };
+    let server = Server::start_with(&settings("combined"), executable());
+    let path = server.data().join("requests.log");
+    let lines = |path: &Path, wanted: &str| {
+        server.eventually(|| {
+            let text = fs::read_to_string(path).ok()?;
+            text.contains(wanted).then_some(text)
+        })
+    };
+    assert_eq!(server.get("shop.test", "/?token=hunter2&q=1").0, 200);
+    let text = lines(&path, "q=1");
+    assert!(text.contains("\"GET /?token=***&q=1 HTTP/1.1\" 200 4 \"-\" \"test/1.0\"\n"), "{text}");
+    fs::rename(&path, path.with_extension("old")).unwrap();
+    server.eventually(|| {
+        server.get("shop.test", "/later");
+        path.exists().then_some(())
+    });
+    lines(&path, "/later");
+    let file = server.data().join("hop3-server.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, before.replace("'combined'", "'json'")).unwrap();
+    server.signal("HUP");
+    let text = server.eventually(|| {
+        server.get("shop.test", "/json");
+        let text = fs::read_to_string(&path).ok()?;
+        text.lines().any(|line| line.starts_with('{')).then_some(text)
+    });
+    let line = text.lines().find(|line| line.starts_with('{')).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["target"], &line["status"]), (&"/json".into(), &404.into()));
+    assert!(!server.log().contains("\"target\":\"access\""), "the server's log is not filled with requests");
+}
+
+#[test]
+fn units_are_printed_without_a_server() {
+    let ended = server::run(&["unit", "--user", "hop3", "--data", "/srv/hop3"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.stdout.contains("serve --data /srv/hop3\n") && ended.stdout.contains("User=hop3\n"),
+        "{ended:?}"
+    );
+    let socket = server::run(&["unit", "--socket", "https", "--json"]);
+    let socket: Value = serde_json::from_str(&socket.stdout).unwrap();
+    assert_eq!(socket["file"], "hop3-https.socket");
+    assert_eq!(server::run(&["unit", "--user", "a b"]).code, 2);
+}

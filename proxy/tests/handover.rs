@@ -1,0 +1,145 @@
+//! A successor takes the listening sockets over: no request fails, no connection is refused.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hop3_proxy::{
+    EventSender, Hold, ListenConfig, MemoryCertificates, Proxy, ProxyConfig, ProxyHandle, RouteTable,
+    Services, hand_over, take_handed,
+};
+use support::{Client, Reply, TestBackend, backend, ok, to};
+
+/// Promised: this many upgrades under load without a failed request.
+const UPGRADES: usize = 20;
+
+fn hello(_: &support::Received) -> Reply {
+    Reply::Keep(ok("hello"))
+}
+
+fn slow(_: &support::Received) -> Reply {
+    Reply::Slowly(Duration::from_millis(300), vec![ok("late")])
+}
+
+fn start(config: ProxyConfig, backend: &TestBackend) -> ProxyHandle {
+    let services =
+        Services { certificates: Arc::new(MemoryCertificates::default()), events: EventSender::disabled() };
+    let handle = Proxy::start(config, services).unwrap();
+    handle.publish(RouteTable::new(vec![to(backend)]).unwrap());
+    handle
+}
+
+fn first(backend: &TestBackend) -> ProxyHandle {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listen = ListenConfig { http: Some(any), ..ListenConfig::default() };
+    start(ProxyConfig { listen, ..ProxyConfig::default() }, backend)
+}
+
+/// As two processes do it: the sockets travel through a Unix socket.
+fn successor(old: &ProxyHandle, backend: &TestBackend) -> ProxyHandle {
+    let (here, there) = UnixStream::pair().unwrap();
+    hand_over(&here, &old.sockets()).unwrap();
+    let listen = ListenConfig { http: old.addresses().http, ..ListenConfig::default() };
+    let config = ProxyConfig { listen, inherited: take_handed(&there).unwrap(), ..ProxyConfig::default() };
+    start(config, backend)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_upgrades_under_load_lose_nothing() {
+    let backend = backend(hello).await;
+    let mut proxy = first(&backend);
+    let address = proxy.addresses().http.unwrap();
+    let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (over, served) = (over.clone(), served.clone());
+            tokio::spawn(async move {
+                while !over.load(Ordering::Relaxed) {
+                    // A new connection each time: those are what an upgrade could lose.
+                    let answer = Client::connect(address).await.get("/").await;
+                    assert_eq!((answer.status, &answer.text()[..]), (200, "hello"));
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..UPGRADES {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let next = successor(&proxy, &backend);
+        let old = std::mem::replace(&mut proxy, next);
+        assert!(old.give_way(Duration::from_secs(20)).await, "requests under way ended by themselves");
+    }
+    over.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    let served = served.load(Ordering::Relaxed);
+    println!("{served} requests over {UPGRADES} upgrades, none failed");
+    assert!(served > UPGRADES, "{served}");
+}
+
+#[tokio::test]
+async fn a_request_under_way_ends_with_the_old_one() {
+    let backend = backend(slow).await;
+    let old = first(&backend);
+    let address = old.addresses().http.unwrap();
+    let mut client = Client::connect(address).await;
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let new = successor(&old, &backend);
+    let (ended, answer) = tokio::join!(old.shutdown(Duration::from_secs(10)), client.response(false));
+    assert!(ended);
+    assert_eq!(answer.unwrap().text(), "late");
+    drop(new);
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_sent_to_the_successor_by_an_answer() {
+    let backend = backend(hello).await;
+    let old = first(&backend);
+    let address = old.addresses().http.unwrap();
+    let mut client = Client::connect(address).await;
+    assert_eq!(client.get("/").await.header("connection"), None);
+    let new = successor(&old, &backend);
+    let ending = tokio::spawn(old.give_way(Duration::from_secs(60)));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let answer = client.get("/").await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "not cut off in between");
+    assert!(ending.await.unwrap());
+    assert_eq!(Client::connect(address).await.get("/").await.status, 200);
+    drop(new);
+}
+
+#[tokio::test]
+async fn held_clients_wait_for_their_answer() {
+    let backend = backend(hello).await;
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listen = ListenConfig { http: Some(any), ..ListenConfig::default() };
+    let proxy = start(ProxyConfig { listen, hold: Hold::Clients, ..ProxyConfig::default() }, &backend);
+    let mut client = Client::connect(proxy.addresses().http.unwrap()).await;
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(backend.count(), 0);
+    proxy.accept();
+    assert_eq!(client.response(false).await.unwrap().text(), "hello");
+}
+
+#[tokio::test]
+async fn without_a_successor_clients_are_refused_at_once() {
+    let backend = backend(slow).await;
+    let proxy = first(&backend);
+    let address = proxy.addresses().http.unwrap();
+    let mut client = Client::connect(address).await;
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let ending = tokio::spawn(proxy.shutdown(Duration::from_secs(10)));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody would ever answer");
+    assert_eq!(client.response(false).await.unwrap().text(), "late");
+    assert!(ending.await.unwrap());
+}
