@@ -62,21 +62,15 @@ impl Control {
         Ok(frozen)
     }
 
-    /// Lets go of apps and store; the proxy serves on with the routes it has. Blocking.
+    /// Lets go of apps and store; the proxy must have been released, and serves on with the routes it has: without
+    /// instances there would be none to publish. Blocking.
     ///
     /// # Errors
-    /// The store is in use for too long, or the proxy has been released already. Call [`Control::take_back`] then.
-    pub fn let_go(&self) -> Result<ProxyHandle, (Option<ProxyHandle>, Failure)> {
-        // Nothing is published from here on: without instances there would be no routes.
-        let proxy = self.release_proxy();
+    /// The store is in use for too long. Call [`Control::take_back`] then.
+    pub fn let_go(&self) -> Result<(), Failure> {
         self.fleet.supervisor().release_all();
         self.flush_collections();
-        let closed = self.store.close();
-        match (proxy, closed) {
-            (Some(proxy), Ok(())) => Ok(proxy),
-            (None, _) => Err((None, Failure::conflict("the server is stopping"))),
-            (proxy, Err(error)) => Err((proxy, error.into())),
-        }
+        Ok(self.store.close()?)
     }
 
     /// Takes everything back from a successor that has ended.

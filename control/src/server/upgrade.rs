@@ -84,34 +84,41 @@ impl Upgrader {
         let frozen = control.freeze()?;
         let successor = block_in_place(|| self.invocation.start())?;
         self.background.stop().await;
-        let (proxy, failure) = match block_in_place(|| control.let_go()) {
-            Ok(proxy) => {
+        let Some(proxy) = control.release_proxy() else {
+            block_in_place(|| successor.give_up());
+            return Err(Failure::conflict("the server is stopping"));
+        };
+        let failure = match block_in_place(|| control.let_go()) {
+            Ok(()) => {
                 drop(self.lock.take());
                 match block_in_place(|| successor.hand_over(&self.doors, &proxy)) {
                     Ok(successor) => {
-                        match successor.events() {
-                            Ok(way) => {
-                                self.way.send_replace(Some(way));
-                            }
-                            Err(error) => tracing::error!(%error, "the last firewall events will be lost"),
-                        }
+                        self.send_events_to(&successor);
                         return Ok(Replaced { proxy, frozen, successor });
                     }
-                    Err(failure) => (Some(proxy), failure),
+                    Err(failure) => failure,
                 }
             }
-            Err((proxy, failure)) => {
+            Err(failure) => {
                 block_in_place(|| successor.give_up());
-                (proxy, failure)
+                failure
             }
         };
-        let Some(proxy) = proxy else { return Err(failure) };
         match self.take_back(control, frozen, proxy).await {
             Ok(()) => Err(failure),
             Err(worse) => {
                 tracing::error!("requests are served on, but the store cannot be taken back: {worse}");
                 Err(worse.hint("restart the server: its apps run on and are found again"))
             }
+        }
+    }
+
+    fn send_events_to(&self, successor: &Successor) {
+        match successor.events() {
+            Ok(way) => {
+                self.way.send_replace(Some(way));
+            }
+            Err(error) => tracing::error!(%error, "the last firewall events will be lost"),
         }
     }
 
