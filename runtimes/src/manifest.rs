@@ -8,6 +8,7 @@ pub mod nearest;
 pub mod procfile;
 pub mod resources;
 pub mod sections;
+pub mod tls;
 pub mod toml_error;
 pub mod traffic;
 pub mod units;
@@ -25,6 +26,7 @@ use self::environment::{EnvName, EnvSection};
 use self::procfile::{Procfile, WsgiTarget};
 use self::resources::{AddonRequest, Admin, Backup, CronJob, Limits, Sandbox, SmokeTest, Volume};
 use self::sections::{DeploySection, Hop3Toml, Metadata};
+use self::tls::TlsOptions;
 use self::toml_error::Diagnostic;
 use self::traffic::{HealthCheckOptions, PortRequest, ProbePath, Proxy, SeedPorts};
 use self::waf::WafOptions;
@@ -65,6 +67,8 @@ pub struct Manifest {
     pub domains: Vec<String>,
     /// `[proxy]`.
     pub proxy: Proxy,
+    /// `[tls]`.
+    pub tls: TlsOptions,
     /// `[limits]`.
     pub limits: Limits,
     /// `[[volumes]]`.
@@ -249,6 +253,12 @@ impl Manifest {
             let at = section_span(text, "waf");
             return Err(invalid(Diagnostic::at(file, text, at, error.to_string(), None)));
         }
+        let outside = hop3.tls.client_ca.as_deref().is_some_and(|file| !is_inside(file));
+        let outside = outside.then_some("`client-ca` must lie inside the app");
+        if let Some(fault) = hop3.tls.fault().or(outside) {
+            let at = section_span(text, "tls");
+            return Err(invalid(Diagnostic::at(file, text, at, format!("[tls]: {fault}"), None)));
+        }
         Ok(hop3)
     }
 
@@ -314,6 +324,7 @@ impl Manifest {
             health_check: HealthCheck::from(hop3.healthcheck),
             domains: hop3.domains.0,
             proxy: hop3.proxy,
+            tls: hop3.tls,
             limits: hop3.limits,
             volumes: hop3.volumes,
             ports: hop3.ports,

@@ -11,6 +11,7 @@ use super::environment::EnvSection;
 use super::resources::{
     AddonRequest, Admin, Backup, CronJob, Limits, ProviderForm, Sandbox, SmokeTest, Volume,
 };
+use super::tls::TlsOptions;
 use super::traffic::{Domains, HealthCheckOptions, PortRequest, Proxy, SeedPorts};
 use super::units::{OneOrMany, Span};
 use super::waf::WafOptions;
@@ -39,6 +40,8 @@ pub struct Hop3Toml {
     pub domains: Domains,
     /// How requests reach the app.
     pub proxy: Proxy,
+    /// `[tls]`.
+    pub tls: TlsOptions,
     /// What the app may use.
     pub limits: Limits,
     /// Folders that outlive releases.
