@@ -7,6 +7,7 @@
 //! - [`control`]: what the operations do; deployments as a state machine
 //! - [`firewall`]: from `[waf]` to compiled rules, and what they reported
 //! - [`source`]: packing and unpacking source trees
+//! - [`certificates`]: ordering, renewing and importing certificates
 //! - [`api`]: HTTP over the Unix socket, and its client
 //! - [`settings`], [`data`]: the server's configuration and its directory
 //! - [`server`]: `hop3 serve`
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod certificates;
 pub mod cli;
 pub mod control;
 pub mod data;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::Peer;
-use super::handlers::{apps, deployments, rules, server, waf};
+use super::handlers::{apps, certificates, deployments, rules, server, waf};
 use super::wire::ErrorAnswer;
 use crate::control::Control;
 use crate::failure::{Failure, Kind};
@@ -66,6 +66,10 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/v1/rules/install", post(rules::install))
         .route("/v1/rules/use", post(rules::switch))
         .route("/v1/rules/verify", post(rules::verify))
+        .route("/v1/certificates", get(certificates::list))
+        .route("/v1/certificates/add", post(certificates::add))
+        .route("/v1/certificates/remove", post(certificates::remove))
+        .route("/v1/certificates/renew", post(certificates::renew))
         .fallback(unknown)
         .layer(middleware::from_fn(authenticate))
         .with_state(control)

@@ -310,6 +310,9 @@ pub struct ServerStatus {
     pub running: usize,
     /// How many static routes there are.
     pub routes: usize,
+    /// What needs the operator's attention, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `upgrade`.
@@ -329,6 +332,28 @@ pub struct ServerProcess {
     /// Process id.
     pub pid: u32,
 }
+
+/// Body of `POST /v1/certificates/add`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddCertificate {
+    /// App or static route.
+    pub owner: String,
+    /// PEM, the server's own certificate first.
+    pub chain: String,
+    /// PEM.
+    pub key: String,
+}
+
+/// Body of `POST /v1/certificates/remove` and `…/renew`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateOwner {
+    /// App or static route; `None` for all, where that makes sense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// `certs renew`: whose certificates are ordered.
+pub type Renewing = Vec<String>;
 
 /// `DATA/run/addresses.json`: the addresses this run has opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 
 mod app;
 mod audit;
+mod certs;
 mod config;
 mod confirm;
 mod deploy;
@@ -93,6 +94,9 @@ pub enum Command {
     /// Rulesets: list, install, use, verify
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Certificates: list, add, remove, renew
+    #[command(subcommand, visible_alias = "cert")]
+    Certs(certs::CertsCommand),
     /// The releases of an app
     Releases(target::AppArgument),
     /// Return to an earlier release
@@ -191,6 +195,7 @@ async fn ask(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Config(command) => command.run(context).await,
         Command::Waf(command) => command.run(context).await,
         Command::Rules(command) => command.run(context).await,
+        Command::Certs(command) => command.run(context).await,
         Command::Releases(argument) => releases::list(&argument, context).await,
         Command::Rollback(command) => command.run(context).await,
         Command::Audit(command) => command.run(context).await,

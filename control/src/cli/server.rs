@@ -6,7 +6,7 @@ use clap::Args;
 use clap_complete::Shell;
 use serde::Serialize;
 
-use super::table::Table;
+use super::table::{Table, printable};
 use super::{Context, grammar};
 use crate::api::client::empty;
 use crate::api::wire::{ServerStatus, Upgraded};
@@ -91,6 +91,8 @@ pub(super) async fn status(context: &Context) -> Result<(), Failure> {
         }
         row("Apps", format!("{}, {} running", status.apps, status.running));
         row("Static routes", status.routes.to_string());
-        table.to_string()
+        let warnings: String =
+            status.warnings.iter().map(|warning| format!("\n! {}", printable(warning))).collect();
+        format!("{table}{warnings}")
     })
 }

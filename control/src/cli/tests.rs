@@ -26,6 +26,9 @@ fn both_spellings_mean_the_same() {
         ("waf", &["check"], " a.conf"),
         ("waf", &["test"], " /x"),
         ("waf", &["explain"], " ID"),
+        ("certs", &["list", "renew", "remove"], ""),
+        ("cert", &["status"], ""),
+        ("certs", &["add"], " demo chain.pem key.pem"),
         ("rules", &["list", "install", "use", "verify"], ""),
     ];
     for (group, names, rest) in verbs {

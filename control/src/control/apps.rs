@@ -94,6 +94,7 @@ impl Control {
             }
         })?;
         self.watch.forget(name.as_str());
+        self.keeper.shelf().forget(name.as_str());
         locked(&self.locks).remove(name);
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hop3_runtimes::manifest::{Manifest, ManifestError};
 use hop3_runtimes::source_tree::SourceTree;
 
+use super::certificates::check_tls;
 use super::executor::{Work, builder_name};
 use super::phase::Terms;
 use super::{Control, Reporter, Upload, environment, locked};
@@ -44,6 +45,7 @@ impl Control {
         let incoming = tokio::task::block_in_place(|| self.unpacked(&upload))?;
         let manifest = Manifest::load(incoming.path()).map_err(|error| manifest_failure(&error))?;
         self.check_hosts(name, &manifest)?;
+        check_tls(&manifest.tls, incoming.path())?;
         let options = manifest.waf.clone().or(&self.settings.load().waf);
         let owner = self.owner(name, incoming.path());
         let shield = tokio::task::block_in_place(|| Shield::raise(&options, &owner, &self.rulesets))?;

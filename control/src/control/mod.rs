@@ -5,6 +5,7 @@
 //! apps do not wait for each other.
 
 mod apps;
+mod certificates;
 mod deploying;
 mod draining;
 mod environment;
@@ -38,6 +39,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 pub use upgrading::{Frozen, UpgradeWish};
 
 use crate::api::wire::{Addresses, AuditLog, ServerStatus};
+use crate::certificates::Keeper;
 use crate::data::DataDir;
 use crate::failure::{Failure, Kind, did_you_mean};
 use crate::firewall::{Collections, LogWriter, NameServers, Rulesets, Shield, Watch};
@@ -57,6 +59,7 @@ pub struct Control {
     rulesets: Rulesets,
     watch: Watch,
     fleet: Fleet,
+    keeper: Arc<Keeper>,
     /// `None` once the proxy was told to stop.
     proxy: Mutex<Option<ProxyHandle>>,
     listen: Addresses,
@@ -94,6 +97,8 @@ pub struct Parts {
     pub logs: LogWriter,
     /// Instances.
     pub fleet: Fleet,
+    /// Certificates.
+    pub keeper: Arc<Keeper>,
     /// The running proxy.
     pub proxy: ProxyHandle,
     /// The addresses it has opened.
@@ -139,6 +144,7 @@ impl Control {
             rulesets: parts.rulesets,
             watch: Watch::default(),
             fleet: parts.fleet,
+            keeper: parts.keeper,
             proxy: Mutex::new(Some(parts.proxy)),
             listen: parts.listen,
             started: Timestamp::now(),
@@ -171,6 +177,7 @@ impl Control {
             apps: apps.len(),
             running,
             routes: self.settings.load().routes.len(),
+            warnings: self.certificate_warnings(),
         })
     }
 
@@ -201,6 +208,11 @@ impl Control {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Turns true when the server stops.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.clone()
     }
 
     /// The instances.

@@ -18,6 +18,7 @@ impl Control {
             ("[server.listen]", before.listen != settings.listen),
             ("[server.clients]", before.clients != settings.clients),
             ("[server.traces]", before.traces != settings.traces),
+            ("[server.tls]", before.tls != settings.tls),
             ("[server] threads", before.threads != settings.threads),
             (
                 "[server.log]",
@@ -34,6 +35,9 @@ impl Control {
         if let Err(failure) = self.table(&settings) {
             *locked(&self.routes) = shields;
             return Err(failure);
+        }
+        if before.acme != settings.acme {
+            self.keeper.configure(settings.acme.clone());
         }
         let waf_changed = before.waf != settings.waf || before.firewall != settings.firewall;
         self.settings.store(Arc::new(settings));

@@ -1,5 +1,6 @@
 //! From what is deployed to the proxy's route table.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hop3_proxy::{
@@ -7,6 +8,7 @@ use hop3_proxy::{
 };
 use hop3_runtimes::instance::Endpoint;
 use hop3_runtimes::manifest::Manifest;
+use hop3_runtimes::manifest::tls::TlsOptions;
 use hop3_runtimes::manifest::waf::WafMode;
 
 use super::ping::reachable;
@@ -23,6 +25,7 @@ impl Control {
         let _one_at_a_time = locked(&self.publishing);
         match self.table(&self.settings.load()) {
             Ok(table) => {
+                self.want_certificates(&table);
                 if let Some(proxy) = locked(&self.proxy).as_ref() {
                     proxy.publish(table);
                 }
@@ -47,7 +50,9 @@ impl Control {
             let shield =
                 shields.iter().find(|shield| shield.name == route.name()).map(|shield| &shield.shield);
             let protection = shield.map(|shield| self.protection(&route.name(), shield, settings));
-            routes.push(static_route(route, protection));
+            let mut made = static_route(route, protection);
+            self.secure(&mut made, &route.tls, Path::new(""));
+            routes.push(made);
         }
         for (app, serving) in locked(&self.deployed).iter() {
             if let Some(route) = self.app_route(app, serving, settings) {
@@ -167,7 +172,21 @@ impl Control {
         let mut route = Route::new(app.as_str(), hosts, backend);
         route.waf = protection.ok().flatten();
         route.limits = limits;
+        let source = self.data.release(app, serving.release.source).join("source");
+        self.secure(&mut route, &manifest.tls, &source);
         Some(route)
+    }
+
+    /// Applies `[tls]`. A route whose client authorities cannot be read answers nobody.
+    fn secure(&self, route: &mut Route, options: &TlsOptions, folder: &Path) {
+        match self.route_tls(&route.app, &route.hosts, options, folder) {
+            Ok((tls, redirect)) => (route.tls, route.redirect_https) = (tls, redirect),
+            Err(failure) => {
+                let cause = failure.cause.as_deref().unwrap_or_default();
+                tracing::error!(app = &*route.app, cause, "{}", failure.message);
+                route.backend = unavailable("the authorities of client certificates could not be loaded");
+            }
+        }
     }
 
     /// What answers an app's requests now; `None` when it has no `web` process at all.

@@ -1,29 +1,36 @@
-//! Certificates in the store, their keys sealed like every other secret.
+//! The proxy's way to certificates: an app's own from the shelf, self-signed ones from the store.
 
 use std::io;
 use std::sync::Arc;
 
 use hop3_proxy::{CertificateOrigin, CertificatePem, CertificateStore};
 
+use crate::certificates::Shelf;
 use crate::failure::chain;
-use crate::model::Secret;
+use crate::model::{Secret, Timestamp};
 use crate::store::{Durable, Store, StoreError};
 
-/// The proxy's way to the certificates in the store.
+/// What the proxy asks when routes are published.
 #[derive(Debug)]
-pub struct StoredCertificates(Arc<Store>);
+pub struct StoredCertificates {
+    store: Arc<Store>,
+    shelf: Arc<Shelf>,
+}
 
 impl StoredCertificates {
-    /// In `store`.
-    pub fn new(store: Arc<Store>) -> StoredCertificates {
-        StoredCertificates(store)
+    /// Issued and imported ones on `shelf`, self-signed ones in `store`.
+    pub fn new(store: Arc<Store>, shelf: Arc<Shelf>) -> StoredCertificates {
+        StoredCertificates { store, shelf }
     }
 }
 
 impl CertificateStore for StoredCertificates {
-    fn load(&self, _app: &str, host: &str) -> io::Result<Option<CertificatePem>> {
-        let found =
-            self.0.read().and_then(|snapshot| snapshot.certificate(host)).map_err(|error| other(&error))?;
+    fn load(&self, app: &str, host: &str) -> io::Result<Option<CertificatePem>> {
+        if let Some(shown) = self.shelf.get(app).show(host, Timestamp::now()) {
+            return Ok(Some(shown));
+        }
+        let found = self.store.read().and_then(|snapshot| snapshot.certificate(host));
+        let found = found.map_err(|error| other(&error))?;
         Ok(found.map(|(chain, key)| CertificatePem {
             chain,
             key: key.reveal().clone(),
@@ -33,7 +40,7 @@ impl CertificateStore for StoredCertificates {
 
     fn save(&self, host: &str, certificate: &CertificatePem) -> io::Result<()> {
         let key = Secret::new(certificate.key.clone());
-        self.0
+        self.store
             .note(Durable::Now, |change| change.put_certificate(host, &certificate.chain, &key))
             .map_err(|error| other(&error))
     }

@@ -40,6 +40,7 @@ use upgrade::Upgrader;
 
 use crate::api::wire::Addresses;
 use crate::api::{Peer, router};
+use crate::certificates::{Keeper, Shelf};
 use crate::control::{Control, Fleet, Parts};
 use crate::data::{DataDir, Lock, write_atomically};
 use crate::failure::{Failure, Kind, chain};
@@ -145,7 +146,10 @@ impl Server<'_> {
                 (FileDescriptorName=), or configure its address under [server.listen]");
         }
         let hold = if predecessor.is_some() { Hold::Everybody } else { Hold::Clients };
-        let proxy = open(&settings, &doors, passed, hold, &store, events, serving)?;
+        let shelf = Arc::new(Shelf::open(store.clone())?);
+        let certificates = StoredCertificates::new(store.clone(), shelf.clone());
+        let proxy = open(&settings, &doors, passed, hold, certificates, events, serving)?;
+        let keeper = Arc::new(Keeper::new(shelf, proxy.challenges(), settings.acme.clone()));
         let chosen = proxy.addresses();
         let listen = Addresses { http: chosen.http, https: chosen.https, admin: chosen.admin };
         let socket = bind(&start.data)?;
@@ -159,6 +163,7 @@ impl Server<'_> {
             rulesets,
             logs: LogWriter::start()?,
             fleet: Fleet::new(owner(&start.data)),
+            keeper: keeper.clone(),
             proxy,
             listen: listen.clone(),
             stopping,
@@ -166,9 +171,9 @@ impl Server<'_> {
         }));
         let instances = tokio::spawn(control.clone().follow_instances(control.fleet().supervisor().events()));
         let (way, successor) = watch::channel(None);
-        let (keeper, waiting) = (control.clone(), Vec::new());
-        let keeper = EventKeeper { control: keeper, requests: requests.clone(), traces, successor, waiting };
-        let pump = tokio::spawn(keeper.run(received));
+        let (events, waiting) = (control.clone(), Vec::new());
+        let events = EventKeeper { control: events, requests: requests.clone(), traces, successor, waiting };
+        let pump = tokio::spawn(events.run(received));
         let mut signals = Signals::listen()?;
         let revived = control.recover().await?;
         if predecessor.is_some() {
@@ -178,7 +183,7 @@ impl Server<'_> {
         // Before the command line is answered: who reaches us finds our addresses, not an earlier server's.
         announce(&start, &listen)?;
         let mut background =
-            Background { control: control.clone(), stop, api: Vec::new(), others: Vec::new() };
+            Background { control: control.clone(), keeper, stop, api: Vec::new(), others: Vec::new() };
         background.begin(socket);
         control.accept();
         control.set_ready(true);
@@ -238,6 +243,7 @@ impl Server<'_> {
 /// The tasks that must not run while the store is a successor's.
 struct Background {
     control: Arc<Control>,
+    keeper: Arc<Keeper>,
     stop: watch::Sender<bool>,
     api: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
@@ -248,7 +254,11 @@ impl Background {
     fn begin(&mut self, socket: UnixListener) {
         self.stop.send_replace(false);
         self.api.push(tokio::spawn(answer(socket, self.control.clone(), self.stop.subscribe())));
-        self.others = vec![tokio::spawn(self.control.clone().keep_collections())];
+        let (control, stopping) = (self.control.clone(), self.stop.subscribe());
+        self.others = vec![
+            tokio::spawn(self.control.clone().keep_collections()),
+            tokio::spawn(self.keeper.clone().run(move |notice| control.heed(&notice), stopping)),
+        ];
     }
 
     /// Ends them. Requests of the command line that are under way go on.
@@ -346,7 +356,7 @@ fn open(
     doors: &[Door],
     passed: Vec<PassedSocket>,
     hold: Hold,
-    store: &Arc<Store>,
+    certificates: StoredCertificates,
     events: EventSender,
     serving: &Runtime,
 ) -> Result<ProxyHandle, Failure> {
@@ -355,6 +365,7 @@ fn open(
         listen: passed::listen(doors),
         inherited: passed.into_iter().map(|one| one.socket).collect(),
         hold,
+        tls: settings.tls,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         limits: clients.limits,
         trusted_proxies: clients.trusted_proxies,
@@ -365,7 +376,7 @@ fn open(
         sample_new_traces: settings.traces.as_ref().map_or(0, |traces| traces.sample),
         ..ProxyConfig::default()
     };
-    let certificates = Arc::new(StoredCertificates::new(store.clone()));
+    let certificates = Arc::new(certificates);
     let _inside = serving.enter();
     Proxy::start(config, Services { certificates, events }).map_err(|error| {
         let hint =

@@ -5,10 +5,12 @@
 //! here, watching it (SIGHUP) is the server's.
 
 mod access_log;
+mod acme;
 mod clients;
 mod firewall;
 mod listen;
 mod route;
+mod tls;
 mod traces;
 
 use std::fs;
@@ -17,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use access_log::{AccessFormat, AccessLogOptions, AccessLogSettings};
+pub use acme::{Acme, ChallengeKind, Dns, DnsProvider, DnsServer, TsigAlgorithm};
 pub use clients::{ClientOptions, ClientSettings, Forwarding};
 pub use firewall::{FirewallOptions, FirewallSettings};
 use hop3_runtimes::manifest::toml_error::Diagnostic;
@@ -25,6 +28,7 @@ use hop3_runtimes::manifest::waf::WafOptions;
 pub use listen::{Address, AddressList, LOW_PORTS, ListenOptions, Listeners, low_ports_allowed};
 pub use route::{RouteHost, RouteOptions, RouteUpstream, StaticRoute, Target};
 use serde::Deserialize;
+pub use tls::TlsSection;
 pub use traces::{TraceOptions, TraceSettings};
 
 use crate::failure::Failure;
@@ -63,6 +67,10 @@ pub struct ServerSection {
     pub traces: TraceOptions,
     /// `[server.firewall]`.
     pub firewall: FirewallOptions,
+    /// `[server.tls]`.
+    pub tls: TlsSection,
+    /// `[server.acme]`: certificates are ordered when it is there.
+    pub acme: Option<toml::Spanned<acme::AcmeOptions>>,
     /// `[server.waf]`: what apps and routes get for the keys of `[waf]` they do not set.
     pub waf: WafOptions,
 }
@@ -138,6 +146,10 @@ pub struct Settings {
     pub traces: Option<TraceSettings>,
     /// What firewalls may do outside of themselves.
     pub firewall: FirewallSettings,
+    /// How TLS is spoken.
+    pub tls: hop3_proxy::TlsOptions,
+    /// Which authority issues certificates; `None` when none is asked.
+    pub acme: Option<Acme>,
     /// Defaults of `[waf]`.
     pub waf: WafOptions,
     /// Hosts served without any app.
@@ -218,11 +230,18 @@ impl Settings {
             }
             routes.push(route);
         }
+        let listen = server.listen.resolve(low_ports_allowed());
+        let doors = acme::Doors { http: listen.http.is_some(), https: listen.https.is_some() };
+        let acme = server.acme.map(|written| {
+            let span = written.span();
+            let resolved = written.into_inner().resolve(folder, doors);
+            resolved.map_err(|message| fault(span, format!("[server.acme]: {message}"), None))
+        });
         Ok(Settings {
             file: None,
             threads,
             domain: server.domain.unwrap_or_else(localhost),
-            listen: server.listen.resolve(low_ports_allowed()),
+            listen,
             log_level: server.log.level.unwrap_or_default(),
             log_format: server.log.format.unwrap_or_default(),
             log_access: server.log.access.unwrap_or(true),
@@ -231,6 +250,8 @@ impl Settings {
             drain: server.drain.map_or(DRAIN, |Span(drain)| drain),
             traces,
             firewall,
+            tls: server.tls.resolve(),
+            acme: acme.transpose()?.flatten(),
             waf: server.waf,
             routes,
         })

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hop3_proxy::{Endpoint, HostPattern};
+use hop3_runtimes::manifest::tls::TlsOptions;
 use hop3_runtimes::manifest::waf::WafOptions;
 use serde::Deserialize;
 
@@ -19,6 +20,8 @@ pub struct RouteOptions {
     /// A folder of files, relative to the configuration file.
     #[serde(rename = "static")]
     pub folder: Option<PathBuf>,
+    /// `[route.tls]`, the keys of hop3.toml's `[tls]`; files are relative to the configuration file.
+    pub tls: TlsOptions,
     /// `[route.waf]`, the keys of hop3.toml's `[waf]`.
     pub waf: WafOptions,
 }
@@ -32,6 +35,8 @@ pub struct StaticRoute {
     pub path_prefix: String,
     /// What answers.
     pub target: Target,
+    /// What HTTPS means for it; files are absolute or relative to the server's folder.
+    pub tls: TlsOptions,
     /// The firewall's options, the server's defaults filled in.
     pub waf: WafOptions,
 }
@@ -105,7 +110,12 @@ impl RouteOptions {
         };
         let waf = self.waf.or(defaults);
         waf.resolve().map_err(|error| format!("[route.waf]: {error}"))?;
+        let mut tls = self.tls;
+        if let Some(fault) = tls.fault() {
+            return Err(format!("[route.tls]: {fault}"));
+        }
+        tls.client_ca = tls.client_ca.map(|file| folder.join(file));
         let hosts = self.hosts.into_iter().map(|RouteHost(host)| host).collect();
-        Ok(StaticRoute { hosts, path_prefix, target, waf })
+        Ok(StaticRoute { hosts, path_prefix, target, tls, waf })
     }
 }

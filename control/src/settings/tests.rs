@@ -149,3 +149,65 @@ fn the_nearest_key_is_offered() {
          hint: did you mean `threads`?"
     );
 }
+
+#[test]
+fn an_authority_is_asked_only_when_its_terms_are_accepted() {
+    assert_eq!(parse("").unwrap().acme, None);
+    assert_eq!(parse("[server.acme]\nenabled = false").unwrap().acme, None);
+    let acme = parse("[server.acme]\nterms-agreed = true").unwrap().acme.unwrap();
+    assert!(acme.public && acme.directory.contains("letsencrypt.org"));
+    assert_eq!(acme.challenges, [ChallengeKind::Http01, ChallengeKind::TlsAlpn01]);
+    let closed = "[server.listen]\nhttp = false\n[server.acme]\nterms-agreed = true\n";
+    assert_eq!(parse(closed).unwrap().acme.unwrap().challenges, [ChallengeKind::TlsAlpn01]);
+    let agreed = "[server.acme]\nterms-agreed = true\n";
+    let wrong = [
+        ("[server.acme]\n", "terms-agreed = true"),
+        ("[server.acme]\nterms-agreed = true\ndirectory = \"http://ca.example/\"", "is no directory"),
+        ("[server.acme]\nterms-agreed = true\nca = \"/nonexistent\"", "cannot read `/nonexistent`"),
+        ("[server.acme]\nterms-agreed = true\nemail = \"me\"", "is not an e-mail address"),
+        (&format!("{agreed}challenges = [\"dns-01\"]"), "needs [server.acme.dns]"),
+        (&format!("{agreed}challenges = [\"dns-02\"]"), "unknown value `dns-02`"),
+        (&format!("{agreed}[server.acme.dns]"), "needs `hook` or `server`"),
+        (&format!("{agreed}[server.acme.dns]\nhook = [\"x\"]\nserver = \"192.0.2.1\""), "not both"),
+        (&format!("{agreed}[server.acme.dns]\nserver = \"a b:53:1\""), "is not a server"),
+        (&format!("{agreed}[server.acme.dns]\nserver = \"192.0.2.1\"\nkey-name = \"k\""), "go together"),
+        ("[server.tls]\nmin-version = \"1.1\"", "unknown value `1.1`"),
+        (
+            "[[route]]\nhosts = [\"a.b\"]\nstatic = \"x\"\n[route.tls]\nclient-certificates = \"require\"",
+            "client-ca",
+        ),
+    ];
+    for (text, message) in wrong {
+        let fault = parse(text).map(drop).unwrap_err().to_string();
+        assert!(fault.contains(message), "{text:?} gave {fault}");
+    }
+}
+
+#[test]
+fn an_update_server_has_an_address_and_perhaps_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hop3-server.toml");
+    std::fs::write(folder.path().join("tsig"), "c2VjcmV0\n").unwrap();
+    let dns = |keys: &str| {
+        let text = format!("[server.acme]\nterms-agreed = true\n[server.acme.dns]\n{keys}\n");
+        Settings::parse(&file, &text).map(|settings| settings.acme.unwrap().dns.unwrap())
+    };
+    for (written, address) in
+        [("192.0.2.1", "192.0.2.1:53"), ("::1", "[::1]:53"), ("ns.a.org", "ns.a.org:53"), ("a:5", "a:5")]
+    {
+        let DnsProvider::Update(server) = dns(&format!("server = \"{written}\"")).unwrap().provider else {
+            panic!("no update")
+        };
+        assert_eq!((server.address.as_str(), server.key), (address, None));
+    }
+    let keyed =
+        dns("server = \"192.0.2.1\"\nkey-name = \"k\"\nkey-file = \"tsig\"\npropagation = \"1m\"").unwrap();
+    assert_eq!(keyed.propagation.as_secs(), 60);
+    let DnsProvider::Update(DnsServer { key: Some((name, algorithm, secret)), .. }) = keyed.provider else {
+        panic!("no key")
+    };
+    assert_eq!((name.as_str(), algorithm), ("k", TsigAlgorithm::Sha256));
+    assert_eq!(secret.reveal(), b"secret");
+    std::fs::write(folder.path().join("tsig"), "not base64!").unwrap();
+    assert!(dns("server = \"192.0.2.1\"\nkey-name = \"k\"\nkey-file = \"tsig\"").is_err());
+}

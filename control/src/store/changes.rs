@@ -44,7 +44,8 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Forgets an app with its releases, configurations, instances, deployment, firewall events and collections.
+    /// Forgets an app with its releases, configurations, instances, deployment, certificates, firewall events and
+    /// collections.
     /// Its audit records stay.
     ///
     /// # Errors
@@ -53,6 +54,7 @@ impl<'t> Change<'t> {
         let app = name.as_str();
         self.transaction.open_table(tables::APPS)?.remove(app)?;
         self.transaction.open_table(tables::DEPLOYMENTS)?.remove(app)?;
+        self.transaction.open_table(tables::HOLDINGS)?.remove(app)?;
         for definition in [tables::RELEASES, tables::CONFIGS, tables::FIREWALL_EVENTS] {
             let mut table = self.transaction.open_table(definition)?;
             table.retain_in((app, 0)..=(app, u64::MAX), |_, _| false)?;
@@ -155,6 +157,31 @@ impl<'t> Change<'t> {
         let mut table = self.transaction.open_table(tables::CERTIFICATES)?;
         table.insert(host, encode(&(chain, self.cipher.seal(key)))?.as_slice())?;
         Ok(())
+    }
+
+    /// Keeps what is known of an owner's certificates, sealed whole.
+    ///
+    /// # Errors
+    /// See [`Change::app`].
+    pub fn put_holding<T: Serialize>(&mut self, owner: &str, holding: &T) -> Result<(), StoreError> {
+        let sealed = self.sealed(holding)?;
+        self.transaction.open_table(tables::HOLDINGS)?.insert(owner, sealed.as_str())?;
+        Ok(())
+    }
+
+    /// Keeps what is known of a certificate authority, sealed whole.
+    ///
+    /// # Errors
+    /// See [`Change::app`].
+    pub fn put_authority<T: Serialize>(&mut self, directory: &str, record: &T) -> Result<(), StoreError> {
+        let sealed = self.sealed(record)?;
+        self.transaction.open_table(tables::AUTHORITIES)?.insert(directory, sealed.as_str())?;
+        Ok(())
+    }
+
+    fn sealed<T: Serialize>(&self, value: &T) -> Result<String, StoreError> {
+        let text = String::from_utf8_lossy(&encode(value)?).into_owned();
+        Ok(self.cipher.seal(&Secret::new(text)))
     }
 
     /// Appends firewall events and drops each app's oldest beyond [`FIREWALL_EVENTS_PER_APP`].

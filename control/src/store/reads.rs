@@ -142,6 +142,43 @@ impl<'store> Snapshot<'store> {
         }
     }
 
+    /// What is known of all owners' certificates; `Err` within for what does not decrypt or decode.
+    ///
+    /// # Errors
+    /// See [`Snapshot::apps`].
+    pub fn holdings<T: DeserializeOwned>(&self) -> Result<Vec<(String, Result<T, StoreError>)>, StoreError> {
+        let table = self.transaction.open_table(tables::HOLDINGS)?;
+        let mut holdings = Vec::new();
+        for row in table.iter()? {
+            let (owner, token) = row?;
+            let holding = self.opened("certificates", owner.value(), token.value());
+            holdings.push((owner.value().to_owned(), holding));
+        }
+        Ok(holdings)
+    }
+
+    /// What is known of a certificate authority.
+    ///
+    /// # Errors
+    /// See [`Snapshot::apps`]; also [`StoreError::Decrypt`].
+    pub fn authority<T: DeserializeOwned>(&self, directory: &str) -> Result<Option<T>, StoreError> {
+        let table = self.transaction.open_table(tables::AUTHORITIES)?;
+        let Some(token) = table.get(directory)? else { return Ok(None) };
+        self.opened("account", directory, token.value()).map(Some)
+    }
+
+    fn opened<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        key: &str,
+        token: &str,
+    ) -> Result<T, StoreError> {
+        match self.cipher.open_token(token) {
+            Some(text) => decode(what, text.reveal().as_bytes()),
+            None => Err(StoreError::Decrypt { key: format!("{what} of {key}") }),
+        }
+    }
+
     /// The newest `count` firewall events of an app or static route, oldest first.
     ///
     /// # Errors

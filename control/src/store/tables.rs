@@ -23,6 +23,12 @@ pub(super) const INSTANCES: TableDefinition<'static, (&str, &str), &[u8]> = Tabl
 pub(super) const DEPLOYMENTS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("deployments");
 /// Host → certificate chain and sealed key.
 pub(super) const CERTIFICATES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("certificates");
+/// App or static route → sealed [`crate::certificates::holding::Holding`].
+pub(super) const HOLDINGS: TableDefinition<'static, &str, &str> =
+    TableDefinition::new("certificate-holdings");
+/// Directory URL → sealed [`crate::certificates::holding::AuthorityRecord`].
+pub(super) const AUTHORITIES: TableDefinition<'static, &str, &str> =
+    TableDefinition::new("certificate-authorities");
 /// (app or route, running number) → [`crate::model::FirewallEvent`].
 pub(super) const FIREWALL_EVENTS: TableDefinition<'static, (&str, u64), &[u8]> =
     TableDefinition::new("firewall-events");
@@ -37,6 +43,8 @@ pub(super) fn create_all(transaction: &WriteTransaction) -> Result<(), StoreErro
     transaction.open_table(INSTANCES)?;
     transaction.open_table(DEPLOYMENTS)?;
     transaction.open_table(CERTIFICATES)?;
+    transaction.open_table(HOLDINGS)?;
+    transaction.open_table(AUTHORITIES)?;
     transaction.open_table(FIREWALL_EVENTS)?;
     transaction.open_table(AUDIT)?;
     transaction.open_table(super::collections::COLLECTIONS)?;

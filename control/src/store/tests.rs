@@ -84,6 +84,7 @@ fn removing_an_app_leaves_its_neighbour_and_the_audit_log() {
                 change.put_app(&App::new(name(app), Timestamp(1)))?;
                 change.put_variables(&name(app), 1, &Variables::new())?;
                 change.put_instance(&name(app), "web.1", &7)?;
+                change.put_holding(app, &"a key")?;
                 change.append_firewall_events(&[event(app, 1)])
             })
             .unwrap();
@@ -92,6 +93,8 @@ fn removing_an_app_leaves_its_neighbour_and_the_audit_log() {
     let snapshot = store.read().unwrap();
     assert_eq!(snapshot.apps().unwrap().len(), 1);
     assert_eq!(snapshot.instances::<u32>().unwrap(), [("demo-2".to_owned(), 7)]);
+    let holdings = snapshot.holdings::<String>().unwrap();
+    assert_eq!((holdings.len(), &*holdings[0].0), (1, "demo-2"));
     assert!(snapshot.firewall_events("demo", 10).unwrap().is_empty());
     assert_eq!(snapshot.firewall_events("demo-2", 10).unwrap().len(), 1);
     assert_eq!(snapshot.audit(10, true).unwrap().length, 3);

@@ -1,0 +1,216 @@
+//! What is remembered of one owner (an app or a static route) and of one authority. Sealed whole in the store, since
+//! private keys are in it.
+
+use std::collections::BTreeMap;
+
+use hop3_proxy::{CertificateFacts, CertificateOrigin, CertificatePem};
+use serde::{Deserialize, Serialize};
+
+use crate::model::Timestamp;
+
+/// Everything about the certificates of one owner.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Holding {
+    /// Given by the operator.
+    pub imported: Option<Imported>,
+    /// Issued by an authority.
+    pub issued: Option<Issued>,
+    /// An order that was begun, so that a restart goes on with it.
+    pub order: Option<PendingOrder>,
+    /// Names that could not be proved.
+    pub names: BTreeMap<String, Trouble>,
+    /// Why no order as a whole came through.
+    pub refused: Option<Trouble>,
+    /// The certificates of the last days: when, and for which names.
+    pub issuances: Vec<Issuance>,
+    /// The operator asked for a new certificate.
+    pub renew_now: bool,
+}
+
+/// A certificate of the operator's.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// PEM, own certificate first.
+    pub chain: String,
+    /// PEM.
+    pub key: String,
+    /// When it was given.
+    pub added: Timestamp,
+}
+
+/// A certificate of an authority's.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// PEM, own certificate first.
+    pub chain: String,
+    /// PEM.
+    pub key: String,
+    /// Whose it is: the directory's URL.
+    pub directory: String,
+    /// When it came.
+    pub at: Timestamp,
+    /// What the authority says about renewing it.
+    #[serde(default)]
+    pub advice: Option<Advice>,
+}
+
+/// Renewal information (RFC 9773).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    /// The moment chosen within the suggested window; `None` when the authority suggests none.
+    pub renew: Option<Timestamp>,
+    /// The window it was chosen from.
+    #[serde(default)]
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// When to ask again.
+    pub ask_again: Timestamp,
+    /// Where the authority explains the window.
+    #[serde(default)]
+    pub explanation: Option<String>,
+}
+
+/// An order under way.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingOrder {
+    /// Its URL.
+    pub url: String,
+    /// Whose it is.
+    pub directory: String,
+    /// What it is for.
+    pub names: Vec<String>,
+    /// PEM key of the certificate to come.
+    pub key: String,
+    /// When it began.
+    pub began: Timestamp,
+}
+
+/// What keeps going wrong, and when it is tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the latest of them were, oldest first.
+    pub recent: Vec<Timestamp>,
+    /// Not before.
+    pub retry: Timestamp,
+    /// Why, in the words of who refused.
+    pub reason: String,
+    /// Whether the authority itself named the pause: then nobody shortens it.
+    #[serde(default)]
+    pub asked: bool,
+}
+
+/// One certificate that was issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuance {
+    /// When.
+    pub at: Timestamp,
+    /// For which names, sorted.
+    pub names: Vec<String>,
+}
+
+/// What is remembered of one authority.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuthorityRecord {
+    /// The account, as the ACME library writes it; holds its key.
+    pub account: Option<serde_json::Value>,
+    /// When orders were begun, the latest hours.
+    pub orders: Vec<Timestamp>,
+    /// The authority does not answer, or wants to be left alone.
+    pub trouble: Option<Trouble>,
+}
+
+impl Holding {
+    /// The certificate to show for a host now: an imported one first, unless another is better.
+    pub fn show(&self, host: &str, now: Timestamp) -> Option<CertificatePem> {
+        let covering = |chain: &str| CertificateFacts::of_pem(chain).ok().filter(|facts| facts.covers(host));
+        let imported = self.imported.as_ref().and_then(|imported| {
+            let facts = covering(&imported.chain)?;
+            let pem = CertificatePem {
+                chain: imported.chain.clone(),
+                key: imported.key.clone(),
+                origin: CertificateOrigin::Imported,
+            };
+            Some((facts, pem))
+        });
+        let issued = self.issued.as_ref().and_then(|issued| {
+            let facts = covering(&issued.chain)?;
+            let pem = CertificatePem {
+                chain: issued.chain.clone(),
+                key: issued.key.clone(),
+                origin: CertificateOrigin::Acme,
+            };
+            Some((facts, pem))
+        });
+        let valid = |found: &&(CertificateFacts, CertificatePem)| now < Timestamp::from(found.0.not_after);
+        let both = [imported, issued];
+        let mut found = both.iter().flatten();
+        // An expired one still tells a client more than a self-signed one does.
+        let best = both.iter().flatten().find(valid).or_else(|| found.next());
+        best.map(|(_, pem)| pem.clone())
+    }
+
+    /// What the issued certificate says, if there is one.
+    pub fn issued_facts(&self) -> Option<CertificateFacts> {
+        CertificateFacts::of_pem(&self.issued.as_ref()?.chain).ok()
+    }
+
+    /// What the imported certificate says, if there is one.
+    pub fn imported_facts(&self) -> Option<CertificateFacts> {
+        CertificateFacts::of_pem(&self.imported.as_ref()?.chain).ok()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        *self == Holding::default()
+    }
+}
+
+impl std::fmt::Debug for Holding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Keys are in it.
+        f.debug_struct("Holding")
+            .field("names", &self.names)
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::schedule::tests::{DAY, START, chain};
+    use super::*;
+
+    fn imported(names: &[&str], days: u32) -> Option<Imported> {
+        let (chain, key) = chain(names, START, DAY * days);
+        Some(Imported { chain, key, added: START })
+    }
+
+    fn issued(names: &[&str], days: u32) -> Option<Issued> {
+        let (chain, key) = chain(names, START, DAY * days);
+        Some(Issued { chain, key, directory: "d".into(), at: START, advice: None })
+    }
+
+    #[test]
+    fn an_imported_certificate_wins_while_it_is_valid() {
+        let holding = Holding {
+            imported: imported(&["a.org"], 10),
+            issued: issued(&["a.org", "b.org"], 90),
+            ..Holding::default()
+        };
+        let origin = |host: &str, days: u32| {
+            holding.show(host, START.after(DAY * days)).map(|shown| shown.origin.as_str())
+        };
+        assert_eq!(origin("a.org", 1), Some("imported"));
+        assert_eq!(origin("b.org", 1), Some("acme"));
+        assert_eq!(origin("a.org", 11), Some("acme"), "the imported one has expired");
+        assert_eq!(origin("a.org", 100), Some("imported"), "both have expired");
+        assert_eq!(origin("c.org", 1), None);
+        assert!(!format!("{holding:?}").contains("PRIVATE"));
+        assert!(Duration::ZERO < DAY);
+    }
+}

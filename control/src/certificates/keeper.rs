@@ -1,0 +1,470 @@
+//! The task that keeps certificates: looks what is due, does it, puts it into force, sleeps.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hop3_proxy::Challenges;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::authority::{Authority, Failed};
+use super::holding::{Holding, Issuance, Issued};
+use super::limits::keep_recent;
+use super::proof::Prover;
+use super::report::{CertificateStatus, status};
+use super::schedule::{Step, next_step};
+use super::shelf::Shelf;
+use crate::failure::chain;
+use crate::model::{Actor, Entry, Timestamp};
+use crate::settings::Acme;
+use crate::store::StoreError;
+
+/// Orders under way at a time.
+const AT_ONCE: usize = 4;
+/// Longest time for one order, with all its waiting.
+const LONGEST: Duration = Duration::from_secs(900);
+/// Longest sleep: clocks are set, machines sleep.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+/// How often what is wrong is logged again.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// An owner and its hosts, as routed now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// App or static route.
+    pub owner: String,
+    /// Its hosts, `*.` in front of wildcards.
+    pub hosts: Vec<String>,
+    /// Whether an authority may be asked.
+    pub automatic: bool,
+}
+
+/// What the keeper tells its surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The certificate of this owner is another one.
+    Changed(String),
+    /// A day has passed: what is self-signed may need to be remade.
+    Daily,
+}
+
+/// Keeps the certificates of all owners.
+pub struct Keeper {
+    shelf: Arc<Shelf>,
+    challenges: Arc<Challenges>,
+    wanted: Mutex<Vec<Wanted>>,
+    acme: Mutex<Option<Acme>>,
+    wake: Notify,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("wanted", &self.wanted()).finish_non_exhaustive()
+    }
+}
+
+impl Keeper {
+    /// With the proxy's `challenges`; nothing happens before [`Keeper::run`].
+    pub fn new(shelf: Arc<Shelf>, challenges: Arc<Challenges>, acme: Option<Acme>) -> Keeper {
+        let (wanted, acme) = (Mutex::default(), Mutex::new(acme));
+        Keeper { shelf, challenges, wanted, acme, wake: Notify::new() }
+    }
+
+    /// The holdings.
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// Takes over which hosts are routed.
+    pub fn want(&self, wanted: Vec<Wanted>) {
+        let mut held = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held != wanted {
+            *held = wanted;
+            self.wake.notify_one();
+        }
+    }
+
+    /// Which hosts are routed.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes over which authority is asked.
+    pub fn configure(&self, acme: Option<Acme>) {
+        *self.acme.lock().unwrap_or_else(PoisonError::into_inner) = acme;
+        self.wake.notify_one();
+    }
+
+    /// Which authority is asked.
+    pub fn acme(&self) -> Option<Acme> {
+        self.acme.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The state of all certificates.
+    pub fn status(&self, now: Timestamp) -> Vec<CertificateStatus> {
+        let acme = self.acme();
+        let authority = acme.as_ref().and_then(|acme| self.shelf.authority(&acme.directory).ok()?.trouble);
+        let wanted = self.wanted();
+        wanted
+            .iter()
+            .map(|wanted| {
+                let holding = self.shelf.get(&wanted.owner);
+                let Wanted { owner, hosts, automatic } = wanted;
+                status(owner, hosts, *automatic, &holding, acme.as_ref(), authority.as_ref(), now)
+            })
+            .collect()
+    }
+
+    /// A new certificate at once, or as soon as limits and the authority allow.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn renew(&self, actor: &Actor, owner: &str) -> Result<(), StoreError> {
+        self.shelf.change(&Entry::new(actor, "certs:renew", owner), owner, |holding| {
+            holding.renew_now = true;
+            let now_again = |trouble: &mut super::holding::Trouble| trouble.retry = Timestamp(0);
+            holding.names.values_mut().for_each(now_again);
+            if let Some(refused) = &mut holding.refused
+                && !refused.asked
+            {
+                refused.retry = Timestamp(0);
+            }
+        })?;
+        if let Some(acme) = self.acme() {
+            self.shelf.note_authority(&acme.directory, |record| {
+                if let Some(trouble) = &mut record.trouble
+                    && !trouble.asked
+                {
+                    trouble.retry = Timestamp(0);
+                }
+            })?;
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Looks again what is due.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Keeps certificates until `stopping` turns true; an order under way goes on after the next start.
+    pub async fn run(
+        self: Arc<Self>,
+        tell: impl Fn(Notice) + Send + Sync + 'static,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let mut authority: Option<Arc<Authority>> = None;
+        let mut tasks: JoinSet<(String, bool)> = JoinSet::new();
+        let mut busy: BTreeSet<String> = BTreeSet::new();
+        let mut warned: Option<Timestamp> = None;
+        loop {
+            let now = Timestamp::now();
+            if warned.is_none_or(|warned| now.since(warned) >= DAY) {
+                warned = Some(now);
+                self.warn(now);
+                tell(Notice::Daily);
+            }
+            self.follow(&mut authority);
+            let mut next = now.after(LONGEST_SLEEP);
+            if let Some(authority) = &authority {
+                next = next.min(self.start_what_is_due(authority, &mut tasks, &mut busy, now));
+            }
+            // Never busier than five times a second, whatever the schedule says.
+            let sleep = next.since(now).clamp(Duration::from_millis(200), LONGEST_SLEEP);
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                () = self.wake.notified() => {}
+                Some(done) = tasks.join_next(), if !tasks.is_empty() => match done {
+                    Ok((owner, changed)) => {
+                        busy.remove(&owner);
+                        if changed {
+                            tell(Notice::Changed(owner));
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "an order was lost");
+                        if tasks.is_empty() {
+                            busy.clear();
+                        }
+                    }
+                },
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    /// Makes the authority anew when the configuration has changed.
+    fn follow(&self, authority: &mut Option<Arc<Authority>>) {
+        let acme = self.acme();
+        if authority.as_ref().map(|authority| authority.acme()) == acme.as_ref() {
+            return;
+        }
+        *authority = acme.and_then(|acme| match Authority::new(acme, self.shelf.clone()) {
+            Ok(authority) => Some(Arc::new(authority)),
+            Err(error) => {
+                tracing::error!(error, "no certificates can be ordered");
+                None
+            }
+        });
+    }
+
+    /// Starts what is due; when to look again.
+    fn start_what_is_due(
+        self: &Arc<Self>,
+        authority: &Arc<Authority>,
+        tasks: &mut JoinSet<(String, bool)>,
+        busy: &mut BTreeSet<String>,
+        now: Timestamp,
+    ) -> Timestamp {
+        let mut next = now.after(LONGEST_SLEEP);
+        let free = tokio::task::block_in_place(|| authority.free_at(now));
+        for Wanted { owner, hosts, .. } in self.wanted().into_iter().filter(|wanted| wanted.automatic) {
+            if busy.contains(&owner) {
+                continue;
+            }
+            let step = next_step(&hosts, &self.shelf.get(&owner), authority.acme(), now);
+            match step {
+                Step::Rest => {}
+                Step::Wait(at) => next = next.min(at),
+                _ if now < free => next = next.min(free),
+                // The end of one of those under way wakes us.
+                _ if tasks.len() >= AT_ONCE => {}
+                step => {
+                    busy.insert(owner.clone());
+                    let (keeper, authority) = (self.clone(), authority.clone());
+                    tasks.spawn(async move {
+                        let changed = keeper.perform(&authority, &owner, &hosts, step).await;
+                        (owner, changed)
+                    });
+                }
+            }
+        }
+        next
+    }
+
+    /// Does one step; whether the certificate is another one afterwards.
+    async fn perform(&self, authority: &Authority, owner: &str, hosts: &[String], step: Step) -> bool {
+        let random = getrandom::u64().unwrap_or_default();
+        let result = match step {
+            Step::Order(names) => {
+                tracing::info!(owner, names = names.join(","), "ordering a certificate");
+                let prover = Prover::new(self.challenges.clone(), authority.acme());
+                let obtained = tokio::time::timeout(LONGEST, authority.obtain(owner, &names, &prover));
+                let obtained =
+                    obtained.await.unwrap_or_else(|_| Err(Failed::Order("it took too long".into(), None)));
+                self.keep(authority, owner, hosts, &names, obtained, random)
+            }
+            Step::AskAdvice => self.ask_advice(authority, owner, random).await.map(|()| false),
+            Step::Rest | Step::Wait(_) => Ok(false),
+        };
+        result.unwrap_or_else(|error| {
+            tracing::error!(owner, error = chain(&error), "what became of a certificate cannot be kept");
+            false
+        })
+    }
+
+    /// Keeps what came of an order.
+    fn keep(
+        &self,
+        authority: &Authority,
+        owner: &str,
+        hosts: &[String],
+        names: &[String],
+        obtained: Result<Issued, Failed>,
+        random: u64,
+    ) -> Result<bool, StoreError> {
+        let now = Timestamp::now();
+        tokio::task::block_in_place(|| match obtained {
+            Ok(issued) => {
+                let entry = Entry::new(&Actor::System, "certs:issue", owner).detail(names.join(" "));
+                self.shelf.change(&entry, owner, |holding| succeeded(holding, issued, names, hosts, now))?;
+                self.shelf.note_authority(&authority.acme().directory, |record| record.trouble = None)?;
+                tracing::info!(owner, names = names.join(","), "the certificate was issued");
+                Ok(true)
+            }
+            Err(failed) => {
+                self.failed(authority, owner, &failed, now, random)?;
+                Ok(false)
+            }
+        })
+    }
+
+    fn failed(
+        &self,
+        authority: &Authority,
+        owner: &str,
+        failed: &Failed,
+        now: Timestamp,
+        random: u64,
+    ) -> Result<(), StoreError> {
+        match failed {
+            Failed::Authority(reason, retry_after) => {
+                let directory = &authority.acme().directory;
+                let retry = self.shelf.note_authority(directory, |record| {
+                    let trouble = record.trouble.get_or_insert_default();
+                    trouble.order_failed(reason, *retry_after, now, random);
+                    trouble.retry
+                })?;
+                tracing::warn!(directory, reason, retry = %retry, "the authority is out of reach");
+            }
+            Failed::Order(reason, retry_after) => {
+                let retry = self.shelf.note(owner, |holding| {
+                    holding.order = None;
+                    let trouble = holding.refused.get_or_insert_default();
+                    trouble.order_failed(reason, *retry_after, now, random);
+                    trouble.retry
+                })?;
+                tracing::warn!(owner, reason, retry = %retry, "no certificate was issued");
+            }
+            Failed::Names(names) => {
+                self.shelf.note(owner, |holding| names_failed(holding, names, now, random))?;
+                for (name, reason) in names {
+                    tracing::warn!(owner, name, reason, "the authority could not verify a name");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_advice(&self, authority: &Authority, owner: &str, random: u64) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let Some(issued) = self.shelf.get(owner).issued else { return Ok(()) };
+        match authority.advice(&issued, now, random).await {
+            Ok(advice) => tokio::task::block_in_place(|| {
+                self.shelf.note(owner, |holding| {
+                    if let Some(held) = holding.issued.as_mut().filter(|held| held.chain == issued.chain) {
+                        held.advice = Some(advice);
+                    }
+                })
+            }),
+            Err(failed) => tokio::task::block_in_place(|| {
+                // Certificates are there: not being able to ask must not look like not being able to order.
+                self.shelf.note(owner, |holding| {
+                    if let Some(held) = &mut holding.issued {
+                        let earlier = held.advice.as_ref();
+                        held.advice = Some(super::schedule::no_advice(earlier, now, random));
+                    }
+                })?;
+                tracing::debug!(owner, ?failed, "no renewal information");
+                Ok(())
+            }),
+        }
+    }
+
+    fn warn(&self, now: Timestamp) {
+        for status in self.status(now) {
+            for problem in &status.problems {
+                tracing::warn!(owner = status.owner, problem, "a certificate needs attention");
+            }
+        }
+    }
+}
+
+/// A certificate came.
+fn succeeded(holding: &mut Holding, issued: Issued, names: &[String], hosts: &[String], now: Timestamp) {
+    holding.issued = Some(issued);
+    holding.order = None;
+    holding.refused = None;
+    holding.renew_now = false;
+    holding.names.retain(|name, _| hosts.contains(name) && !names.contains(name));
+    keep_recent(holding, now);
+    holding.issuances.push(Issuance { at: now, names: names.to_vec() });
+}
+
+/// Names were refused: each has its own pause, the others go on without them.
+fn names_failed(holding: &mut Holding, names: &[(String, String)], now: Timestamp, random: u64) {
+    holding.order = None;
+    for (name, reason) in names {
+        holding.names.entry(name.clone()).or_default().name_failed(reason, now, random);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schedule::tests::{DAY, START, chain};
+    use super::*;
+    use crate::settings::ChallengeKind;
+
+    fn acme() -> Acme {
+        Acme {
+            directory: "d".into(),
+            public: true,
+            roots: None,
+            email: None,
+            external_account: None,
+            challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
+            dns: None,
+        }
+    }
+
+    /// Plays the authority for `days`: every order for a name in `refused` fails there. What was ordered, by day.
+    fn play(
+        hosts: &[&str],
+        refused: impl Fn(&str, u32) -> bool,
+        days: u32,
+    ) -> (Holding, Vec<(u32, Vec<String>)>) {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let (mut holding, mut orders) = (Holding::default(), Vec::new());
+        let minute = Duration::from_secs(60);
+        let mut now = START;
+        while now.since(START) < days * DAY {
+            let today = u32::try_from(now.since(START).as_secs() / 86_400).unwrap();
+            match next_step(&hosts, &holding, &acme(), now) {
+                Step::Order(names) => {
+                    orders.push((today, names.clone()));
+                    let bad: Vec<_> = names
+                        .iter()
+                        .filter(|name| refused(name, today))
+                        .map(|name| (name.clone(), "no".to_owned()))
+                        .collect();
+                    if bad.is_empty() {
+                        let covered: Vec<&str> = names.iter().map(String::as_str).collect();
+                        let (pem, key) = chain(&covered, now, 90 * DAY);
+                        let issued = Issued { chain: pem, key, directory: "d".into(), at: now, advice: None };
+                        succeeded(&mut holding, issued, &names, &hosts, now);
+                    } else {
+                        names_failed(&mut holding, &bad, now, 200);
+                    }
+                }
+                Step::AskAdvice => {
+                    let issued = holding.issued.as_mut().unwrap();
+                    issued.advice = Some(super::super::schedule::no_advice(None, now.after(DAY * 30), 0));
+                }
+                Step::Wait(_) | Step::Rest => {}
+            }
+            now = now.after(10 * minute);
+        }
+        (holding, orders)
+    }
+
+    #[test]
+    fn a_year_of_renewals() {
+        let (holding, orders) = play(&["a.org", "www.a.org"], |_, _| false, 365);
+        let days: Vec<u32> = orders.iter().map(|(day, _)| *day).collect();
+        assert_eq!(days, [0, 60, 120, 180, 240, 300, 360]);
+        assert!(orders.iter().all(|(_, names)| names.len() == 2) && holding.names.is_empty());
+    }
+
+    #[test]
+    fn a_name_that_arrives_late_is_added_and_never_holds_up_the_other() {
+        // b.org points elsewhere for three days.
+        let (holding, orders) = play(&["a.org", "b.org"], |name, day| name == "b.org" && day < 3, 10);
+        assert_eq!(orders[0], (0, vec!["a.org".to_owned(), "b.org".to_owned()]));
+        assert_eq!(orders[1], (0, vec!["a.org".to_owned()]), "at once, alone");
+        assert!(holding.issued_facts().unwrap().covers("b.org"));
+        assert!(orders.len() < 20, "{} orders in ten days", orders.len());
+        assert!(orders.last().unwrap().0 <= 4, "found within a day: {orders:?}");
+    }
+
+    #[test]
+    fn a_name_that_moves_away_is_dropped_before_the_others_expire() {
+        let (holding, orders) = play(&["a.org", "b.org"], |name, day| name == "b.org" && day > 30, 89);
+        let facts = holding.issued_facts().unwrap();
+        assert!(facts.covers("a.org") && !facts.covers("b.org"));
+        assert!(Timestamp::from(facts.not_after).since(START) > 150 * DAY);
+        let alone = orders.iter().find(|(_, names)| names.len() == 1).unwrap();
+        assert_eq!(alone.0, 75, "{orders:?}");
+    }
+}

@@ -1,0 +1,216 @@
+//! Certificates as the API shows and changes them, and what `[tls]` means for a route.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use hop3_proxy::{ClientAuthority, ClientCertificates, HostPattern, RouteTable, RouteTls};
+use hop3_runtimes::manifest::tls::{CertificateChoice, ClientCertificateMode, TlsOptions};
+
+use super::{Control, locked};
+use crate::certificates::import;
+use crate::certificates::report::{CertificateStatus, ImportedCertificate};
+use crate::certificates::{Notice, Wanted};
+use crate::failure::{Failure, did_you_mean};
+use crate::model::{Actor, Entry, Timestamp};
+
+/// Longest file of client authorities that is read, in bytes.
+const LONGEST_AUTHORITY: u64 = 1 << 20;
+
+impl Control {
+    /// The certificates of all apps and static routes.
+    pub fn certificates(&self) -> Vec<CertificateStatus> {
+        self.keeper.status(Timestamp::now())
+    }
+
+    /// What is wrong with certificates, in sentences that name the owner.
+    pub(super) fn certificate_warnings(&self) -> Vec<String> {
+        let problems = |status: CertificateStatus| {
+            let owner = status.owner;
+            status.problems.into_iter().map(move |problem| format!("'{owner}': {problem}"))
+        };
+        self.certificates().into_iter().flat_map(problems).collect()
+    }
+
+    /// Takes over a certificate from elsewhere and puts it into force.
+    ///
+    /// # Errors
+    /// There is no such owner, or the certificate cannot be used; the one in force stays.
+    pub fn import_certificate(
+        &self,
+        actor: &Actor,
+        owner: &str,
+        chain: &str,
+        key: &str,
+    ) -> Result<ImportedCertificate, Failure> {
+        let wanted = self.owner(owner)?;
+        let accepted = import::check(chain, key, &wanted.hosts, Timestamp::now())?;
+        let expires = Timestamp::from(accepted.facts.not_after);
+        let entry = Entry::new(actor, "certs:add", owner)
+            .detail(format!("{}, until {expires}", accepted.facts.names.join(" ")));
+        self.keeper.shelf().change(&entry, owner, |holding| holding.imported = Some(accepted.imported))?;
+        self.certificate_changed(owner);
+        Ok(ImportedCertificate {
+            owner: owner.to_owned(),
+            names: accepted.facts.names,
+            expires,
+            notes: accepted.notes,
+        })
+    }
+
+    /// Forgets an imported certificate; the authority's takes its place, or a self-signed one until then.
+    ///
+    /// # Errors
+    /// There is no such owner, or none was imported.
+    pub fn remove_certificate(&self, actor: &Actor, owner: &str) -> Result<(), Failure> {
+        self.owner(owner)?;
+        if self.keeper.shelf().get(owner).imported.is_none() {
+            return Err(Failure::conflict(format!("no certificate was imported for '{owner}'"))
+                .hint("`hop3 certs list` shows where each certificate comes from"));
+        }
+        let entry = Entry::new(actor, "certs:remove", owner);
+        self.keeper.shelf().change(&entry, owner, |holding| holding.imported = None)?;
+        self.certificate_changed(owner);
+        Ok(())
+    }
+
+    /// Orders a new certificate as soon as limits allow, for one owner or all that have one or wait for one.
+    ///
+    /// # Errors
+    /// There is no such owner, none of its names can be ordered, or no authority is configured.
+    pub fn renew_certificates(&self, actor: &Actor, owner: Option<&str>) -> Result<Vec<String>, Failure> {
+        let Some(acme) = self.keeper.acme() else {
+            return Err(Failure::conflict("no authority is configured")
+                .hint("add [server.acme] with `terms-agreed = true` to hop3-server.toml"));
+        };
+        let now = Timestamp::now();
+        let orders = |wanted: &Wanted| {
+            let holding = self.keeper.shelf().get(&wanted.owner);
+            wanted.automatic
+                && !crate::certificates::schedule::orderable(&wanted.hosts, &holding, &acme, now).is_empty()
+        };
+        let chosen = match owner {
+            Some(owner) => {
+                let wanted = self.owner(owner)?;
+                if !orders(&wanted) {
+                    return Err(Failure::conflict(format!("no certificate can be ordered for '{owner}'"))
+                        .hint("`hop3 certs list` says why for each host"));
+                }
+                vec![wanted]
+            }
+            None => self.keeper.wanted().into_iter().filter(|wanted| orders(wanted)).collect(),
+        };
+        for wanted in &chosen {
+            self.keeper.renew(actor, &wanted.owner)?;
+        }
+        Ok(chosen.into_iter().map(|wanted| wanted.owner).collect())
+    }
+
+    /// Follows what the keeper tells.
+    pub fn heed(&self, notice: &Notice) {
+        match notice {
+            Notice::Changed(owner) => self.certificate_changed(owner),
+            Notice::Daily => self.publish(),
+        }
+    }
+
+    /// Puts the certificate into force; the routes follow, since redirects to HTTPS depend on it.
+    fn certificate_changed(&self, owner: &str) {
+        if let Some(proxy) = locked(&self.proxy).as_ref() {
+            proxy.reload_certificates(owner);
+        }
+        self.publish();
+        self.keeper.wake();
+    }
+
+    /// Tells the keeper which hosts are routed.
+    pub(super) fn want_certificates(&self, table: &RouteTable) {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for route in table.routes() {
+            let hosts =
+                route.hosts.iter().filter(|host| **host != HostPattern::Any).map(HostPattern::to_string);
+            let automatic = self.tls_options(&route.app).certificate.unwrap_or_default();
+            wanted.push(Wanted {
+                owner: route.app.to_string(),
+                hosts: hosts.collect(),
+                automatic: automatic == CertificateChoice::Auto,
+            });
+        }
+        self.keeper.want(wanted);
+    }
+
+    /// What `[tls]` means for a route, and whether plain HTTP is redirected. Relative files are below `folder`.
+    ///
+    /// # Errors
+    /// The client authorities cannot be read: the route must not answer then.
+    pub(super) fn route_tls(
+        &self,
+        owner: &str,
+        hosts: &[HostPattern],
+        options: &TlsOptions,
+        folder: &Path,
+    ) -> Result<(RouteTls, bool), Failure> {
+        let holding = self.keeper.shelf().get(owner);
+        let now = Timestamp::now();
+        let trusted = || {
+            self.listen.https.is_some()
+                && !hosts.is_empty()
+                && hosts.iter().all(|host| holding.show(&host.to_string(), now).is_some())
+        };
+        let redirect = self.listen.https.is_some() && options.redirect.unwrap_or_else(trusted);
+        let client_certificates = options.client_ca.as_ref().map(|file| {
+            let authority = client_authority(&folder.join(file))?;
+            let mode = options.client_certificates.unwrap_or_default();
+            Ok::<_, Failure>(ClientCertificates {
+                authority: Arc::new(authority),
+                required: mode == ClientCertificateMode::Require,
+            })
+        });
+        let tls = RouteTls {
+            strict_transport_security: options.hsts.map(|hsts| hsts.field().into()),
+            client_certificates: client_certificates.transpose()?,
+        };
+        Ok((tls, redirect))
+    }
+
+    /// `[tls]` of an app or static route.
+    fn tls_options(&self, owner: &str) -> TlsOptions {
+        let routes = &self.settings.load().routes;
+        if let Some(route) = routes.iter().find(|route| route.name() == owner) {
+            return route.tls.clone();
+        }
+        let deployed = locked(&self.deployed);
+        let app = deployed.iter().find(|(app, _)| app.as_str() == owner);
+        app.map(|(_, serving)| serving.release.manifest.tls.clone()).unwrap_or_default()
+    }
+
+    fn owner(&self, name: &str) -> Result<Wanted, Failure> {
+        let all = self.keeper.wanted();
+        if let Some(found) = all.iter().find(|wanted| wanted.owner == name) {
+            return Ok(found.clone());
+        }
+        let nearest = did_you_mean(name, all.iter().map(|wanted| wanted.owner.as_str()));
+        Err(Failure::not_found(format!("no app or static route '{name}' is served"))
+            .maybe_hint(nearest.or_else(|| Some("`hop3 certs list` shows all".into()))))
+    }
+}
+
+/// Whether the files that `[tls]` of an app names can be used, before anything is changed.
+///
+/// # Errors
+/// The client authorities cannot be read.
+pub(super) fn check_tls(options: &TlsOptions, folder: &Path) -> Result<(), Failure> {
+    let file = options.client_ca.as_ref();
+    file.map_or(Ok(()), |file| client_authority(&folder.join(file)).map(drop))
+}
+
+/// Reads the authorities whose client certificates count.
+fn client_authority(file: &Path) -> Result<ClientAuthority, Failure> {
+    let refuse = |cause: String| Failure::usage("[tls] client-ca cannot be used").cause(cause);
+    let unreadable = |error: std::io::Error| refuse(format!("`{}`: {error}", file.display()));
+    if fs::metadata(file).map_err(unreadable)?.len() > LONGEST_AUTHORITY {
+        return Err(refuse(format!("`{}` is larger than {LONGEST_AUTHORITY} bytes", file.display())));
+    }
+    let text = fs::read_to_string(file).map_err(unreadable)?;
+    ClientAuthority::from_pem(&text).map_err(|error| refuse(error.to_string()))
+}
