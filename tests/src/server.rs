@@ -145,6 +145,14 @@ impl Server {
         fs::write(self.path("hop3-server.toml"), &self.settings).expect("settings are written");
     }
 
+    /// Keeps the ports that were chosen over [`Server::resume`], for programs that were told of them.
+    pub fn keep_ports(&mut self) {
+        for listener in ["http", "https", "admin"] {
+            let chosen = format!("{listener} = \"127.0.0.1:{}\"", self.port(listener));
+            self.settings = self.settings.replacen(&format!("{listener} = \"127.0.0.1:0\""), &chosen, 1);
+        }
+    }
+
     /// A path below the data directory.
     pub fn path(&self, inner: &str) -> PathBuf {
         self.data.path().join(inner)

@@ -64,7 +64,14 @@ impl Authority {
     pub(super) fn new(acme: Acme, shelf: Arc<Shelf>) -> Result<Authority, String> {
         let client = AuthorityClient::new(acme.roots.as_deref())?;
         let heard = client.heard();
-        Ok(Authority { acme, client, heard, shelf, account: tokio::sync::Mutex::default(), unknown: AtomicBool::new(false) })
+        Ok(Authority {
+            acme,
+            client,
+            heard,
+            shelf,
+            account: tokio::sync::Mutex::default(),
+            unknown: AtomicBool::new(false),
+        })
     }
 
     /// The configuration it was made from.
