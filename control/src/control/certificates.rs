@@ -43,7 +43,7 @@ impl Control {
         chain: &str,
         key: &str,
     ) -> Result<ImportedCertificate, Failure> {
-        let wanted = self.owner(owner)?;
+        let wanted = self.wanted_of(owner)?;
         let accepted = import::check(chain, key, &wanted.hosts, Timestamp::now())?;
         let expires = Timestamp::from(accepted.facts.not_after);
         let entry = Entry::new(actor, "certs:add", owner)
@@ -63,7 +63,7 @@ impl Control {
     /// # Errors
     /// There is no such owner, or none was imported.
     pub fn remove_certificate(&self, actor: &Actor, owner: &str) -> Result<(), Failure> {
-        self.owner(owner)?;
+        self.wanted_of(owner)?;
         if self.keeper.shelf().get(owner).imported.is_none() {
             return Err(Failure::conflict(format!("no certificate was imported for '{owner}'"))
                 .hint("`hop3 certs list` shows where each certificate comes from"));
@@ -91,7 +91,7 @@ impl Control {
         };
         let chosen = match owner {
             Some(owner) => {
-                let wanted = self.owner(owner)?;
+                let wanted = self.wanted_of(owner)?;
                 if !orders(&wanted) {
                     return Err(Failure::conflict(format!("no certificate can be ordered for '{owner}'"))
                         .hint("`hop3 certs list` says why for each host"));
@@ -184,7 +184,7 @@ impl Control {
         app.map(|(_, serving)| serving.release.manifest.tls.clone()).unwrap_or_default()
     }
 
-    fn owner(&self, name: &str) -> Result<Wanted, Failure> {
+    fn wanted_of(&self, name: &str) -> Result<Wanted, Failure> {
         let all = self.keeper.wanted();
         if let Some(found) = all.iter().find(|wanted| wanted.owner == name) {
             return Ok(found.clone());
