@@ -6,6 +6,7 @@
 //! - [`store`]: what survives, in one file, one writer, audited
 //! - [`control`]: what the operations do; deployments as a state machine
 //! - [`firewall`]: from `[waf]` to compiled rules, and what they reported
+//! - [`traffic`]: from `[proxy]` to what the proxy is given
 //! - [`source`]: packing and unpacking source trees
 //! - [`certificates`]: ordering, renewing and importing certificates
 //! - [`api`]: HTTP over the Unix socket, and its client
@@ -26,3 +27,4 @@ pub mod server;
 pub mod settings;
 pub mod source;
 pub mod store;
+pub mod traffic;

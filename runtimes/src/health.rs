@@ -18,6 +18,8 @@ pub const MAX_ANSWER: usize = 64 * 1024;
 pub enum ProbeAnswer {
     /// It answered as wanted; the status.
     Healthy(u16),
+    /// It takes connections, and speaks something that is not asked over HTTP.
+    Listening,
     /// It answered with a status that does not count as healthy; the status line.
     Status(String),
     /// The body lacks the wanted text; the status line.
@@ -41,7 +43,7 @@ impl ProbeAnswer {
     /// Whether the instance may receive requests.
     #[must_use]
     pub const fn is_healthy(&self) -> bool {
-        matches!(self, Self::Healthy(_))
+        matches!(self, Self::Healthy(_) | Self::Listening)
     }
 }
 
@@ -49,6 +51,7 @@ impl fmt::Display for ProbeAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Healthy(status) => write!(f, "healthy (status {status})"),
+            Self::Listening => f.write_str("healthy (it takes connections)"),
             Self::Status(line) => write!(f, "it answered `{line}`"),
             Self::Missing { wanted, status } => {
                 write!(f, "it answered `{status}` without the text `{wanted}`")
@@ -74,6 +77,9 @@ pub async fn probe(address: SocketAddr, host: &str, check: &HealthCheck) -> Prob
 
 async fn ask(address: SocketAddr, host: &str, check: &HealthCheck) -> io::Result<ProbeAnswer> {
     let mut stream = TcpStream::connect(address).await?;
+    if check.connect_only {
+        return Ok(ProbeAnswer::Listening);
+    }
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hop3-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n",
         check.path.as_str()

@@ -6,6 +6,7 @@ pub mod enforcement;
 pub mod environment;
 pub mod nearest;
 pub mod procfile;
+pub mod proxy;
 pub mod resources;
 pub mod sections;
 pub mod tls;
@@ -24,11 +25,12 @@ use serde::{Deserialize, Serialize};
 use self::enforcement::Unenforced;
 use self::environment::{EnvName, EnvSection};
 use self::procfile::{Procfile, WsgiTarget};
+use self::proxy::Proxy;
 use self::resources::{AddonRequest, Admin, Backup, CronJob, Limits, Sandbox, SmokeTest, Volume};
 use self::sections::{DeploySection, Hop3Toml, Metadata};
 use self::tls::TlsOptions;
-use self::toml_error::Diagnostic;
-use self::traffic::{HealthCheckOptions, PortRequest, ProbePath, Proxy, SeedPorts};
+use self::toml_error::{Diagnostic, locate};
+use self::traffic::{HealthCheckOptions, PortRequest, ProbePath, SeedPorts};
 use self::waf::WafOptions;
 use crate::names::ProcessName;
 
@@ -180,6 +182,9 @@ pub struct HealthCheck {
     pub timeout: Duration,
     /// Failures in a row until a running instance counts as sick; at least 1.
     pub retries: u32,
+    /// Whether nothing is asked over HTTP: an instance that takes connections is healthy.
+    #[serde(default)]
+    pub connect_only: bool,
 }
 
 /// Why a manifest cannot be used.
@@ -259,6 +264,12 @@ impl Manifest {
             let at = section_span(text, "tls");
             return Err(invalid(Diagnostic::at(file, text, at, format!("[tls]: {fault}"), None)));
         }
+        if let Some(index) = hop3.tls.paths_without_authority(&hop3.proxy) {
+            let at = locate(text, &["proxy", "paths", &index.to_string(), "client-certificates"]);
+            let message =
+                "`client-certificates` needs `client-ca` of [tls], the file of the authorities that count";
+            return Err(invalid(Diagnostic::at(file, text, at, message, None)));
+        }
         Ok(hop3)
     }
 
@@ -321,7 +332,10 @@ impl Manifest {
             env: hop3.env,
             env_defaults: BTreeMap::new(),
             addons: hop3.addons.into_iter().chain(hop3.provider.into_iter().map(Into::into)).collect(),
-            health_check: HealthCheck::from(hop3.healthcheck),
+            health_check: HealthCheck {
+                connect_only: hop3.proxy.protocol.is_some_and(|protocol| !protocol.answers_probes()),
+                ..HealthCheck::from(hop3.healthcheck)
+            },
             domains: hop3.domains.0,
             proxy: hop3.proxy,
             tls: hop3.tls,
@@ -389,6 +403,7 @@ impl From<HealthCheckOptions> for HealthCheck {
             interval: or(options.interval, 10).max(floor),
             timeout: or(options.timeout, 5).max(floor),
             retries: options.retries.unwrap_or(3).max(1),
+            connect_only: false,
         }
     }
 }

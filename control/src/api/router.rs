@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::Peer;
-use super::handlers::{apps, certificates, deployments, rules, server, waf};
+use super::handlers::{apps, cache, certificates, deployments, rules, server, waf};
 use super::wire::ErrorAnswer;
 use crate::control::Control;
 use crate::failure::{Failure, Kind};
@@ -70,6 +70,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/v1/certificates/add", post(certificates::add))
         .route("/v1/certificates/remove", post(certificates::remove))
         .route("/v1/certificates/renew", post(certificates::renew))
+        .route("/v1/cache/purge", post(cache::purge))
         .fallback(unknown)
         .layer(middleware::from_fn(authenticate))
         .with_state(control)

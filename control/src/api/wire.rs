@@ -355,6 +355,23 @@ pub struct CertificateOwner {
 /// `certs renew`: whose certificates are ordered.
 pub type Renewing = Vec<String>;
 
+/// Body of `POST /v1/cache/purge`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeCache {
+    /// App or static route.
+    pub owner: String,
+    /// One path, or the beginning of paths with a final `*`; `None` for everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// What `cache purge` did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// How many answers were forgotten.
+    pub answers: usize,
+}
+
 /// `DATA/run/addresses.json`: the addresses this run has opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {

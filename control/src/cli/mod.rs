@@ -5,6 +5,7 @@
 
 mod app;
 mod audit;
+mod cache;
 mod certs;
 mod config;
 mod confirm;
@@ -97,6 +98,9 @@ pub enum Command {
     /// Certificates: list, add, remove, renew
     #[command(subcommand, visible_alias = "cert")]
     Certs(certs::CertsCommand),
+    /// Answers that the proxy keeps: purge
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// The releases of an app
     Releases(target::AppArgument),
     /// Return to an earlier release
@@ -196,6 +200,7 @@ async fn ask(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Waf(command) => command.run(context).await,
         Command::Rules(command) => command.run(context).await,
         Command::Certs(command) => command.run(context).await,
+        Command::Cache(command) => command.run(context).await,
         Command::Releases(argument) => releases::list(&argument, context).await,
         Command::Rollback(command) => command.run(context).await,
         Command::Audit(command) => command.run(context).await,

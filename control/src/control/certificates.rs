@@ -129,6 +129,10 @@ impl Control {
         for route in table.routes() {
             let hosts =
                 route.hosts.iter().filter(|host| **host != HostPattern::Any).map(HostPattern::to_string);
+            // An app has several routes, and one certificate.
+            if wanted.iter().any(|wanted| *wanted.owner == *route.app) {
+                continue;
+            }
             let automatic = self.tls_options(&route.app).certificate.unwrap_or_default();
             wanted.push(Wanted {
                 owner: route.app.to_string(),

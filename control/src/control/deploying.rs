@@ -10,7 +10,7 @@ use hop3_runtimes::source_tree::SourceTree;
 use super::certificates::check_tls;
 use super::executor::{Work, builder_name};
 use super::phase::Terms;
-use super::{Control, Reporter, Upload, environment, locked};
+use super::{Control, Reporter, Serving, Upload, environment, locked};
 use crate::api::wire::{ConfigChange, DeployRequest, Deployed};
 use crate::failure::{Failure, did_you_mean};
 use crate::firewall::Shield;
@@ -20,10 +20,11 @@ use crate::model::{
 };
 use crate::settings::diagnosed;
 use crate::source::{Limits, unpack};
+use crate::traffic::Files;
 
 /// Parts of a manifest that this control plane acts on, in the words of `Manifest::unenforced`.
 const ENFORCED: [&str; 5] =
-    ["[domains]", "[proxy] max-body-size", "[[waf.tuning]]", "[[waf.rules]]", "[env.computed]"];
+    ["[domains]", "[[waf.tuning]]", "[[waf.rules]]", "[waf.rate-limit]", "[env.computed]"];
 
 impl Control {
     /// Deploys a packed source: checks, builds, starts, probes, swaps. Makes the app when it does not exist.
@@ -46,6 +47,11 @@ impl Control {
         let manifest = Manifest::load(incoming.path()).map_err(|error| manifest_failure(&error))?;
         self.check_hosts(name, &manifest)?;
         check_tls(&manifest.tls, incoming.path())?;
+        let mut variables = self.current_variables(name)?;
+        merge(&mut variables, env.clone());
+        tokio::task::block_in_place(|| {
+            self.check_traffic(name, &manifest, Files::Unbuilt(incoming.path()), &variables)
+        })?;
         let options = manifest.waf.clone().or(&self.settings.load().waf);
         let owner = self.owner(name, incoming.path());
         let shield = tokio::task::block_in_place(|| Shield::raise(&options, &owner, &self.rulesets))?;
@@ -104,6 +110,7 @@ impl Control {
                 Failure::not_found(format!("app '{name}' has no variable `{key}`")).maybe_hint(nearest)
             );
         }
+        self.check_passwords(&app, &known, &change)?;
         let reason = format!("config {}", names.join(" "));
         let entry = Entry::new(actor, "config:change", name).detail(names.join(" "));
         let current = app.current.and_then(|number| self.store.read().ok()?.release(name, number).ok()?);
@@ -275,6 +282,26 @@ impl Control {
         self.execute(work, guard).await
     }
 
+    /// The configuration of an app as it is now; nothing of one that does not exist yet.
+    fn current_variables(&self, name: &AppName) -> Result<Variables, Failure> {
+        let snapshot = self.store.read()?;
+        match snapshot.app(name)? {
+            Some(app) => Ok(snapshot.variables(name, app.config_version)?),
+            None => Ok(Variables::new()),
+        }
+    }
+
+    /// Whether the passwords that `[proxy.basic-auth]` names are still there after a change.
+    fn check_passwords(&self, app: &App, known: &Variables, change: &Edits) -> Result<(), Failure> {
+        let serving = locked(&self.deployed).get(&app.name).cloned();
+        let Some(Serving { release, .. }) = serving else { return Ok(()) };
+        let mut variables = known.clone();
+        merge(&mut variables, change.clone());
+        let source = self.data.release(&app.name, release.source).join("source");
+        let folder = release.artifact.as_ref().map_or(source.as_path(), |artifact| artifact.root.as_path());
+        self.check_traffic(&app.name, &release.manifest, Files::Inside(folder), &variables).map(drop)
+    }
+
     /// The firewall that stands before an app now.
     fn shield_of(&self, name: &AppName) -> Result<Shield, Failure> {
         match locked(&self.deployed).get(name) {
@@ -290,9 +317,6 @@ impl Control {
         let mut enforced = ENFORCED.to_vec();
         if !needs_addon {
             enforced.push("[env] generate, from, key");
-        }
-        if manifest.proxy.timeouts.write.is_none() {
-            enforced.push("[proxy.timeouts]");
         }
         for part in manifest.unenforced(&enforced) {
             report.line(format!("! {part}"));

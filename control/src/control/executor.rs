@@ -232,6 +232,8 @@ impl Control {
             work.report.line(format!("-> Using runtime: '{runtime}'"));
         }
         self.run_once(work, &specifications).await?;
+        // Folders and pages that the build was to make are there now, or the release must not serve.
+        tokio::task::block_in_place(|| self.traffic_of(&work.app, &work.release))?;
         for specification in specifications {
             let id = specification.id.clone();
             // Counted as started even when that fails half-way: stopping what does not run is a success.

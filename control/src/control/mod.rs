@@ -21,6 +21,7 @@ mod reload;
 mod report;
 mod routing;
 mod rules;
+mod traffic;
 mod upgrading;
 mod waf;
 

@@ -3,20 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hop3_proxy::{
-    Backend, HostPattern, Protection, ProtectionMode, Route, RouteLimits, RouteTable, StaticFiles,
-};
+use hop3_proxy::{Backend, HostPattern, Policy, Protection, ProtectionMode, Route, RouteTable, StaticFiles};
 use hop3_runtimes::instance::Endpoint;
 use hop3_runtimes::manifest::Manifest;
 use hop3_runtimes::manifest::tls::TlsOptions;
 use hop3_runtimes::manifest::waf::WafMode;
 
 use super::ping::reachable;
+use super::traffic::{route_group, traffic_of_route};
 use super::{Control, Serving, locked};
 use crate::failure::Failure;
 use crate::firewall::Shield;
 use crate::model::{AppName, Desired};
 use crate::settings::{Settings, StaticRoute, Target};
+use crate::traffic::{Rules, Traffic};
 
 impl Control {
     /// Makes the route table of this moment and hands it to the proxy. What cannot be routed is reported, and the
@@ -50,14 +50,11 @@ impl Control {
             let shield =
                 shields.iter().find(|shield| shield.name == route.name()).map(|shield| &shield.shield);
             let protection = shield.map(|shield| self.protection(&route.name(), shield, settings));
-            let mut made = static_route(route, protection);
-            self.secure(&mut made, &route.tls, Path::new(""));
-            routes.push(made);
+            routes.extend(self.static_routes(route, protection, settings));
         }
-        for (app, serving) in locked(&self.deployed).iter() {
-            if let Some(route) = self.app_route(app, serving, settings) {
-                routes.push(route);
-            }
+        let deployed = locked(&self.deployed).clone();
+        for (app, serving) in &deployed {
+            routes.extend(self.app_routes(app, serving, settings));
         }
         RouteTable::new(routes).map_err(|error| Failure::conflict(error.to_string()))
     }
@@ -70,20 +67,32 @@ impl Control {
         for host in &manifest.domains {
             host.parse::<HostPattern>().map_err(|error| Failure::usage(format!("[domains]: {error}")))?;
         }
-        let wanted = self.host_names(app, manifest);
+        let claims = |app: &AppName, manifest: &Manifest| {
+            let prefixes = Self::prefixes(manifest);
+            let hosts = self.host_names(app, manifest).into_iter();
+            hosts
+                .flat_map(|host| {
+                    prefixes.iter().map(move |prefix| (host.clone(), prefix.clone())).collect::<Vec<_>>()
+                })
+                .collect::<Vec<(String, String)>>()
+        };
+        let wanted = claims(app, manifest);
         for (other, serving) in locked(&self.deployed).iter().filter(|(other, _)| *other != app) {
-            let theirs = self.host_names(other, &serving.release.manifest);
-            if let Some(host) = wanted.iter().find(|host| theirs.contains(host)) {
-                return Err(Failure::conflict(format!("host `{host}` belongs to app '{other}'"))
-                    .hint("remove it from [domains] of one of the two"));
+            let theirs = claims(other, &serving.release.manifest);
+            if let Some((host, prefix)) = wanted.iter().find(|claim| theirs.contains(claim)) {
+                return Err(Failure::conflict(format!("host `{host}{prefix}` belongs to app '{other}'"))
+                    .hint(
+                        "remove it from [domains] of one of the two, or give one a `path-prefix` in [proxy]",
+                    ));
             }
         }
         for route in &self.settings.load().routes {
             let theirs: Vec<String> = route.hosts.iter().map(HostPattern::to_string).collect();
-            let clash = wanted.iter().find(|host| theirs.contains(host));
-            if let Some(host) = clash.filter(|_| route.path_prefix == "/") {
+            let prefix = route.path_prefix.trim_end_matches('/');
+            let clash = wanted.iter().find(|(host, path)| theirs.contains(host) && path == prefix);
+            if let Some((host, prefix)) = clash {
                 return Err(Failure::conflict(format!(
-                    "host `{host}` belongs to a [[route]] of hop3-server.toml"
+                    "host `{host}{prefix}` belongs to a [[route]] of hop3-server.toml"
                 ))
                 .hint("remove it there, or from [domains] of the app"));
             }
@@ -144,37 +153,70 @@ impl Control {
         })))
     }
 
-    fn app_route(&self, app: &AppName, serving: &Serving, settings: &Settings) -> Option<Route> {
+    /// The routes of an app: its own, those of paths with other rules, those of folders.
+    fn app_routes(&self, app: &AppName, serving: &Serving, settings: &Settings) -> Vec<Route> {
         let manifest = &serving.release.manifest;
         let default = format!("{app}.{}", settings.domain);
         let names = if manifest.domains.is_empty() { vec![default] } else { manifest.domains.clone() };
         let hosts: Vec<HostPattern> = names.iter().filter_map(|host| host.parse().ok()).collect();
+        let mut main = Route::new(app.as_str(), hosts, unavailable("the app is stopped"));
+        // Also when the rest of [proxy] cannot be put into force: another app may have the rest of the host.
+        main.path_prefix = manifest.proxy.path_prefix.clone().unwrap_or_else(|| "/".to_owned());
         let protection = self.protection(app.as_str(), &serving.shield, settings);
-        let backend = match (&protection, serving.desired) {
-            (Err(_), _) => unavailable("the firewall of the app could not be loaded"),
-            (_, Desired::Stopped) => unavailable("the app is stopped"),
-            _ => self.backend(app, serving)?,
+        let traffic = match self.traffic_of(app, &serving.release) {
+            Ok(traffic) => traffic,
+            Err(failure) => {
+                tracing::error!(app = %app, "[proxy] cannot be put into force, so it answers 503: {failure}");
+                main.backend = unavailable("[proxy] of the app cannot be put into force");
+                return vec![main];
+            }
         };
-        let mut limits = RouteLimits::default();
-        let proxy = &manifest.proxy;
-        if let Some(size) = proxy.max_body_size {
-            limits.max_body = size.0;
+        match (&protection, serving.desired) {
+            (Err(_), _) => main.backend = unavailable("the firewall of the app could not be loaded"),
+            (_, Desired::Stopped) => {}
+            _ => match self.backend(app, serving, &traffic) {
+                Some(backend) => main.backend = backend,
+                None => return Vec::new(),
+            },
         }
-        if let Some(connect) = proxy.timeouts.connect {
-            limits.connect_timeout = connect.0;
-        }
-        if let Some(read) = proxy.timeouts.read {
-            (limits.read_timeout, limits.response_timeout) = (read.0, read.0);
-        }
-        if let Some(idle) = proxy.timeouts.idle {
-            limits.tunnel_timeout = idle.0;
-        }
-        let mut route = Route::new(app.as_str(), hosts, backend);
-        route.waf = protection.ok().flatten();
-        route.limits = limits;
+        main.waf = protection.ok().flatten();
         let source = self.data.release(app, serving.release.source).join("source");
-        self.secure(&mut route, &manifest.tls, &source);
-        Some(route)
+        self.divide(main, traffic, &manifest.tls, &source)
+    }
+
+    /// The routes that `[proxy]` and `[tls]` make of one; nothing of it is served if its back end is absent.
+    fn divide(&self, mut main: Route, traffic: Traffic, tls: &TlsOptions, folder: &Path) -> Vec<Route> {
+        let canary = self.canary(&traffic.canary);
+        main.path_prefix.clone_from(&traffic.prefix);
+        let with = |rules: Rules| {
+            let mut route = main.clone();
+            route.policy = Some(Arc::new(Policy { canary: canary.clone(), ..rules.policy }));
+            route.limits = rules.limits;
+            route
+        };
+        let mut routes = Vec::new();
+        let folders = match main.backend {
+            Backend::Unavailable { .. } => Vec::new(),
+            _ => traffic.folders,
+        };
+        for (prefix, files) in folders {
+            let mut route = with(traffic.rules.clone());
+            route.path_prefix = prefix;
+            route.backend = Backend::Static(files);
+            self.secure(&mut route, tls, folder);
+            routes.push(route);
+        }
+        for path in traffic.paths {
+            let mut route = with(path.rules);
+            route.path_prefix = path.prefix;
+            let client_certificates = path.client_certificates.or(tls.client_certificates);
+            self.secure(&mut route, &TlsOptions { client_certificates, ..tls.clone() }, folder);
+            routes.push(route);
+        }
+        let mut whole = with(traffic.rules);
+        self.secure(&mut whole, tls, folder);
+        routes.insert(0, whole);
+        routes
     }
 
     /// Applies `[tls]`. A route whose client authorities cannot be read answers nobody.
@@ -190,41 +232,58 @@ impl Control {
     }
 
     /// What answers an app's requests now; `None` when it has no `web` process at all.
-    fn backend(&self, app: &AppName, serving: &Serving) -> Option<Backend> {
+    fn backend(&self, app: &AppName, serving: &Serving, traffic: &Traffic) -> Option<Backend> {
         let artifact = serving.release.artifact.as_ref()?;
         let is_site = matches!(artifact.kind, hop3_runtimes::artifact::ArtifactKind::Static { .. });
         if !is_site && serving.release.manifest.web().is_none() {
             return None;
         }
-        let mut addresses = Vec::new();
         for endpoint in self.fleet.endpoints(app, serving.release.number) {
-            match endpoint {
-                Endpoint::Http(address) => addresses.push(hop3_proxy::Endpoint::Tcp(address)),
-                Endpoint::Folder(folder) => return Some(Backend::Static(StaticFiles::new(folder))),
-                Endpoint::None => {}
+            if let Endpoint::Folder(root) = endpoint {
+                let strip_prefix = traffic.prefix.trim_end_matches('/').to_owned();
+                return Some(Backend::Static(StaticFiles { root, strip_prefix, ..traffic.files.clone() }));
             }
         }
-        if addresses.is_empty() {
+        let group = self.group(app, serving, &traffic.pool);
+        if group.members.is_empty() {
             return Some(unavailable("no instance of the app answers"));
         }
-        Some(Backend::http(addresses))
+        Some(Backend::Pool(Arc::new(group)))
     }
-}
 
-fn static_route(route: &StaticRoute, protection: Option<Result<Option<Arc<Protection>>, Failure>>) -> Route {
-    let backend = match (&protection, &route.target) {
-        (None | Some(Err(_)), _) => unavailable("the firewall of the route could not be loaded"),
-        (_, Target::Upstream(endpoint)) => Backend::http([endpoint.clone()]),
-        (_, Target::Folder(folder)) => {
-            let mut files = StaticFiles::new(folder);
-            files.strip_prefix = route.path_prefix.trim_end_matches('/').to_owned();
-            Backend::Static(files)
-        }
-    };
-    let mut made = Route::new(route.name(), route.hosts.clone(), backend);
-    made.path_prefix = route.path_prefix.clone();
-    made.waf = protection.and_then(Result::ok).flatten();
-    made
+    /// The routes of one `[[route]]`.
+    fn static_routes(
+        &self,
+        route: &StaticRoute,
+        protection: Option<Result<Option<Arc<Protection>>, Failure>>,
+        settings: &Settings,
+    ) -> Vec<Route> {
+        let mut main = Route::new(route.name(), route.hosts.clone(), unavailable("it is not loaded"));
+        main.path_prefix = route.path_prefix.clone();
+        let traffic = match traffic_of_route(route, settings) {
+            Ok(traffic) => traffic,
+            Err(fault) => {
+                let (key, message) = (fault.shown(), &fault.message);
+                tracing::error!(
+                    route = route.name(),
+                    key,
+                    "[route.proxy] cannot be put into force: {message}"
+                );
+                main.backend = unavailable("[route.proxy] cannot be put into force");
+                return vec![main];
+            }
+        };
+        main.backend = match (&protection, &route.target) {
+            (None | Some(Err(_)), _) => unavailable("the firewall of the route could not be loaded"),
+            (_, Target::Upstream(upstream)) => route_group(upstream, route, &traffic.pool),
+            (_, Target::Folder(root)) => {
+                let strip_prefix = route.path_prefix.trim_end_matches('/').to_owned();
+                Backend::Static(StaticFiles { root: root.clone(), strip_prefix, ..traffic.files.clone() })
+            }
+        };
+        main.waf = protection.and_then(Result::ok).flatten();
+        self.divide(main, traffic, &route.tls, Path::new(""))
+    }
 }
 
 fn unavailable(reason: &str) -> Backend {

@@ -215,12 +215,15 @@ impl Settings {
             .resolve()
             .map_err(|error| fault(0..0, format!("[server.traces]: {error}"), None))?;
         let mut routes: Vec<StaticRoute> = Vec::new();
-        for written in options.route {
+        for (index, written) in options.route.into_iter().enumerate() {
             let span = written.span();
             let route = written
                 .into_inner()
                 .resolve(folder, &server.waf)
                 .map_err(|message| fault(span.clone(), message, None))?;
+            route
+                .traffic(folder)
+                .map_err(|fault| fault.at(shown, text, &["route", &index.to_string(), "proxy"]))?;
             for earlier in &routes {
                 if let Some(host) = route.clashes_with(earlier) {
                     let message =

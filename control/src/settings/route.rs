@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use hop3_proxy::{Endpoint, HostPattern};
+use hop3_proxy::{Endpoint, EndpointError, HostPattern};
+use hop3_runtimes::manifest::proxy::Proxy;
 use hop3_runtimes::manifest::tls::TlsOptions;
 use hop3_runtimes::manifest::waf::WafOptions;
 use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+
+use crate::traffic::{Fault, Files, Passwords, Subject, Traffic};
 
 /// `[[route]]` as written.
 #[derive(Debug, Default, Deserialize)]
@@ -15,11 +19,13 @@ pub struct RouteOptions {
     pub hosts: Vec<RouteHost>,
     /// Only paths beginning with this, e.g. `/shop`. Default: `/`.
     pub path_prefix: Option<String>,
-    /// `http://host:port` or `unix:/path`.
-    pub upstream: Option<RouteUpstream>,
+    /// `http://host:port`, `https://host:port`, `host:port` or `unix:/path`; a list for several instances.
+    pub upstream: Option<RouteUpstreams>,
     /// A folder of files, relative to the configuration file.
     #[serde(rename = "static")]
     pub folder: Option<PathBuf>,
+    /// `[route.proxy]`, the keys of hop3.toml's `[proxy]`; files are relative to the configuration file.
+    pub proxy: Proxy,
     /// `[route.tls]`, the keys of hop3.toml's `[tls]`; files are relative to the configuration file.
     pub tls: TlsOptions,
     /// `[route.waf]`, the keys of hop3.toml's `[waf]`.
@@ -35,6 +41,8 @@ pub struct StaticRoute {
     pub path_prefix: String,
     /// What answers.
     pub target: Target,
+    /// What happens to requests and answers.
+    pub proxy: Proxy,
     /// What HTTPS means for it; files are absolute or relative to the server's folder.
     pub tls: TlsOptions,
     /// The firewall's options, the server's defaults filled in.
@@ -44,8 +52,8 @@ pub struct StaticRoute {
 /// What answers a static route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Another server.
-    Upstream(Endpoint),
+    /// Other servers, at least one.
+    Upstream(Vec<Endpoint>),
     /// Files below this folder.
     Folder(PathBuf),
 }
@@ -56,9 +64,17 @@ pub enum Target {
 pub struct RouteHost(HostPattern);
 
 /// The value of `upstream`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteUpstreams(Vec<RouteUpstream>);
+
+/// One address of `upstream`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct RouteUpstream(Endpoint);
+pub struct RouteUpstream {
+    endpoint: Endpoint,
+    /// Whether TLS is spoken: `https://`.
+    secure: bool,
+}
 
 impl TryFrom<String> for RouteHost {
     type Error = hop3_proxy::HostPatternError;
@@ -69,10 +85,49 @@ impl TryFrom<String> for RouteHost {
 }
 
 impl TryFrom<String> for RouteUpstream {
-    type Error = hop3_proxy::EndpointError;
+    type Error = EndpointError;
 
     fn try_from(text: String) -> Result<RouteUpstream, Self::Error> {
-        text.parse().map(RouteUpstream)
+        let Some(address) = text.strip_prefix("https://") else {
+            return Ok(RouteUpstream { endpoint: text.parse()?, secure: false });
+        };
+        let address = address.trim_end_matches('/');
+        // With its port, else with the usual one.
+        let endpoint = address.parse().or_else(|error: EndpointError| {
+            if address.contains('/') { Err(error) } else { format!("{address}:443").parse() }
+        })?;
+        Ok(RouteUpstream { endpoint, secure: true })
+    }
+}
+
+impl<'de> Deserialize<'de> for RouteUpstreams {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RouteUpstreams, D::Error> {
+        deserializer.deserialize_any(UpstreamsVisitor)
+    }
+}
+
+struct UpstreamsVisitor;
+
+impl<'de> Visitor<'de> for UpstreamsVisitor {
+    type Value = RouteUpstreams;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an address such as \"http://127.0.0.1:3000\", or a list of addresses")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RouteUpstreams, E> {
+        text.to_owned().try_into().map(|one| RouteUpstreams(vec![one])).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<RouteUpstreams, A::Error> {
+        let all: Vec<RouteUpstream> = Vec::deserialize(de::value::SeqAccessDeserializer::new(items))?;
+        match all.first() {
+            None => Err(de::Error::custom("a [[route]] needs at least one address")),
+            Some(first) if all.iter().any(|one| one.secure != first.secure) => {
+                Err(de::Error::custom("`http://` and `https://` cannot be mixed in one [[route]]"))
+            }
+            Some(_) => Ok(RouteUpstreams(all)),
+        }
     }
 }
 
@@ -82,6 +137,34 @@ impl StaticRoute {
     pub fn name(&self) -> String {
         let host = self.hosts.first().map(HostPattern::to_string).unwrap_or_default();
         format!("{host}{}", self.path_prefix.trim_end_matches('/'))
+    }
+
+    /// `[route.proxy]` in the proxy's terms; files are relative to `folder`.
+    ///
+    /// # Errors
+    /// The first fault in it.
+    pub fn traffic(&self, folder: &Path) -> Result<Traffic, Fault> {
+        let hosts: Vec<String> = self.hosts.iter().map(HostPattern::to_string).collect();
+        let proxy = Proxy { path_prefix: Some(self.path_prefix.clone()), ..self.proxy.clone() };
+        Traffic::new(
+            &proxy,
+            &Subject {
+                name: &self.name(),
+                hosts: &hosts,
+                files: Files::Anywhere(folder),
+                passwords: Passwords::Written,
+                rate_limit: self.waf.rate_limit.as_ref(),
+            },
+        )
+    }
+
+    /// The share of one of its servers.
+    pub fn weight(&self, endpoint: &Endpoint) -> u32 {
+        let names = |text: &String| {
+            RouteUpstream::try_from(text.clone()).is_ok_and(|named| named.endpoint == *endpoint)
+        };
+        let weights = &self.proxy.balancing.weights;
+        weights.iter().find(|(address, _)| names(address)).map_or(1, |(_, weight)| *weight)
     }
 
     /// The host that both this and `other` would serve under the same path.
@@ -102,8 +185,18 @@ impl RouteOptions {
         if !path_prefix.starts_with('/') {
             return Err(format!("`path-prefix` must begin with `/`, not `{path_prefix}`"));
         }
+        let mut proxy = self.proxy;
+        if proxy.path_prefix.is_some() {
+            return Err("`path-prefix` of a route stands in [[route]], not in [route.proxy]".into());
+        }
         let target = match (self.upstream, self.folder) {
-            (Some(RouteUpstream(upstream)), None) => Target::Upstream(upstream),
+            (Some(RouteUpstreams(upstream)), None) => {
+                // `https://` says it all; [route.proxy.upstream-tls] may say how.
+                if upstream.iter().any(|one| one.secure) {
+                    proxy.upstream_tls.get_or_insert_default();
+                }
+                Target::Upstream(upstream.into_iter().map(|one| one.endpoint).collect())
+            }
             (None, Some(files)) => Target::Folder(folder.join(files)),
             (Some(_), Some(_)) => return Err("a [[route]] has `upstream` or `static`, not both".into()),
             (None, None) => return Err("a [[route]] needs `upstream` or `static`".into()),
@@ -114,8 +207,13 @@ impl RouteOptions {
         if let Some(fault) = tls.fault() {
             return Err(format!("[route.tls]: {fault}"));
         }
+        if tls.paths_without_authority(&proxy).is_some() {
+            return Err(
+                "[[route.proxy.paths]]: `client-certificates` needs `client-ca` of [route.tls]".into()
+            );
+        }
         tls.client_ca = tls.client_ca.map(|file| folder.join(file));
         let hosts = self.hosts.into_iter().map(|RouteHost(host)| host).collect();
-        Ok(StaticRoute { hosts, path_prefix, target, tls, waf })
+        Ok(StaticRoute { hosts, path_prefix, target, proxy, tls, waf })
     }
 }

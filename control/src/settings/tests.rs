@@ -82,7 +82,7 @@ static = "public"
     assert_eq!(settings.listen.admin, None);
     assert_eq!(settings.listen.further, [(hop3_proxy::Purpose::Http, "0.0.0.0:8080".parse().unwrap())]);
     let first = &settings.routes[0];
-    assert_eq!(first.target, Target::Upstream("127.0.0.1:18080".parse().unwrap()));
+    assert_eq!(first.target, Target::Upstream(vec!["127.0.0.1:18080".parse().unwrap()]));
     assert!(first.waf.paranoia_level.is_some(), "the server's default reaches the route");
     assert_eq!(first.name(), "shop.example.org");
     assert_eq!(settings.routes[1].name(), "shop.example.org/files", "firewalls are told apart by name");

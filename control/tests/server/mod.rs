@@ -112,6 +112,25 @@ impl Server {
         get_with(self.address("http"), host, target, headers)
     }
 
+    /// The whole answer to a GET on a connection of its own: head and body, chunks as they came.
+    pub fn raw(&self, host: &str, target: &str, headers: &str) -> String {
+        exchange(self.address("http"), host, target, headers)
+    }
+
+    /// Adds text to `hop3-server.toml` as it was at the start, and waits until it is in force.
+    pub fn configure(&self, more: &str) {
+        fs::write(self.data().join("hop3-server.toml"), format!("{SETTINGS}{more}")).unwrap();
+        let loaded = |log: &str| log.matches("the configuration was loaded anew").count();
+        let before = loaded(&self.log());
+        self.signal("HUP");
+        self.eventually(|| (loaded(&self.log()) > before).then_some(()));
+    }
+
+    /// The port of a listener.
+    pub fn port(&self, name: &str) -> u16 {
+        self.address(name).port()
+    }
+
     pub fn get_admin(&self, target: &str) -> (u16, String) {
         get(self.address("admin"), "localhost", target)
     }
@@ -213,7 +232,7 @@ fn get(address: SocketAddr, host: &str, target: &str) -> (u16, String) {
     get_with(address, host, target, "")
 }
 
-fn get_with(address: SocketAddr, host: &str, target: &str, headers: &str) -> (u16, String) {
+fn exchange(address: SocketAddr, host: &str, target: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!(
@@ -222,7 +241,11 @@ fn get_with(address: SocketAddr, host: &str, target: &str, headers: &str) -> (u1
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get_with(address: SocketAddr, host: &str, target: &str, headers: &str) -> (u16, String) {
+    let answer = exchange(address, host, target, headers);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");

@@ -31,7 +31,6 @@ pub fn unenforced(manifest: &Manifest, enforced: &[&str]) -> Vec<Unenforced> {
         &manifest.build.php,
         &manifest.build.java,
     ];
-    let proxy = &manifest.proxy;
     let parts: &[(bool, &str, &str)] = &[
         (
             !manifest.build.packages.is_empty() || !manifest.run.packages.is_empty(),
@@ -49,20 +48,6 @@ pub fn unenforced(manifest: &Manifest, enforced: &[&str]) -> Vec<Unenforced> {
         (!manifest.env.computed.is_empty(), "[env.computed]", "these variables are not set; use config:set"),
         (!manifest.addons.is_empty(), "[[addons]]", "no service is created or attached"),
         (!manifest.domains.is_empty(), "[domains]", "the app answers on its default host name only"),
-        (proxy.max_body_size.is_some(), "[proxy] max-body-size", "the server's limit holds"),
-        (proxy.request_buffering.is_some(), "[proxy] request-buffering", "the server's default holds"),
-        (proxy.timeouts != Default::default(), "[proxy.timeouts]", "the server's timeouts hold"),
-        (!proxy.headers.is_empty(), "[proxy.headers]", "the headers are not set"),
-        (!proxy.redirect.is_empty(), "[proxy.redirect]", "nothing is redirected"),
-        (!proxy.static_files.is_empty(), "[proxy.static]", "the app must serve these folders itself"),
-        (!proxy.cache.is_empty(), "[proxy.cache]", "nothing is cached"),
-        (proxy.basic_auth.is_some(), "[proxy.basic-auth]", "the app is NOT protected by a password"),
-        (proxy.rate_limit.is_some(), "[proxy.rate-limit]", "requests are not limited"),
-        (
-            !proxy.allow.is_empty() || !proxy.deny.is_empty(),
-            "[proxy] allow, deny",
-            "every network reaches the app",
-        ),
         (manifest.limits != Default::default(), "[limits]", "the app may use all of the machine"),
         (!manifest.volumes.is_empty(), "[[volumes]]", "the folders do not outlive a release"),
         (

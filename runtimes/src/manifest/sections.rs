@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::environment::EnvSection;
+use super::proxy::Proxy;
 use super::resources::{
     AddonRequest, Admin, Backup, CronJob, Limits, ProviderForm, Sandbox, SmokeTest, Volume,
 };
 use super::tls::TlsOptions;
-use super::traffic::{Domains, HealthCheckOptions, PortRequest, Proxy, SeedPorts};
+use super::traffic::{Domains, HealthCheckOptions, PortRequest, SeedPorts};
 use super::units::{OneOrMany, Span};
 use super::waf::WafOptions;
 

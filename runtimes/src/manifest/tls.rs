@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::proxy::{PathRules, Proxy};
 use super::units::Span;
 
 /// `max-age` of HSTS when it is switched on without one: a year, what the preload list asks for at least.
@@ -90,6 +91,15 @@ impl TlsOptions {
             return Some("`preload` needs `include-subdomains` and a `max-age` of at least a year");
         }
         None
+    }
+}
+
+impl TlsOptions {
+    /// The first of `[[proxy.paths]]` that asks for client certificates although nobody's count.
+    #[must_use]
+    pub fn paths_without_authority(&self, proxy: &Proxy) -> Option<usize> {
+        let asks = |path: &PathRules| path.client_certificates.is_some();
+        proxy.paths.iter().position(asks).filter(|_| self.client_ca.is_none())
     }
 }
 

@@ -99,6 +99,39 @@ impl Diagnostic {
     }
 }
 
+/// Where the value of a key stands in a TOML text, by its path (numbers for entries of arrays); the nearest part that is
+/// there when the key itself is not, the text's beginning when nothing is.
+#[must_use]
+pub fn locate(text: &str, path: &[impl AsRef<str>]) -> Range<usize> {
+    let Ok(document) = toml::de::DeTable::parse(text) else { return 0..0 };
+    let mut span = 0..0;
+    let mut table = Some(document.get_ref());
+    let mut array: Option<&toml::de::DeArray<'_>> = None;
+    for part in path {
+        let part = part.as_ref();
+        let same = |key: &str| key == part || key.replace('_', "-") == part;
+        let value = match (table, array) {
+            (Some(table), _) => {
+                let found = table.iter().find(|(key, _)| same(key.get_ref()));
+                let Some((key, value)) = found else { return span };
+                // Of a section, the key says more than all that it holds.
+                span = if value.get_ref().as_table().is_some() { key.span() } else { value.span() };
+                value
+            }
+            (None, Some(array)) => {
+                let entry = part.parse().ok().and_then(|index: usize| array.get(index));
+                let Some(value) = entry else { return span };
+                span = value.span();
+                value
+            }
+            (None, None) => return span,
+        };
+        table = value.get_ref().as_table();
+        array = value.get_ref().as_array();
+    }
+    span
+}
+
 impl std::error::Error for Diagnostic {}
 
 impl fmt::Display for Diagnostic {

@@ -1,76 +1,17 @@
-//! `hop3.toml`: the sections about requests on their way to the app.
+//! `hop3.toml`: host names, ports and health checks. What happens to requests on their way is in `proxy`.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::units::{ByteSize, Span};
-use super::waf::RateLimit;
+use super::units::Span;
 
 /// Host names of the app: `domains = ["a.example"]` or `[domains]` with `list`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Domains(pub Vec<String>);
-
-/// `[proxy]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Proxy {
-    /// Largest request body, whether inspected or not. Default: 50 MiB.
-    #[serde(alias = "max_body_size")]
-    pub max_body_size: Option<ByteSize>,
-    /// Whether a request is read whole before the app sees it.
-    #[serde(alias = "request_buffering")]
-    pub request_buffering: Option<bool>,
-    /// Deadlines.
-    pub timeouts: ProxyTimeouts,
-    /// Response headers to set.
-    pub headers: BTreeMap<String, String>,
-    /// Paths or hosts that are redirected, and where to.
-    pub redirect: BTreeMap<String, String>,
-    /// URL prefixes served from folders of the app.
-    #[serde(rename = "static")]
-    pub static_files: BTreeMap<String, PathBuf>,
-    /// URL prefixes that may be cached, and how long.
-    pub cache: BTreeMap<String, Span>,
-    /// Protects the whole app with a name and password.
-    #[serde(alias = "basic_auth")]
-    pub basic_auth: Option<BasicAuth>,
-    /// Request rate per client.
-    #[serde(alias = "rate_limit")]
-    pub rate_limit: Option<RateLimit>,
-    /// Networks that may reach the app, all others not.
-    pub allow: Vec<String>,
-    /// Networks that may not.
-    pub deny: Vec<String>,
-}
-
-/// `[proxy.timeouts]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct ProxyTimeouts {
-    /// To connect to the app.
-    pub connect: Option<Span>,
-    /// Between two reads from the app.
-    pub read: Option<Span>,
-    /// Between two writes to the app.
-    pub write: Option<Span>,
-    /// Of an idle connection to a client.
-    pub idle: Option<Span>,
-}
-
-/// `[proxy.basic-auth]` (RFC 7617).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct BasicAuth {
-    /// Shown by the browser.
-    pub realm: Option<String>,
-    /// User names and the variables of the app's configuration that hold their password hashes.
-    pub users: BTreeMap<String, String>,
-}
 
 /// `[healthcheck]` as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
