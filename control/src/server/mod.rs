@@ -374,7 +374,6 @@ fn open(
         new_traces: clients.new_traces,
         spans: settings.traces.is_some(),
         sample_new_traces: settings.traces.as_ref().map_or(0, |traces| traces.sample),
-        ..ProxyConfig::default()
     };
     let certificates = Arc::new(certificates);
     let _inside = serving.enter();

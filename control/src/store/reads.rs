@@ -9,6 +9,9 @@ use super::tables::{self, decode};
 use super::{Cipher, StoreError};
 use crate::model::{App, AppName, AuditRecord, ConfigKey, FirewallEvent, Release, ReleaseNumber, Variables};
 
+/// What is known of an owner's certificates, or why it cannot be read, with the owner's name.
+pub type Holding<T> = (String, Result<T, StoreError>);
+
 /// The store as it was at one moment.
 pub struct Snapshot<'store> {
     transaction: ReadTransaction,
@@ -146,7 +149,7 @@ impl<'store> Snapshot<'store> {
     ///
     /// # Errors
     /// See [`Snapshot::apps`].
-    pub fn holdings<T: DeserializeOwned>(&self) -> Result<Vec<(String, Result<T, StoreError>)>, StoreError> {
+    pub fn holdings<T: DeserializeOwned>(&self) -> Result<Vec<Holding<T>>, StoreError> {
         let table = self.transaction.open_table(tables::HOLDINGS)?;
         let mut holdings = Vec::new();
         for row in table.iter()? {

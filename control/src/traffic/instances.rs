@@ -59,7 +59,7 @@ pub(super) fn pool(proxy: &Proxy, subject: &Subject<'_>) -> Result<Pool, Fault> 
 /// Who goes to the canary, and the group there, yet without instances.
 pub(super) fn canary(proxy: &Proxy, pool: &Pool) -> Result<Option<(CanaryOptions, Canary)>, Fault> {
     let Some(options) = &proxy.canary else { return Ok(None) };
-    if options.app.is_some() == !options.upstream.is_empty() {
+    if options.app.is_some() != options.upstream.is_empty() {
         return Err(fault(["canary"], "needs `app` (another app) or `upstream` (addresses), not both"));
     }
     if options.percent > 100 {
