@@ -57,6 +57,10 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                 if after == After::Keep && !drain_body(&mut source, &mut decoder).await {
                     after = After::Close;
                 }
+                if after == After::Keep && gathered.is_empty() {
+                    // The next request may be far away.
+                    gathered = BytesMut::new();
+                }
                 // A client that asked for the end sends nothing more that would reset the connection.
                 if after == After::Close
                     && !request.keep_alive

@@ -17,6 +17,9 @@ use crate::request::{Request, Version};
 /// Pieces up to this many bytes are gathered before they are written.
 const GATHER: usize = 16 * 1024;
 
+/// Bytes that hold most heads.
+const HEAD_ROOM: usize = 1024;
+
 /// The response side of one request.
 #[derive(Debug)]
 pub struct Http1Sink<'c> {
@@ -93,6 +96,10 @@ impl<'c> Http1Sink<'c> {
             ResponseLength::Unknown if self.http10 => Framing::UntilClose,
             ResponseLength::Unknown => Framing::Chunked,
         };
+        self.gathered.reserve(match length {
+            ResponseLength::Known(length) if length <= GATHER as u64 => HEAD_ROOM + length as usize,
+            _ => HEAD_ROOM,
+        });
         self.keep_alive &= self.framing != Framing::UntilClose && head.status != 101;
         put_status_line(self.gathered, head);
         for field in head.headers.iter() {

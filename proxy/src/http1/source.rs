@@ -1,9 +1,10 @@
 //! Reading from a connection through one buffer: heads and bodies.
 
 use std::io;
+use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::conn::ConnReader;
 use crate::http1::body::{BodyDecoder, Decoded, FramingError};
@@ -133,6 +134,24 @@ impl Source<ConnReader> {
     /// Waits until at least one byte is there; `false` when the client closed instead. An idle connection keeps no buffer.
     pub async fn wait_idle(&mut self) -> io::Result<bool> {
         if self.has_buffered() {
+            return Ok(true);
+        }
+        if let ConnReader::Tls(reader) = &mut self.io {
+            // What waits below TLS may be no data at all, so one byte is asked for, which needs no buffer.
+            let (mut first, buffer) = ([0], &mut self.buffer);
+            let read = std::future::poll_fn(|context| {
+                let mut room = ReadBuf::new(&mut first);
+                let polled = Pin::new(&mut *reader).poll_read(context, &mut room);
+                if polled.is_pending() {
+                    *buffer = BytesMut::new();
+                }
+                polled.map_ok(|()| room.filled().len())
+            });
+            if read.await? == 0 {
+                return Ok(false);
+            }
+            self.buffer.reserve(self.room);
+            self.buffer.extend_from_slice(&first);
             return Ok(true);
         }
         self.readable().await?;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,9 +67,10 @@ pub async fn serve_connection(
     let mut streams = JoinSet::new();
     let mut accepted = 0;
     let mut closing = false;
+    let mut passed = false;
     loop {
         let next = tokio::select! {
-            next = connection.accept() => next,
+            next = after_streams(&mut connection, &mut passed) => next,
             _ = drain.begun(), if !closing => {
                 connection.graceful_shutdown();
                 closing = true;
@@ -122,6 +124,26 @@ impl Misuse {
         self.refused.load(Ordering::Relaxed) >= MAX_REFUSED
             || (given_up >= MAX_GIVEN_UP && given_up * 2 > accepted)
     }
+}
+
+/// The next request. Whenever something woke the connection, streams that can go on do so first: what they have to
+/// send then leaves in one write instead of one for each. `passed` says whether that happened since the last wait.
+async fn after_streams(
+    connection: &mut Connection<Conn, Bytes>,
+    passed: &mut bool,
+) -> Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>> {
+    std::future::poll_fn(|context| {
+        if !*passed {
+            *passed = true;
+            // A task that wakes itself goes behind all that are ready.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let next = connection.poll_accept(context);
+        *passed = next.is_ready();
+        next
+    })
+    .await
 }
 
 /// Waits until no stream was open for the whole time.
