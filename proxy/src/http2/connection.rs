@@ -129,7 +129,7 @@ impl Misuse {
 /// The next request. Whenever something woke the connection, streams that can go on do so first: what they have to
 /// send then leaves in one write instead of one for each. `passed` says whether that happened since the last wait.
 async fn after_streams(
-    connection: &mut Connection<Conn, Bytes>,
+    connection: &mut Connection<LentConn, Bytes>,
     passed: &mut bool,
 ) -> Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>> {
     std::future::poll_fn(|context| {
