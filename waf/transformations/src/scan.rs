@@ -1,39 +1,48 @@
 //! The cheap question asked before every rewrite: does any byte need it?
 
-/// The bytes tested without a branch between them, so that the compiler can
-/// use vector instructions (it does for sums of bytes, not for sums of
-/// `bool`s); one early exit per run is enough.
+/// Bytes that are looked at together, in values that have so many, and in
+/// shorter ones: as many as a vector register holds, or half of the smallest.
 const RUN: usize = 32;
+const SHORT_RUN: usize = 8;
 
-/// Whether `test` holds for any byte of `input`.
+/// Whether `test` holds for any byte.
 #[inline(always)]
 pub(crate) fn any(input: &[u8], test: impl Fn(u8) -> bool) -> bool {
-    let mut runs = input.chunks_exact(RUN);
-    runs.by_ref().any(|run| run.iter().fold(0, |hits, &byte| hits | u8::from(test(byte))) != 0)
-        || runs.remainder().iter().any(|&byte| test(byte))
+    match input.len() {
+        RUN.. => any_in_runs::<RUN>(input, test),
+        SHORT_RUN.. => any_in_runs::<SHORT_RUN>(input, test),
+        _ => input.iter().any(|&byte| test(byte)),
+    }
 }
 
-/// Whether `test` holds for any two neighbouring bytes of `input`.
+/// Whether `test` holds for any two bytes that stand together.
 #[inline(always)]
 pub(crate) fn any_pair(input: &[u8], test: impl Fn(u8, u8) -> bool) -> bool {
-    let Some(seconds) = input.get(1..) else { return false };
-    let (mut left, mut right) = (input.chunks_exact(RUN), seconds.chunks_exact(RUN));
-    loop {
-        match (left.next(), right.next()) {
-            (Some(firsts), Some(seconds)) => {
-                let pairs = firsts.iter().zip(seconds);
-                if pairs.fold(0, |hits, (&first, &second)| hits | u8::from(test(first, second))) != 0 {
-                    return true;
-                }
-            }
-            // Left may have one run more than right; its bytes are then all
-            // compared with right's remainder.
-            (run, _) => {
-                let firsts = run.unwrap_or(left.remainder());
-                return firsts.iter().zip(right.remainder()).any(|(&first, &second)| test(first, second));
-            }
-        }
+    let Some((firsts, seconds)) = input.get(..input.len().saturating_sub(1)).zip(input.get(1..)) else {
+        return false;
+    };
+    match firsts.len() {
+        RUN.. => any_pair_in_runs::<RUN>(firsts, seconds, test),
+        SHORT_RUN.. => any_pair_in_runs::<SHORT_RUN>(firsts, seconds, test),
+        _ => firsts.iter().zip(seconds).any(|(&first, &second)| test(first, second)),
     }
+}
+
+/// The last run overlaps the one before instead of being shorter.
+#[inline(always)]
+fn any_in_runs<const N: usize>(input: &[u8], test: impl Fn(u8) -> bool) -> bool {
+    let hits = |run: &[u8; N]| run.iter().fold(0, |hits, &byte| hits | u8::from(test(byte))) != 0;
+    input.as_chunks::<N>().0.iter().any(hits) || input.last_chunk::<N>().is_some_and(hits)
+}
+
+#[inline(always)]
+fn any_pair_in_runs<const N: usize>(firsts: &[u8], seconds: &[u8], test: impl Fn(u8, u8) -> bool) -> bool {
+    let hits = |(firsts, seconds): (&[u8; N], &[u8; N])| {
+        let pairs = firsts.iter().zip(seconds);
+        pairs.fold(0, |hits, (&first, &second)| hits | u8::from(test(first, second))) != 0
+    };
+    firsts.as_chunks::<N>().0.iter().zip(seconds.as_chunks::<N>().0).any(hits)
+        || firsts.last_chunk::<N>().zip(seconds.last_chunk::<N>()).is_some_and(hits)
 }
 
 #[cfg(test)]
