@@ -163,6 +163,91 @@ fn run(mut transaction: Transaction, request: &Request, answer: &[u8]) -> Told {
     (told, transaction.interruption().cloned(), variables)
 }
 
+/// Random numbers that are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end.max(1)
+    }
+
+    /// A fragment, most often with something changed in it.
+    fn mutant(&mut self, fragments: &[Vec<u8>]) -> Vec<u8> {
+        const MARKS: &[u8] = b"\"'\\^,; \t\r\n\0%&+<>=/.()[]{}$|`#*!~\x80\xa0\xc2\xff";
+        let mut text = fragments[self.below(fragments.len())].clone();
+        for _ in 0..self.below(4) {
+            let at = self.below(text.len() + 1);
+            match self.below(6) {
+                0 => text.insert(at, MARKS[self.below(MARKS.len())]),
+                1 => text.truncate(at),
+                2 => text.splice(at..at, std::iter::repeat_n(b'a', 1 + self.below(200))).for_each(drop),
+                3 => text.make_ascii_uppercase(),
+                4 => text.extend_from_within(at..),
+                _ => text.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 0x20),
+            }
+        }
+        text.truncate(1500);
+        text
+    }
+
+    /// Many values in one body, some of them more than once.
+    fn mixture(&mut self, fragments: &[Vec<u8>]) -> Request {
+        let mut values: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..3 + self.below(50) {
+            values.push(match self.below(3) {
+                0 if !values.is_empty() => values[self.below(values.len())].clone(),
+                1 => format!("{} word {}", self.below(90), self.below(5)).into_bytes(),
+                _ => self.mutant(fragments),
+            });
+        }
+        let mut request = Request::new(1, b"shop/cart.php", b"");
+        match self.below(4) {
+            0 => {
+                let texts = values.iter().map(|value| String::from_utf8_lossy(value));
+                let items = texts.map(|text| serde_json::json!({"sku": text, "n": [1, true]}));
+                let body = serde_json::Value::from_iter(items);
+                request.post("application/json", body.to_string().into_bytes());
+            }
+            1 => {
+                let fields = values.iter().map(|value| [b"f=", &percent_encoded(value)[..], b"&"].concat());
+                request.post("application/x-www-form-urlencoded", fields.collect::<Vec<_>>().concat());
+            }
+            2 => {
+                let head = b"--B\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n";
+                let parts = values.iter().map(|value| [&head[..], value, b"\r\n"].concat());
+                let body = [&parts.collect::<Vec<_>>().concat()[..], b"--B--\r\n"].concat();
+                request.post("multipart/form-data; boundary=B", body);
+            }
+            _ => {
+                let elements = values.iter().map(|value| [b"<c d=\"x\">", &value[..], b"</c>"].concat());
+                let body = [b"<a>", &elements.collect::<Vec<_>>().concat()[..], b"</a>"].concat();
+                request.post("text/xml", body);
+            }
+        }
+        request
+    }
+}
+
+fn compare_mixtures(engine: &str, level: u8, count: usize) {
+    let Some(ruleset) = load(engine, level) else { return };
+    let fragments = fragments();
+    if fragments.is_empty() {
+        return;
+    }
+    let mut random = Random(u64::from(level));
+    let mut matched = 0;
+    for number in 0..count {
+        let request = random.mixture(&fragments);
+        let scanned = run(support::transaction(&ruleset), &request, b"");
+        let walked = run(support::transaction(&ruleset).with_plain_evaluation(), &request, b"");
+        matched += usize::from(!walked.0.is_empty());
+        let body = request.body.escape_ascii();
+        assert!(scanned == walked, "mixture {number}: {body}\nscan {scanned:#?}\nwalk {walked:#?}");
+    }
+    assert!(matched > count / 4, "only {matched} match");
+}
+
 fn compare(engine: &str, level: u8, step: usize) {
     let Some(ruleset) = load(engine, level) else { return };
     let fragments = fragments();
@@ -192,6 +277,23 @@ fn detection_at_level_4() {
 #[test]
 fn blocking_at_level_1() {
     compare("On", 1, 1);
+}
+
+#[test]
+fn detection_at_level_3() {
+    compare("DetectionOnly", 3, 7);
+}
+
+#[test]
+fn blocking_at_level_4() {
+    compare("On", 4, 5);
+}
+
+#[test]
+fn mixtures() {
+    compare_mixtures("On", 1, 150);
+    compare_mixtures("DetectionOnly", 3, 60);
+    compare_mixtures("On", 4, 60);
 }
 
 #[test]

@@ -6,6 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::scan::bits::Bits;
+use crate::text::push_decimal;
+
 /// Number of a TX variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot(pub(crate) u32);
@@ -105,9 +108,10 @@ impl Value {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Value::Number(number) => {
-                use std::io::Write as _;
-                // Writing to a vector cannot fail.
-                let _ = write!(out, "{number}");
+                if *number < 0 {
+                    out.push(b'-');
+                }
+                push_decimal(number.unsigned_abs() as usize, out);
             }
             Value::Text(text) => out.extend_from_slice(text),
         }
@@ -183,6 +187,12 @@ impl TxVariables {
             Some(index) => self.dynamic_spellings.get(index).map_or(&[], Vec::as_slice),
             None => names.spelling(slot),
         }
+    }
+
+    /// The variables that have a value, of those with names in the ruleset only the given ones.
+    pub(crate) fn iter_selected<'a>(&'a self, selected: &'a Bits) -> impl Iterator<Item = (Slot, &'a Value)> {
+        let slots = selected.iter().chain(self.ruleset_slots..self.values.len());
+        slots.map(|index| Slot(index as u32)).filter_map(|slot| Some((slot, self.get(slot)?)))
     }
 
     /// The variables that have a value.

@@ -1,10 +1,12 @@
 //! One rule, link by link: values, transformations, operator.
 
 use super::Next;
-use crate::operators::{BlockList, Captures, Operator};
-use crate::rule::{Condition, Link, Rule};
+use crate::collections::tx::Value;
+use crate::operators::{BlockList, Captures, Operator, number};
+use crate::rule::{Condition, Link, Rule, Selector};
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::template::Piece;
 use crate::text::TextId;
 use crate::trace::Event;
 use crate::variables::found::Found;
@@ -44,6 +46,9 @@ impl State {
             self.run_actions(ruleset, rule, link);
             return true;
         };
+        if self.trace.is_none() && self.compares_in_vain(condition) {
+            return false;
+        }
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
         for target in &condition.targets {
@@ -55,6 +60,26 @@ impl State {
         }
         self.candidates = candidates;
         matched
+    }
+
+    /// Whether a condition compares a TX variable with a number or another
+    /// one, which most rules that are walked do, and does not hold.
+    fn compares_in_vain(&self, condition: &Condition) -> bool {
+        let (Operator::Compare(comparison, argument), [target]) = (&condition.operator, &*condition.targets)
+        else {
+            return false;
+        };
+        let Selector::Slot(slot) = target.selector else { return false };
+        if target.count || !target.exclusions.is_empty() || !condition.transformations.is_empty() {
+            return false;
+        }
+        let argument = match argument.pieces() {
+            [Piece::Literal(text)] => number(text),
+            [Piece::Tx(slot)] => self.tx.get(*slot).map_or(0, Value::number),
+            _ => return false,
+        };
+        // Where there is no value, there is none to match.
+        self.tx.get(slot).is_none_or(|value| comparison.holds(value.number(), argument) == condition.negated)
     }
 
     /// Tests one value, or with `multiMatch` each form of it.
@@ -171,7 +196,7 @@ impl State {
     }
 
     fn set_captures(&mut self, value: TextId) {
-        use crate::collections::tx::{Slot, Value};
+        use crate::collections::tx::Slot;
         self.captured_at = Some(self.place);
         let text = self.captures.text.take();
         for (index, span) in self.captures.spans.into_iter().enumerate() {

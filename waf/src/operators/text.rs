@@ -16,24 +16,29 @@ pub(crate) fn contains(value: &[u8], part: &[u8]) -> bool {
 /// To prepare a search takes longer than to look at two bytes of a short text
 /// in many places at once.
 fn contains_short(value: &[u8], part: &[u8]) -> bool {
-    const RUN: usize = 32;
+    const RUN: usize = 16;
     let Some(last) = value.len().checked_sub(part.len()) else { return false };
     // Lists begin and end their words with the same byte, so the second is rarer.
     let offset = part.len().min(3) - 2;
     let [first, second] = [part[offset], part[offset + 1]];
     let firsts = &value[offset..=last + offset];
     let seconds = &value[offset + 1..=last + offset + 1];
-    let is_at = |at: usize| value[at..at + part.len()] == *part;
-    let whole = firsts.len() / RUN * RUN;
-    let runs = firsts.chunks_exact(RUN).zip(seconds.chunks_exact(RUN)).enumerate();
-    for (number, (firsts, seconds)) in runs {
+    let is_at =
+        |at: usize| firsts[at] == first && seconds[at] == second && value[at..at + part.len()] == *part;
+    let is_in = |from: usize, firsts: &[u8; RUN], seconds: &[u8; RUN]| {
         let pairs = firsts.iter().zip(seconds);
-        let hits = pairs.fold(0, |hits, (a, b)| hits | u8::from((*a == first) & (*b == second)));
-        if hits != 0 && (number * RUN..(number + 1) * RUN).any(is_at) {
-            return true;
+        pairs.fold(0, |hits, (a, b)| hits | u8::from((*a == first) & (*b == second))) != 0
+            && (from..from + RUN).any(is_at)
+    };
+    match (firsts.last_chunk::<RUN>(), seconds.last_chunk::<RUN>()) {
+        // The last run overlaps the one before.
+        (Some(last_firsts), Some(last_seconds)) => {
+            let runs = firsts.as_chunks::<RUN>().0.iter().zip(seconds.as_chunks::<RUN>().0);
+            runs.enumerate().any(|(number, (firsts, seconds))| is_in(number * RUN, firsts, seconds))
+                || is_in(firsts.len() - RUN, last_firsts, last_seconds)
         }
+        _ => (0..=last).any(is_at),
     }
-    (whole..=last).any(|at| value[at + offset] == first && is_at(at))
 }
 
 /// `@containsWord`: the word with no ASCII letter on either side.

@@ -19,6 +19,21 @@ impl Bits {
         }
     }
 
+    /// Takes a number out.
+    pub(crate) fn remove(&mut self, number: usize) {
+        if let Some(word) = self.words.get_mut(number / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
+    /// The numbers in it, the smallest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        let empty = Self::default();
+        std::iter::successors(self.next_in_either(&empty, 0), move |last| {
+            self.next_in_either(&empty, last + 1)
+        })
+    }
+
     /// Whether the number is in the set.
     #[inline]
     pub(crate) fn contains(&self, number: usize) -> bool {
@@ -74,5 +89,9 @@ mod tests {
             from = next + 1;
         }
         assert_eq!(found, [0, 3, 199]);
+        assert_eq!(left.iter().collect::<Vec<_>>(), [0, 199]);
+        left.remove(199);
+        left.remove(500);
+        assert_eq!(left.iter().collect::<Vec<_>>(), [0]);
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct Machine {
 pub(crate) struct Hits {
     /// States that were reached, of those in which a text ends.
     states: Bits,
+    reached: Vec<u32>,
     seen: Bits,
     found: Vec<u32>,
 }
@@ -83,15 +84,17 @@ impl Machine {
         };
         let (first, second, third, fourth) = (part(0), part(1), part(2), part(3));
         let mut states = [0; 4];
+        let Self { classes, next, first_end, .. } = self;
+        let (classes, next, first_end) = (&**classes, &**next, *first_end);
         for (((first, second), third), fourth) in first.iter().zip(second).zip(third).zip(fourth) {
             states = [
-                self.step(states[0], *first),
-                self.step(states[1], *second),
-                self.step(states[2], *third),
-                self.step(states[3], *fourth),
+                step(classes, next, states[0], *first),
+                step(classes, next, states[1], *second),
+                step(classes, next, states[2], *third),
+                step(classes, next, states[3], *fourth),
             ];
             let furthest = states[0].max(states[1]).max(states[2].max(states[3]));
-            if furthest >= self.first_end {
+            if furthest >= first_end {
                 states.into_iter().for_each(|state| self.note(state, hits));
             }
         }
@@ -99,21 +102,18 @@ impl Machine {
     }
 
     fn read(&self, mut state: u32, value: &[u8], hits: &mut Hits) {
+        // Out of `self`, so that they stay in registers.
+        let Self { classes, next, first_end, .. } = self;
+        let (classes, next, first_end) = (&**classes, &**next, *first_end);
         for &byte in value {
-            state = self.step(state, byte);
-            if state >= self.first_end {
+            state = step(classes, next, state, byte);
+            if state >= first_end {
                 self.note(state, hits);
             }
         }
     }
 
-    #[inline(always)]
-    fn step(&self, state: u32, byte: u8) -> u32 {
-        let entry = state as usize + usize::from(self.classes[usize::from(byte)]);
-        self.next.get(entry).copied().unwrap_or(0)
-    }
-
-    #[inline]
+    #[inline(never)]
     fn note(&self, state: u32, hits: &mut Hits) {
         if state < self.first_end {
             return;
@@ -123,6 +123,7 @@ impl Machine {
             return;
         }
         hits.states.insert(number);
+        hits.reached.push(number as u32);
         if let Some(&[start, end]) = self.ends.get(number..number + 2) {
             for &text in self.texts.get(start as usize..end as usize).unwrap_or_default() {
                 hits.add(text);
@@ -136,6 +137,12 @@ impl Machine {
     }
 }
 
+#[inline(always)]
+fn step(classes: &[u8; 256], next: &[u32], state: u32, byte: u8) -> u32 {
+    let entry = state as usize + usize::from(classes[usize::from(byte)]);
+    next.get(entry).copied().unwrap_or(0)
+}
+
 impl Hits {
     /// The texts found.
     pub(super) fn texts(&self) -> &[u32] {
@@ -144,10 +151,14 @@ impl Hits {
 
     /// Forgets them; of so many texts, in so many states, new ones are found.
     pub(super) fn clear(&mut self, texts: usize, endings: usize) {
-        if !(self.found.is_empty() && self.seen.holds(texts) && self.states.holds(endings)) {
+        if self.seen.holds(texts) && self.states.holds(endings) {
+            self.found.drain(..).for_each(|text| self.seen.remove(text as usize));
+            self.reached.drain(..).for_each(|state| self.states.remove(state as usize));
+        } else {
             self.seen.reset(texts);
             self.states.reset(endings);
             self.found.clear();
+            self.reached.clear();
         }
     }
 

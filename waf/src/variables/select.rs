@@ -133,12 +133,17 @@ impl State {
                     Selector::Pattern(pattern) => ruleset.tx_selection(pattern),
                     _ => None,
                 };
-                let selects = |slot| match known {
-                    Some(known) if tx.is_of_ruleset(slot) => known.contains(slot.0 as usize),
-                    _ => selector.selects(tx.spelling(&ruleset.tx_names, slot)),
-                };
-                for (slot, value) in tx.iter().filter(|(slot, _)| selects(*slot)) {
-                    add(slot, value);
+                let selects = |slot| selector.selects(tx.spelling(&ruleset.tx_names, slot));
+                match known {
+                    Some(known) => {
+                        let is_known = |slot| tx.is_of_ruleset(slot) || selects(slot);
+                        let selected = tx.iter_selected(known).filter(|(slot, _)| is_known(*slot));
+                        selected.for_each(|(slot, value)| add(slot, value));
+                    }
+                    None => {
+                        let selected = tx.iter().filter(|(slot, _)| selects(*slot));
+                        selected.for_each(|(slot, value)| add(slot, value));
+                    }
                 }
             }
         }
