@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use hop3_waf::{Ruleset, Strategy};
 
 /// Of a hundred rules at most so many are asked of each value or walked, by paranoia level: both cost every request.
-const COSTLY: [usize; 4] = [16, 18, 18, 18];
+const COSTLY: [usize; 4] = [10, 12, 15, 16];
 /// Of a hundred rules that are left at least so many wait for texts or bytes.
-const WAITING: usize = 60;
+const WAITING: usize = 70;
 
 /// From the best to the worst.
 const RANKS: &str = "flbew";
