@@ -21,7 +21,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _gone = Command::new("kill").arg("-QUIT").arg(self.0.id().to_string()).status();
+        let _gone = Command::new("kill").arg("-TERM").arg(self.0.id().to_string()).status();
         let _ended = self.0.wait();
     }
 }
@@ -98,7 +98,7 @@ fn php_scripts_over_a_unix_socket() {
     let Some(fpm) = php_fpm() else { return };
     let scripts = "<?php\nhttp_response_code(isset($_GET['code']) ? (int)$_GET['code'] : 200);\n\
         header('X-Server: php');\n\
-        echo $_SERVER['REQUEST_METHOD'], ' ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'] ?? '-', ' ', \
+        echo $_SERVER['REQUEST_METHOD'], ' ', $_SERVER['SCRIPT_NAME'], ' ', ($_SERVER['PATH_INFO'] ?? '') ?: '-', ' ', \
         $_SERVER['REQUEST_URI'], ' ', strlen(file_get_contents('php://input'));\n";
     let site =
         folder(&[("index.php", scripts), ("page.php", scripts), ("style.css", "body{}"), (".secret", "s")]);

@@ -127,7 +127,7 @@ maintenance = { page = "sorry.html", retry-after = "1m" }
     assert_eq!([get("/few").0, get("/few").0, get("/few").0], [200, 200, 429]);
     assert!(raw("/few", "").to_ascii_lowercase().contains("retry-after: "));
     let closed = raw("/closed", "");
-    assert!(closed.contains("503 ") && closed.ends_with("<p>sorry 503</p>"), "{closed}");
+    assert!(closed.contains("503 ") && closed.ends_with("<p>sorry {status}</p>"), "{closed}");
     let port = server.port("http");
     let post = |path: &str| {
         let url = format!("http://shop.localhost:{port}{path}");
