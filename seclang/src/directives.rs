@@ -82,6 +82,8 @@ const MANY: usize = usize::MAX;
 const NO_HASH: &str = "signing of links in pages is not offered; let the application sign its own links";
 const NO_REMOTE: &str = "rules are never fetched while they load, which counts as a failed download (SecRemoteRulesFailAction); download them, check them, and use `Include`, or `hop3 rules install`";
 const NO_STREAM: &str = "rewriting of bodies is not offered; use SecRequestBodyAccess, SecResponseBodyAccess and REQUEST_BODY, RESPONSE_BODY";
+const NO_UPLOADS: &str =
+    "uploads are inspected in memory and never written to disk; part C of the audit log keeps request bodies";
 const NO_CONNECTIONS: &str =
     "connections are limited before the firewall; set limits and bans in the server's configuration";
 
@@ -99,7 +101,10 @@ pub const TABLE: &[Specification] = &[
     row("SecAuditLogFileMode", 1, 1),
     row("SecAuditLogFormat", 1, 1),
     row("SecAuditLogParts", 1, 1),
-    row("SecAuditLogPrefix", 1, 1),
+    inert(
+        "SecAuditLogPrefix",
+        "records have no prefix; name the log with SecAuditLog, and the sensor with SecSensorId",
+    ),
     row("SecAuditLogRelevantStatus", 1, 1),
     row("SecAuditLogStorageDir", 1, 1),
     row("SecAuditLogType", 1, 1),
@@ -117,7 +122,10 @@ pub const TABLE: &[Specification] = &[
     ),
     inert("SecCookieFormat", "cookies are read as version 0 (RFC 6265), as browsers send them"),
     inert("SecCookieV0Separator", "only `;` separates cookies (RFC 6265)"),
-    row("SecDataDir", 1, 1),
+    inert(
+        "SecDataDir",
+        "records of persistent collections are kept in memory, and by the server in its own store",
+    ),
     row("SecDataset", 2, 2),
     row("SecDebugLog", 1, 1),
     row("SecDebugLogLevel", 1, 1),
@@ -145,12 +153,12 @@ pub const TABLE: &[Specification] = &[
     row("SecMaskSecrets", 1, 1),
     row("SecParseXmlIntoArgs", 1, 1),
     row("SecPcreMatchLimit", 1, 1),
-    row("SecPcreMatchLimitRecursion", 1, 1),
+    inert("SecPcreMatchLimitRecursion", "the matcher does not recurse; SecPcreMatchLimit bounds its steps"),
     refused("SecReadStateLimit", NO_CONNECTIONS),
     Specification { name: "SecRemoteRules", state: State::Partial(NO_REMOTE), arguments: (2, 2) },
     row("SecRemoteRulesFailAction", 1, 1),
     row("SecRequestBodyAccess", 1, 1),
-    row("SecRequestBodyInMemoryLimit", 1, 1),
+    inert("SecRequestBodyInMemoryLimit", "bodies are inspected in memory, up to SecRequestBodyLimit"),
     row("SecRequestBodyJsonDepthLimit", 1, 1),
     row("SecRequestBodyLimit", 1, 1),
     row("SecRequestBodyLimitAction", 1, 1),
@@ -164,7 +172,7 @@ pub const TABLE: &[Specification] = &[
     row("SecRule", 2, 3),
     row("SecRuleEngine", 1, 1),
     refused("SecRuleInheritance", "every app has its own rules; say in the app's `[waf]` which ones"),
-    row("SecRulePerfTime", 1, 1),
+    inert("SecRulePerfTime", "rules are not timed one by one; measure whole rulesets with `hop3 waf bench`"),
     row("SecRuleRemoveById", 1, MANY),
     row("SecRuleRemoveByMsg", 1, MANY),
     row("SecRuleRemoveByTag", 1, MANY),
@@ -176,19 +184,19 @@ pub const TABLE: &[Specification] = &[
     row("SecRxMode", 1, 1),
     inert("SecRxPreFilter", "every pattern has a filter that is proven to lose no match"),
     row("SecSensorId", 1, 1),
-    row("SecServerSignature", 1, 1),
+    inert("SecServerSignature", "the firewall does not write the `Server` header; the application does"),
     inert("SecStatusEngine", "nothing is reported to anyone"),
     refused("SecStreamInBodyInspection", NO_STREAM),
     refused("SecStreamOutBodyInspection", NO_STREAM),
-    row("SecTmpDir", 1, 1),
-    row("SecTmpSaveUploadedFiles", 1, 1),
+    inert("SecTmpDir", NO_UPLOADS),
+    inert("SecTmpSaveUploadedFiles", NO_UPLOADS),
     inert("SecUnicodeCodePage", "the code page is the second argument of SecUnicodeMapFile"),
     refused("SecUnicodeMap", "use `SecUnicodeMapFile FILE CODEPAGE`"),
     row("SecUnicodeMapFile", 1, 2),
-    row("SecUploadDir", 1, 1),
+    inert("SecUploadDir", NO_UPLOADS),
     row("SecUploadFileLimit", 1, 1),
-    row("SecUploadFileMode", 1, 1),
-    row("SecUploadKeepFiles", 1, 1),
+    inert("SecUploadFileMode", NO_UPLOADS),
+    inert("SecUploadKeepFiles", NO_UPLOADS),
     row("SecWebAppId", 1, 1),
     refused("SecWriteStateLimit", NO_CONNECTIONS),
     row("SecXmlExternalEntity", 1, 1),

@@ -12,6 +12,9 @@ pub fn variable(variable: Variable) -> Option<&'static str> {
         Variable::WebserverErrorLog => {
             Some("there is no web server's error log to read; use RESPONSE_STATUS")
         }
+        Variable::Json => {
+            Some("no engine fills it; the members of a JSON body are ARGS, such as `ARGS:json.user.name`")
+        }
         Variable::ScriptFilename => Some("there are no scripts in the server; use REQUEST_FILENAME"),
         _ => None,
     }

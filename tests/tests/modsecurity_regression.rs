@@ -16,7 +16,8 @@ const REQUIRED_BY_LOG: f64 = 1.0;
 /// what is missing is v3's own: line ends that get lost inside multipart values.
 const REQUIRED: f64 = 0.99;
 
-/// The share that must pass of all cases, those that are skipped among them. Only rises.
+/// The share that must pass of all cases, those that are skipped among them, but for cases whose scripts are not there
+/// to be run: how many those are depends on the copy of the data. Only rises.
 const REQUIRED_OF_ALL: f64 = 0.95;
 
 #[test]
@@ -25,8 +26,10 @@ fn regression_tests_of_modsecurity_3() {
     let cases = case::load(&suite.join("regression")).unwrap_or_else(|error| panic!("{error}"));
     let mut by_log = Report::new("modsecurity-regression-log");
     let mut all = Report::new("modsecurity-regression");
+    let mut without_script = 0;
     for case in &cases {
         let verdict = judged(&suite, case);
+        without_script += usize::from(verdict.as_ref().is_err_and(|why| why == skip::NO_SCRIPT));
         if !case.needs_debug_log() {
             record(&mut by_log, case, &verdict);
         }
@@ -37,7 +40,7 @@ fn regression_tests_of_modsecurity_3() {
     assert!(by_log.judged() > 0, "no case was judged");
     assert!(by_log.rate() >= REQUIRED_BY_LOG, "{:.2} % passed by log", by_log.rate() * 100.0);
     assert!(all.rate() >= REQUIRED, "{:.2} % passed", all.rate() * 100.0);
-    let of_all = all.passed() as f64 / cases.len() as f64;
+    let of_all = all.passed() as f64 / (cases.len() - without_script) as f64;
     assert!(of_all >= REQUIRED_OF_ALL, "{:.2} % of all cases passed", of_all * 100.0);
 }
 

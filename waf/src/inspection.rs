@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hop3_lua::Script;
 
-use crate::operators::FuzzyHashes;
+use crate::operators::{FuzzyHashes, PathTemplate};
 use crate::rule::Rule;
 use crate::ruleset::Ruleset;
 use crate::state::State;
@@ -25,6 +25,8 @@ pub(crate) enum Inspection {
     },
     /// `@fuzzyHash`.
     FuzzyHash(FuzzyHashes),
+    /// `@restpath`: the named parts of a path become ARGS_PATH.
+    Path(PathTemplate),
 }
 
 impl State {
@@ -63,6 +65,17 @@ impl State {
                     self.trace(|_| Event::FuzzyHash { score });
                 }
                 score.is_some()
+            }
+            Inspection::Path(template) => {
+                let path = self.texts.bytes(found.value).to_vec();
+                let Some(parts) = template.parts(&path) else { return false };
+                for (name, range) in parts {
+                    let field = self.field(name.as_bytes(), &path[range]);
+                    let (texts, kept) = (&self.texts, &mut self.collections.args_path);
+                    kept.retain(|known| texts.bytes(known.name) != name.as_bytes());
+                    kept.push(field);
+                }
+                true
             }
         }
     }

@@ -1,7 +1,9 @@
 //! The response: its status, headers and body become variables.
 
-use hop3_seclang::ast::Variable;
+use hop3_bodies::{Limits, json, xml};
+use hop3_seclang::ast::{BodyProcessor, Variable};
 
+use crate::collections::fields::push;
 use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::text::{MOST_DIGITS, push_decimal};
@@ -35,8 +37,17 @@ impl State {
         self.scalars.set(Variable::ResponseProtocol, protocol);
     }
 
-    /// Whether the body is to be inspected: access is on and its type is listed.
+    /// Sets what the body is read as.
+    pub(crate) fn choose_response_processor(&mut self, processor: BodyProcessor) {
+        self.response_processor = Some(processor);
+        self.set(Variable::ResBodyProcessor, processor.name().as_bytes());
+    }
+
+    /// Whether the body is to be inspected: access is on, and its type is listed or does not matter.
     pub(crate) fn inspects_response_body(&self, ruleset: &Ruleset) -> bool {
+        if self.force_response_body {
+            return self.response_body_access;
+        }
         let kind = self.bytes(Variable::ResponseContentType);
         let listed = &ruleset.settings.response_body_mime_types;
         self.response_body_access && listed.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(kind))
@@ -49,7 +60,52 @@ impl State {
             self.set_number(Variable::ResponseContentLength, body.len());
             let body = self.decode_response_body(ruleset, body);
             self.set(Variable::ResponseBody, &body);
+            self.process_response(ruleset, &body);
             self.response_body = body;
+        }
+    }
+
+    /// Reads the body as JSON or XML, as far as it is that.
+    fn process_response(&mut self, ruleset: &Ruleset, body: &[u8]) {
+        let settings = &ruleset.settings;
+        let limits = Limits {
+            arguments: settings.arguments_limit,
+            name_bytes: Limits::names_of(settings.arguments_limit, body.len()),
+            depth: settings.json_depth_limit,
+            files: 0,
+        };
+        let error = match self.response_processor {
+            Some(BodyProcessor::Json) => {
+                let naming = match settings.json_array_prefix {
+                    true => json::Naming::ModSecurity3,
+                    false => json::Naming::Plain,
+                };
+                let error = json::read(body, &json::Options { limits, naming }, |name, value| {
+                    let field = self.field(name, value.bytes(body));
+                    push(&mut self.collections.response_args, field);
+                });
+                error.map(|error| error.to_string())
+            }
+            Some(BodyProcessor::Xml) => {
+                let xml = xml::parse(body, &limits);
+                let text = self.field(b"", &xml.text);
+                self.collections.response_xml_text.push(text);
+                for attribute in &xml.attributes {
+                    let field = self.field(b"", attribute);
+                    self.collections.response_xml_attributes.push(field);
+                }
+                xml.error.map(|error| error.to_string())
+            }
+            _ => None,
+        };
+        if let Some(error) = error {
+            for (flag, message) in [
+                (Variable::ResBodyError, Variable::ResBodyErrorMsg),
+                (Variable::ResBodyProcessorError, Variable::ResBodyProcessorErrorMsg),
+            ] {
+                self.set_flag(flag, true);
+                self.set(message, error.as_bytes());
+            }
         }
     }
 }

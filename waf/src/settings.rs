@@ -62,6 +62,8 @@ pub struct Settings {
     pub web_app_id: String,
     /// `SecSensorId`.
     pub sensor_id: String,
+    /// `SecHttpBlKey`, before the names that `@rbl` asks a Project Honey Pot list for.
+    pub(crate) http_bl_key: Option<String>,
     /// `SecCompatibility`: whether v3's meaning counts where it differs from all others'.
     pub(crate) as_v3: bool,
     /// Whether every pattern runs within `pcre_match_limit`, on the backtracking engine.
@@ -161,6 +163,7 @@ impl Default for Settings {
             places: None,
             web_app_id: DEFAULT_APP_ID.to_owned(),
             sensor_id: String::new(),
+            http_bl_key: None,
             as_v3: false,
             limits_all_patterns: false,
             xml_external_entity: false,
@@ -244,8 +247,13 @@ impl Settings {
                 self.web_app_id.clone_from(id);
             }
             Setting::SensorId(id) => self.sensor_id.clone_from(id),
-            // Where uploads go is the host's business, not the engine's.
-            _ => {}
+            Setting::HttpBlKey(key) => self.http_bl_key = Some(key.clone()),
+            // The compiler's, and the parser's.
+            Setting::ComponentSignature(_)
+            | Setting::Dataset { .. }
+            | Setting::IgnoreRuleCompilationErrors(_)
+            | Setting::RemoteRulesFailAction(_) => {}
+            other => return Err(format!("the engine does not know this setting: {other:?}")),
         }
         Ok(())
     }

@@ -47,6 +47,10 @@ pub(crate) struct State {
     pub(crate) processor: Option<BodyProcessor>,
     pub(crate) xml_into_args: XmlIntoArgs,
     pub(crate) force_request_body: bool,
+    /// Whether the response body is inspected whatever its type.
+    pub(crate) force_response_body: bool,
+    /// What the response body is read as, besides RESPONSE_BODY.
+    pub(crate) response_processor: Option<BodyProcessor>,
     pub(crate) audit_engine: AuditEngine,
     pub(crate) audit_log_parts: AuditParts,
 
@@ -114,6 +118,8 @@ impl State {
             processor: None,
             xml_into_args: settings.xml_into_args,
             force_request_body: false,
+            force_response_body: false,
+            response_processor: None,
             audit_engine: settings.audit_engine,
             audit_log_parts: settings.audit_log_parts,
             script_instructions: hop3_lua::INSTRUCTIONS,

@@ -7,6 +7,7 @@
 
 mod body_log;
 mod debug_log;
+mod operator_log;
 mod rule_texts;
 
 pub use debug_log::DebugLog;
@@ -75,6 +76,11 @@ pub enum Event<'a> {
         /// Whether that counts as a match: negation and running out of the budget considered.
         matched: bool,
     },
+    /// A value is left out, by the rule's target or by a `ctl`.
+    Excluded {
+        /// The value's name.
+        name: &'a [u8],
+    },
     /// The operator's match leaves `TX:0` to `TX:9`.
     Captured {
         /// The group.
@@ -116,8 +122,8 @@ pub enum Event<'a> {
     },
     /// An argument was found.
     Argument {
-        /// In the body, not in the query.
-        in_body: bool,
+        /// What the body was read as; `None` for the query.
+        from: Option<BodyProcessor>,
         /// Its name.
         name: &'a [u8],
         /// Its value.
@@ -127,6 +133,22 @@ pub enum Event<'a> {
     DebugLogLevel(u8),
     /// More arguments than `SecArgumentsLimit`.
     ArgumentsOverLimit,
+    /// A piece of a body came.
+    BodyPiece {
+        /// Of the response's.
+        of_response: bool,
+        /// Its length in bytes.
+        length: usize,
+        /// Most bytes that are kept of the body.
+        limit: usize,
+    },
+    /// A body is longer than its limit.
+    BodyOverLimit {
+        /// The response's.
+        of_response: bool,
+        /// Whether it is refused; else its beginning is inspected.
+        reject: bool,
+    },
     /// The body is not parsed, because access to it is off.
     BodyUnread,
     /// A multipart body was parsed.

@@ -11,6 +11,7 @@ use crate::collections::persistent::CollectionStore;
 use crate::rule_match::{LogContext, RuleMatch};
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::trace::Event;
 use crate::verdict::{BodyStatus, Interruption, Verdict};
 
 /// The two ends of a connection.
@@ -142,6 +143,8 @@ impl Transaction {
             return BodyStatus::Accepted;
         }
         let state = &mut self.state;
+        let (length, limit) = (chunk.len(), state.request_body_limit);
+        state.trace(|_| Event::BodyPiece { of_response: false, length, limit });
         state.expect_request_body();
         if !keep(state.texts.body_mut(), chunk, state.request_body_limit) {
             return BodyStatus::Accepted;
@@ -149,6 +152,7 @@ impl Transaction {
         state.inbound_data_error = true;
         let reject = state.engine == EngineMode::On
             && self.ruleset.settings.request_body_limit_action == LimitAction::Reject;
+        state.trace(|_| Event::BodyOverLimit { of_response: false, reject });
         if reject {
             state.refuse(Phase::RequestBody, 413, "The request body is larger than SecRequestBodyLimit.");
         }
@@ -194,12 +198,15 @@ impl Transaction {
             return BodyStatus::Accepted;
         }
         let state = &mut self.state;
+        let (length, limit) = (chunk.len(), state.response_body_limit);
+        state.trace(|_| Event::BodyPiece { of_response: true, length, limit });
         if !keep(&mut state.response_body, chunk, state.response_body_limit) {
             return BodyStatus::Accepted;
         }
         state.outbound_data_error = true;
         let reject = state.engine == EngineMode::On
             && self.ruleset.settings.response_body_limit_action == LimitAction::Reject;
+        state.trace(|_| Event::BodyOverLimit { of_response: true, reject });
         if reject {
             state.refuse(Phase::ResponseBody, 502, "The response body is larger than SecResponseBodyLimit.");
         }

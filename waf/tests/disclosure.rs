@@ -180,6 +180,7 @@ fn audit_records() {
 SecAuditEngine RelevantOnly
 SecAuditLogRelevantStatus "^(?:5|4(?!04))"
 SecComponentSignature "OWASP_CRS/4"
+SecSensorId edge-1
 SecRule ARGS:q "@contains evil" "id:7,phase:2,deny,status:403,msg:'bad',tag:'t',severity:CRITICAL,ctl:auditLogParts=+E"
 "#;
     let mut transaction =
@@ -198,6 +199,7 @@ SecRule ARGS:q "@contains evil" "id:7,phase:2,deny,status:403,msg:'bad',tag:'t',
         format!("--{boundary}-F--\nHTTP/1.1 403\n"),
         "ModSecurity: Access denied with code 403 (phase 2). Matched \"Operator `Contains'".to_owned(),
         "Action: Intercepted (phase 2)\n".to_owned(),
+        "Sensor-Id: \"edge-1\"\n".to_owned(),
         format!("--{boundary}-I--\npin=********&b=c%20d\n"),
         format!("--{boundary}-K--\n7\n"),
         format!("--{boundary}-Z--\n"),
@@ -214,6 +216,12 @@ SecRule ARGS:q "@contains evil" "id:7,phase:2,deny,status:403,msg:'bad',tag:'t',
     assert_eq!(found["messages"][0]["details"]["ruleId"], "7");
     assert_eq!(found["messages"][0]["details"]["severity"], "2");
     assert_eq!(found["producer"]["components"][0], "OWASP_CRS/4");
+    assert_eq!(found["producer"]["sensor_id"], "edge-1");
+    let decision = &found["interruption"];
+    assert_eq!(
+        (&decision["action"], &decision["status"], &decision["rule_id"]),
+        (&"deny".into(), &403.into(), &7.into())
+    );
     assert!(found["response"].get("body").is_none());
     assert!(serde_json::to_string(&record).unwrap().contains("\"unix_time\":1700000000"));
 }

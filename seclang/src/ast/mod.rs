@@ -21,8 +21,8 @@ pub use directive::{Directive, DirectiveKind, Document, IdRange};
 pub use operator::{DataFile, Operator, OperatorName};
 pub use rule::{Condition, Link, Rule};
 pub use setting::{
-    AuditEngine, AuditFormat, AuditParts, AuditType, Compatibility, EngineMode, GeoDatabase, KeepFiles,
-    LimitAction, RemoteRulesFailAction, RxMode, Setting, UnicodeMap,
+    AuditEngine, AuditFormat, AuditParts, AuditType, Compatibility, EngineMode, GeoDatabase, LimitAction,
+    RemoteRulesFailAction, RxMode, Setting, UnicodeMap,
 };
 pub use setvar::{Collection, SetVar, SetVarOp};
 pub use target::{Selector, Target};

@@ -32,8 +32,6 @@ pub enum Setting {
     RequestBodyLimit(u64),
     /// `SecRequestBodyNoFilesLimit`.
     RequestBodyNoFilesLimit(u64),
-    /// `SecRequestBodyInMemoryLimit`.
-    RequestBodyInMemoryLimit(u64),
     /// `SecRequestBodyLimitAction`.
     RequestBodyLimitAction(LimitAction),
     /// `SecRequestBodyJsonDepthLimit`: levels.
@@ -63,8 +61,6 @@ pub enum Setting {
 
     /// `SecPcreMatchLimit`: steps of the backtracking engine.
     PcreMatchLimit(u64),
-    /// `SecPcreMatchLimitRecursion`: depth of the backtracking engine.
-    PcreMatchLimitRecursion(u64),
     /// `SecCollectionTimeout`: how long an idle record of a persistent collection lives.
     CollectionTimeout(Duration),
     /// `SecUnicodeMapFile`.
@@ -84,8 +80,6 @@ pub enum Setting {
     AuditLogFormat(AuditFormat),
     /// `SecAuditLogParts`.
     AuditLogParts(AuditParts),
-    /// `SecAuditLogPrefix`.
-    AuditLogPrefix(String),
     /// `SecAuditLogRelevantStatus`: a regular expression on the status code.
     AuditLogRelevantStatus(String),
     /// `SecAuditLogStorageDir`.
@@ -98,27 +92,13 @@ pub enum Setting {
     /// `SecDebugLogLevel`: 0 to 9.
     DebugLogLevel(u8),
 
-    /// `SecDataDir`.
-    DataDir(String),
-    /// `SecTmpDir`.
-    TmpDir(String),
-    /// `SecTmpSaveUploadedFiles`.
-    TmpSaveUploadedFiles(bool),
-    /// `SecUploadDir`.
-    UploadDir(String),
     /// `SecUploadFileLimit`: files in one request.
     UploadFileLimit(u64),
-    /// `SecUploadFileMode`; `None` for `default`.
-    UploadFileMode(Option<u32>),
-    /// `SecUploadKeepFiles`.
-    UploadKeepFiles(KeepFiles),
 
     /// `SecComponentSignature`: adds one.
     ComponentSignature(String),
     /// `SecSensorId`.
     SensorId(String),
-    /// `SecServerSignature`.
-    ServerSignature(String),
     /// `SecWebAppId`.
     WebAppId(String),
 
@@ -126,8 +106,6 @@ pub enum Setting {
     GeoLookupDb(GeoDatabase),
     /// `SecHttpBlKey`.
     HttpBlKey(String),
-    /// `SecRulePerfTime`: microseconds a rule may take before it is reported.
-    RulePerfTime(u64),
     /// `SecIgnoreRuleCompilationErrors` (Coraza); `On` is refused by the parser.
     IgnoreRuleCompilationErrors(bool),
     /// `SecDataset NAME \`lines\`` (Coraza): phrases or networks for `@…FromDataset`.
@@ -211,15 +189,6 @@ named_enum! {
         Concurrent = "Concurrent" | "Parallel",
         Https = "HTTPS",
         Syslog = "Syslog",
-    }
-}
-
-named_enum! {
-    /// Which uploaded files are kept.
-    KeepFiles {
-        Off = "Off",
-        On = "On",
-        RelevantOnly = "RelevantOnly",
     }
 }
 

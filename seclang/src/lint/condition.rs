@@ -100,7 +100,7 @@ fn first_phase(variable: Variable) -> Phase {
         | V::ResponseHeadersNames
         | V::ResponseProtocol
         | V::ResponseStatus => Phase::ResponseHeaders,
-        V::ResponseBody => Phase::ResponseBody,
+        V::ResponseArgs | V::ResponseBody | V::ResponseXml => Phase::ResponseBody,
         _ => Phase::RequestHeaders,
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Parser;
 use super::arguments::{bare, shorten};
 use crate::ast::{
-    AuditEngine, AuditFormat, AuditType, BodyProcessor, Compatibility, EngineMode, GeoDatabase, KeepFiles,
-    LimitAction, RemoteRulesFailAction, RxMode, Setting, UnicodeMap, XmlIntoArgs,
+    AuditEngine, AuditFormat, AuditType, BodyProcessor, Compatibility, EngineMode, GeoDatabase, LimitAction,
+    RemoteRulesFailAction, RxMode, Setting, UnicodeMap, XmlIntoArgs,
 };
 use crate::diagnostic::Diagnostic;
 use crate::text::{Slice, Text, is_blank};
@@ -32,7 +32,6 @@ impl Parser<'_> {
             "SecRequestBodyAccess" => self.switch(value, name).map(S::RequestBodyAccess),
             "SecRequestBodyLimit" => self.number(value, name).map(S::RequestBodyLimit),
             "SecRequestBodyNoFilesLimit" => self.number(value, name).map(S::RequestBodyNoFilesLimit),
-            "SecRequestBodyInMemoryLimit" => self.number(value, name).map(S::RequestBodyInMemoryLimit),
             "SecRequestBodyLimitAction" => {
                 self.choice(value, name, LimitAction::SPELLINGS).map(S::RequestBodyLimitAction)
             }
@@ -53,13 +52,11 @@ impl Parser<'_> {
             }
             "SecResponseBodyMimeType" => self.mime_types(arguments).map(S::ResponseBodyMimeType),
             "SecPcreMatchLimit" => self.number(value, name).map(S::PcreMatchLimit),
-            "SecPcreMatchLimitRecursion" => self.number(value, name).map(S::PcreMatchLimitRecursion),
             "SecCollectionTimeout" => {
                 self.number(value, name).map(|seconds| S::CollectionTimeout(Duration::from_secs(seconds)))
             }
             "SecUnicodeMapFile" => self.unicode_map(first, rest.first()).map(S::UnicodeMapFile),
             "SecGeoLookupDb" => self.geo_database(value, name).map(S::GeoLookupDb),
-            "SecRulePerfTime" => self.number(value, name).map(S::RulePerfTime),
             "SecIgnoreRuleCompilationErrors" => self.ignore_errors(value),
             "SecDataset" => self.dataset(value, rest.first()?),
             _ => self.log_or_upload(name, value),
@@ -79,10 +76,7 @@ impl Parser<'_> {
             "SecDebugLogLevel" => {
                 self.number_in(value, name, 0, 9).map(|level| S::DebugLogLevel(level as u8))
             }
-            "SecTmpSaveUploadedFiles" => self.switch(value, name).map(S::TmpSaveUploadedFiles),
             "SecUploadFileLimit" => self.number(value, name).map(S::UploadFileLimit),
-            "SecUploadFileMode" => self.mode(value, name).map(S::UploadFileMode),
-            "SecUploadKeepFiles" => self.choice(value, name, KeepFiles::SPELLINGS).map(S::UploadKeepFiles),
             _ => self.text_setting(name, value),
         }
     }
@@ -91,17 +85,12 @@ impl Parser<'_> {
         let text: fn(String) -> Setting = match name {
             "SecAuditLog" => Setting::AuditLog,
             "SecAuditLog2" => Setting::AuditLog2,
-            "SecAuditLogPrefix" => Setting::AuditLogPrefix,
             "SecAuditLogRelevantStatus" => Setting::AuditLogRelevantStatus,
             "SecAuditLogStorageDir" => Setting::AuditLogStorageDir,
             "SecComponentSignature" => Setting::ComponentSignature,
-            "SecDataDir" => Setting::DataDir,
             "SecDebugLog" => Setting::DebugLog,
             "SecHttpBlKey" => Setting::HttpBlKey,
             "SecSensorId" => Setting::SensorId,
-            "SecServerSignature" => Setting::ServerSignature,
-            "SecTmpDir" => Setting::TmpDir,
-            "SecUploadDir" => Setting::UploadDir,
             "SecWebAppId" => Setting::WebAppId,
             _ => {
                 // The table and this match are held together by a test.

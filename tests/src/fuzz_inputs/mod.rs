@@ -7,10 +7,13 @@
 //! input. Time itself is measured in `tests/linear.rs`.
 
 mod bodies;
+mod codings;
+mod definitions;
 mod every_name;
 mod injection;
 mod patterns;
 mod rules;
+mod scripts;
 mod transaction;
 mod transformations;
 
@@ -26,6 +29,11 @@ pub const TARGETS: &[(&str, Entry)] = &[
     ("multipart", bodies::multipart),
     ("json", bodies::json),
     ("xml", bodies::xml),
+    ("dtd", definitions::dtd),
+    ("schema", definitions::schema),
+    ("xpath", definitions::xpath),
+    ("codings", codings::undo),
+    ("scripts", scripts::run),
     ("libinjection", injection::judge),
     ("transformations", transformations::apply),
     ("transaction", transaction::inspect),

@@ -8,6 +8,9 @@ use hop3_seclang::refused;
 
 use super::case::Case;
 
+/// Why a case is not run whose Lua script is missing.
+pub const NO_SCRIPT: &str = "the suite's scripts are not part of the test data";
+
 /// Why a case is not run at all.
 pub fn before_loading(case: &Case) -> Option<&'static str> {
     if !case.enabled {
@@ -21,7 +24,7 @@ pub fn before_loading(case: &Case) -> Option<&'static str> {
 pub fn after_loading(diagnostics: &[Diagnostic]) -> Option<String> {
     let mut errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).peekable();
     let first = match errors.peek()? {
-        error if is_missing_script(error) => "the suite's scripts are not part of the test data".to_owned(),
+        error if is_missing_script(error) => NO_SCRIPT.to_owned(),
         error => error.message.clone(),
     };
     let reasons = reasons();

@@ -33,17 +33,10 @@ const SMALL_GOAL: Duration = Duration::from_millis(20);
 const LARGE_GOAL: Duration = Duration::from_millis(250);
 
 /// How much longer than the goal this build may take, on a machine that is slower or busier than ours.
-const PROFILE_FACTOR: u32 = 4;
+const PROFILE_FACTOR: u32 = 2;
 
 /// Cases that miss the multiplied goal for a size: how many times as much they may take. Only falls.
-const KNOWN: &[(&str, usize, u32)] = &[
-    // Names repeat the keys above them: 4 MiB of names from 8 KiB, 16 MiB at most.
-    ("JSON with a long key over many leaves", 8 * KIB, 11),
-    ("JSON with a long key over many leaves", 1024 * KIB, 2),
-    // Cookies are not limited in number: here there are 4,096.
-    ("commands \";.\" in Cookie", 8 * KIB, 2),
-    ("marks \"a;\" in Cookie", 8 * KIB, 2),
-];
+const KNOWN: &[(&str, usize, u32)] = &[];
 
 /// Eight times the input may cost this many times as much. Linear work costs eight times, quadratic work 64.
 const MOST_GROWTH: u32 = 20;

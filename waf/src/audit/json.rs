@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hop3_seclang::ast::AuditParts;
 use serde::Serialize;
 
-use super::record::{AuditMessage, AuditTransaction};
+use super::record::{AuditInterruption, AuditMessage, AuditTransaction};
 use crate::variables::time;
 
 /// A record in the JSON format, with the parts that are wanted.
@@ -42,7 +42,9 @@ pub fn json(record: &AuditTransaction, parts: AuditParts) -> Vec<u8> {
             connector: &record.producer,
             secrules_engine: &record.engine,
             components: &record.components,
+            sensor_id: Some(record.sensor.as_str()).filter(|sensor| !sensor.is_empty()),
         }),
+        interruption: record.interruption.as_ref().filter(|_| with('H')),
         messages: with('H').then(|| record.messages.iter().map(Message::new).collect()),
     };
     // Strings, numbers and maps with string keys: serialising cannot fail.
@@ -84,6 +86,8 @@ struct Transaction<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     producer: Option<Producer<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    interruption: Option<&'r AuditInterruption>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<Vec<Message<'r>>>,
 }
 
@@ -113,6 +117,8 @@ struct Producer<'r> {
     connector: &'r str,
     secrules_engine: &'r str,
     components: &'r [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sensor_id: Option<&'r str>,
 }
 
 #[derive(Serialize)]

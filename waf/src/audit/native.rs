@@ -84,6 +84,9 @@ fn trailer(text: &mut String, record: &AuditTransaction) {
         let _ = writeln!(text, "Action: Intercepted (phase {})", decision.phase);
     }
     let _ = writeln!(text, "Producer: {}; {}.", record.producer, line(&record.components.join("; ")));
+    if !record.sensor.is_empty() {
+        let _ = writeln!(text, "Sensor-Id: \"{}\"", line(&record.sensor));
+    }
     let _ = writeln!(text, "Engine-Mode: \"{}\"", record.engine);
 }
 

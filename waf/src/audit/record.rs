@@ -56,6 +56,8 @@ pub struct AuditTransaction {
     pub producer: String,
     /// `SecComponentSignature`s.
     pub components: Vec<String>,
+    /// `SecSensorId`; empty when there is none.
+    pub sensor: String,
 }
 
 /// The request.
@@ -232,6 +234,7 @@ impl State {
             engine: engine.to_owned(),
             producer: concat!("Hop3/", env!("CARGO_PKG_VERSION")).to_owned(),
             components: ruleset.signatures.clone(),
+            sensor: ruleset.settings.sensor_id.clone(),
         }
     }
 

@@ -51,6 +51,14 @@ pub(crate) struct Collections {
     pub(crate) xml_text: Fields,
     /// Attributes of an XML body.
     pub(crate) xml_attributes: Fields,
+    /// Members of a JSON response.
+    pub(crate) response_args: Fields,
+    /// Text below the root of an XML response.
+    pub(crate) response_xml_text: Fields,
+    /// Attributes of an XML response.
+    pub(crate) response_xml_attributes: Fields,
+    /// Named parts of paths that `@restpath` found.
+    pub(crate) args_path: Fields,
     /// What `@geoLookup` found out.
     pub(crate) geo: Fields,
     /// Environment that `setenv` and the host set.

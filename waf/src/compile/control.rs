@@ -1,6 +1,6 @@
 //! `ctl`: which rules and settings it means, worked out at load.
 
-use hop3_seclang::ast::{Ctl, IdRange, Target};
+use hop3_seclang::ast::{BodyProcessor, Ctl, IdRange, Target};
 use hop3_seclang::diagnostic::Diagnostic;
 use hop3_seclang::source::Span;
 
@@ -21,11 +21,21 @@ impl Compiler<'_> {
                 Control::DebugLogLevel(*level)
             }
             Ctl::ForceRequestBodyVariable(on) => Control::ForceRequestBodyVariable(*on),
+            Ctl::ForceResponseBodyVariable(on) => Control::ForceResponseBodyVariable(*on),
             Ctl::RequestBodyAccess(on) => Control::RequestBodyAccess(*on),
             Ctl::RequestBodyLimit(bytes) => Control::RequestBodyLimit(size(*bytes)),
             Ctl::RequestBodyProcessor(processor) => Control::RequestBodyProcessor(*processor),
             Ctl::ResponseBodyAccess(on) => Control::ResponseBodyAccess(*on),
             Ctl::ResponseBodyLimit(bytes) => Control::ResponseBodyLimit(size(*bytes)),
+            Ctl::ResponseBodyProcessor(processor) => {
+                use BodyProcessor as P;
+                if let P::UrlEncoded | P::Multipart = processor {
+                    let message = format!("ctl:responseBodyProcessor: no response is read as {processor}");
+                    self.errors.push(Diagnostic::error(span, message).hint("write `JSON`, `XML` or `RAW`"));
+                    return None;
+                }
+                Control::ResponseBodyProcessor(*processor)
+            }
             Ctl::ParseXmlIntoArgs(mode) => Control::XmlIntoArgs(*mode),
             Ctl::RuleEngine(mode) => Control::Engine(*mode),
             Ctl::RuleRemoveById(ids) => Control::RemoveRules(by_id(drafts, ids)),

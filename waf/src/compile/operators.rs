@@ -14,8 +14,8 @@ use super::Compiler;
 use super::draft::Draft;
 use crate::inspection::Inspection;
 use crate::operators::{
-    BlockList, ByteRange, CheckDigits, Comparison, FuzzyHashes, Networks, Operator, RxTemplate,
-    parse_phrases, pattern_of_path, phrases_of_file,
+    BlockList, ByteRange, CheckDigits, Comparison, FuzzyHashes, Networks, Operator, PathTemplate, RxTemplate,
+    parse_phrases, phrases_of_file,
 };
 use crate::regex::{Flags, Pattern};
 use crate::ruleset::Fallback;
@@ -74,7 +74,7 @@ impl Compiler<'_> {
             }
             N::Rx => Operator::Rx(self.rx(rule_id, raw, span)?),
             N::RxGlobal => Operator::RxGlobal(self.rx(rule_id, raw, span)?),
-            N::RestPath => Operator::Rx(self.rx(rule_id, pattern_of_path(&text()).as_bytes(), span)?),
+            N::RestPath => Operator::Inspection(Inspection::Path(self.path_template(&text(), span)?)),
             N::Pm => self.phrases(parse_phrases(raw), span)?,
             N::PmFromFile => {
                 let phrases =
@@ -147,6 +147,23 @@ impl Compiler<'_> {
             let message = format!("`{zone}` is no domain of a block list");
             self.errors.push(Diagnostic::error(span, message).hint("write one such as `bl.example.org`"));
             return None;
+        };
+        let list = match &self.settings.http_bl_key {
+            _ if !list.wants_key() => list,
+            Some(key) => match list.with_key(key) {
+                Some(list) => list,
+                None => {
+                    let message = format!("SecHttpBlKey `{key}` cannot stand in a name of the DNS");
+                    self.errors.push(Diagnostic::error(span, message).hint("it is twelve letters"));
+                    return None;
+                }
+            },
+            None => {
+                let message =
+                    format!("`@rbl {zone}` never matches: the list answers only those who have a key");
+                self.warnings.push(Diagnostic::warning(span, message).hint("set it with SecHttpBlKey"));
+                return Some(Operator::Never);
+            }
         };
         self.warnings.push(
             Diagnostic::warning(span, "`@rbl` never matches unless the server may ask name servers")
@@ -275,6 +292,16 @@ impl Compiler<'_> {
                 .push(Diagnostic::warning(span, message).hint("write numbers from 0 to 255: `10,13,32-126`"));
         }
         Operator::ByteRange(range)
+    }
+
+    fn path_template(&mut self, text: &str, span: Span) -> Option<PathTemplate> {
+        PathTemplate::parse(text.trim())
+            .map_err(|reason| {
+                let message = format!("the path cannot be used: {reason}");
+                let hint = "write one such as `/users/{id}/posts/{post}`";
+                self.errors.push(Diagnostic::error(span, message).hint(hint));
+            })
+            .ok()
     }
 
     fn dataset(&mut self, name: &str, span: Span) -> Option<Vec<String>> {

@@ -27,6 +27,9 @@ impl Compiler<'_> {
         let mut compiled: Vec<Target> = Vec::new();
         for target in targets.iter().filter(|target| !target.exclude) {
             let selector = match &target.selector {
+                Some(ast::Selector::XPath(path)) if target.variable == Variable::ResponseXml => {
+                    self.response_path(path, target.span)
+                }
                 Some(ast::Selector::XPath(path)) => self.xpath(path, target.span, namespaces),
                 selector => self.selector(target.variable, selector.as_ref()),
             };
@@ -101,6 +104,16 @@ impl Compiler<'_> {
                 Selector::All
             }
         }
+    }
+
+    /// What may be selected of an XML response.
+    fn response_path(&mut self, text: &str, span: Span) -> Selector {
+        known_path(text).unwrap_or_else(|| {
+            let message = format!("`RESPONSE_XML:{text}` cannot be selected");
+            let hint = "use `RESPONSE_XML:/*` for all text, `RESPONSE_XML://@*` for all attributes";
+            self.errors.push(Diagnostic::error(span, message).hint(hint));
+            Selector::All
+        })
     }
 
     /// The place of a byte of `text`, which stands in `span` as it is.

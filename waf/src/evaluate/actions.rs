@@ -192,11 +192,13 @@ impl State {
             }
             Control::DebugLogLevel(level) => self.trace(|_| Event::DebugLogLevel(*level)),
             Control::ForceRequestBodyVariable(on) => self.force_request_body = *on,
+            Control::ForceResponseBodyVariable(on) => self.force_response_body = *on,
             Control::RequestBodyAccess(on) => self.request_body_access = *on,
             Control::RequestBodyLimit(bytes) => self.request_body_limit = *bytes,
             Control::RequestBodyProcessor(processor) => self.choose_processor(*processor),
             Control::ResponseBodyAccess(on) => self.response_body_access = *on,
             Control::ResponseBodyLimit(bytes) => self.response_body_limit = *bytes,
+            Control::ResponseBodyProcessor(processor) => self.choose_response_processor(*processor),
             Control::XmlIntoArgs(mode) => self.xml_into_args = *mode,
             Control::RemoveRules(rules) => {
                 // What was folded took these rules for granted.

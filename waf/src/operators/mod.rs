@@ -27,7 +27,7 @@ pub(crate) use number::{Comparison, number};
 pub(crate) use phrases::{PhraseSet, parse_phrases, phrases_of_file};
 pub(crate) use rbl::BlockList;
 pub use rbl::{BlockLists, Listing};
-pub(crate) use rest_path::pattern_of_path;
+pub(crate) use rest_path::PathTemplate;
 pub(crate) use rx_template::RxTemplate;
 pub(crate) use text::{contains, word_at};
 

@@ -34,13 +34,29 @@ pub enum Listing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BlockList {
     zone: String,
+    /// What a list of Project Honey Pot wants before the address (`SecHttpBlKey`).
+    key: Option<String>,
 }
+
+/// Lists below this name answer only those who have a key.
+const HTTP_BL: &str = "httpbl.org";
 
 impl BlockList {
     /// The list below `zone`, e.g. `bl.example.org`; `None` when that is no name.
     pub(crate) fn new(zone: &str) -> Option<Self> {
         let zone = zone.trim().trim_matches('.').to_ascii_lowercase();
-        is_name(&zone).then_some(Self { zone })
+        is_name(&zone).then_some(Self { zone, key: None })
+    }
+
+    /// Whether the list answers only those who have a key.
+    pub(crate) fn wants_key(&self) -> bool {
+        self.zone == HTTP_BL || self.zone.ends_with(&format!(".{HTTP_BL}"))
+    }
+
+    /// The list, asked with a key; `None` when that cannot stand in a name.
+    pub(crate) fn with_key(mut self, key: &str) -> Option<Self> {
+        self.key = Some(key.to_ascii_lowercase()).filter(|key| is_name(key));
+        self.key.is_some().then_some(self)
     }
 
     /// The code under which a value is listed.
@@ -65,6 +81,10 @@ impl BlockList {
                 format!("{labels}{}", self.zone)
             }
             Err(_) => format!("{}.{}", value.trim_end_matches('.').to_ascii_lowercase(), self.zone),
+        };
+        let name = match &self.key {
+            Some(key) => format!("{key}.{name}"),
+            None => name,
         };
         is_name(&name).then_some(name)
     }
@@ -158,5 +178,10 @@ mod tests {
         assert_eq!(list.name_of(&[b'a'; 64]), None);
         assert_eq!(list.name_of("a.".repeat(130).as_bytes()), None);
         assert_eq!(BlockList::new("not a zone"), None);
+        let list = BlockList::new("dnsbl.httpbl.org").unwrap();
+        assert!(list.wants_key() && !BlockList::new("nohttpbl.org").unwrap().wants_key());
+        let list = list.with_key("AbcDef").unwrap();
+        assert_eq!(list.name_of(b"192.0.2.99").as_deref(), Some("abcdef.99.2.0.192.dnsbl.httpbl.org"));
+        assert_eq!(list.with_key("no key"), None);
     }
 }

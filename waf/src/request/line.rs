@@ -102,7 +102,11 @@ impl State {
         name: Text<'_>,
         value: Text<'_>,
     ) -> Field {
-        self.trace(|_| Event::Argument { in_body, name: name.bytes(source.1), value: value.bytes(source.1) });
+        self.trace(|state| Event::Argument {
+            from: state.processor.filter(|_| in_body),
+            name: name.bytes(source.1),
+            value: value.bytes(source.1),
+        });
         Field { name: self.found(source.0, name), value: self.found(source.0, value) }
     }
 

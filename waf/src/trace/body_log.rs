@@ -75,6 +75,10 @@ pub(super) fn multipart(
 
 /// Lines about any body.
 pub(super) fn body(processor: Option<BodyProcessor>, error: Option<&str>, line: &mut dyn FnMut(u8, &str)) {
+    if processor == Some(BodyProcessor::Xml) {
+        line(4, "XML: Initialising parser.");
+        line(4, &format!("XML: Parsing complete (well_formed {}).", u8::from(error.is_none())));
+    }
     let Some(error) = error else { return };
     line(1, error);
     if error.contains("argument limit exceeded") {

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hop3_seclang::ast::{Collection, OperatorName};
+use hop3_seclang::ast::{BodyProcessor, Collection, OperatorName};
 
 use super::body_log;
+use super::operator_log;
 use super::rule_texts::{LinkText, RuleTexts};
 use super::{Event, Skipped, Trace};
 use crate::masking;
@@ -25,6 +26,8 @@ const ROOM: usize = 1 << 20;
 /// Most secret values remembered of one transaction, and the shortest that is.
 const SECRETS: usize = 64;
 const SHORTEST_SECRET: usize = 4;
+/// What stands for no severity.
+const NO_SEVERITY: u8 = 255;
 /// Most bytes of a value in which secrets are looked for.
 const SEARCHED: usize = 8 * 1024;
 
@@ -43,8 +46,12 @@ struct State {
     omitted: usize,
     rule_id: u64,
     position: usize,
-    /// The variable that was tested last.
+    /// The variable that was tested last, and its value.
     variable: Vec<u8>,
+    value: Vec<u8>,
+    body_is_unread: bool,
+    /// The highest severity so far; 255 is none.
+    severity: u8,
     /// Forms of a value whose variable is not told yet: transformation and value.
     forms: Vec<(String, Vec<u8>)>,
     /// Keys of the persistent collections that are open.
@@ -62,7 +69,7 @@ impl DebugLog {
 
     /// The same at another level, 0 (nothing) to 9 (everything).
     pub fn at_level(rules: Arc<RuleTexts>, level: u8) -> Self {
-        let mut state = State { level, ..State::default() };
+        let mut state = State { level, severity: NO_SEVERITY, ..State::default() };
         rules.removed.iter().for_each(|line| state.write(9, line));
         Self { rules, state: Mutex::new(state) }
     }
@@ -135,6 +142,7 @@ impl DebugLog {
 
     fn tested(&self, state: &mut State, variable: &[u8], value: &[u8]) {
         state.variable = variable.to_vec();
+        state.value = value[..value.len().min(SEARCHED)].to_vec();
         for (name, form) in std::mem::take(&mut state.forms) {
             let form = self.shown_value(state, variable, &form);
             state.write(9, &format!(" T (0) t:{name}: \"{}\"", limited(&form)));
@@ -145,6 +153,33 @@ impl DebugLog {
         };
         let name = state.full_name(&String::from_utf8_lossy(variable), &self.rules);
         state.write(9, &format!("Target value: \"{value}\" (Variable: {name})"));
+    }
+
+    /// What the operator says of the value that was tested last.
+    fn decided(&self, state: &mut State, matched: bool) {
+        let Some(condition) = self.condition(state) else { return };
+        let (variable, value) = (state.variable.clone(), std::mem::take(&mut state.value));
+        let shown = self.shown_value(state, &variable, &value);
+        let found = matched != condition.negated;
+        let (operator, argument) = (condition.operator, &condition.argument);
+        if let Some((level, line)) = operator_log::lines(operator, argument, &value, &shown, found) {
+            state.write(level, &line);
+        }
+        if matched {
+            state.write(9, "Matched vars updated.");
+            for line in self.rules.independent(state.rule_id, state.position) {
+                state.write(4, line);
+            }
+        }
+    }
+
+    fn link_ended(&self, state: &mut State, matched: bool) {
+        state.write(4, &format!("Rule returned {}.", u8::from(matched)));
+        if !matched {
+            state.write(9, "Matched vars cleaned.");
+        } else if self.rules.has_link(state.rule_id, state.position + 1) {
+            state.write(4, "Executing chained rule.");
+        }
     }
 
     fn captured(&self, state: &mut State, group: usize, value: &[u8]) {
@@ -163,10 +198,13 @@ impl DebugLog {
 
     fn matched(&self, state: &mut State, found: &RuleMatch) {
         for tag in &found.tags {
+            state.write(4, "Running (non-disruptive) action: tag");
             state.write(9, &format!("Rule tag: {tag}"));
         }
         if let Some(severity) = found.severity {
-            state.write(9, &format!("This rule severity is: {}", severity.number()));
+            let (own, highest) = (severity.number(), state.severity);
+            state.write(9, &format!("This rule severity is: {own} current transaction is: {highest}"));
+            state.severity = highest.min(own);
         }
         if !found.message.is_empty() {
             state.write(9, &format!("Saving msg: {}", found.message));
@@ -174,7 +212,8 @@ impl DebugLog {
         for (level, line) in self.rules.actions(found.rule_id) {
             state.write(*level, line);
         }
-        if found.disruptive {
+        if found.disruptive && !self.rules.is_disruptive(found.rule_id) {
+            // The default action's.
             state.write(4, "Running (disruptive)     action: deny.");
             state.write(8, "Running action deny");
         }
@@ -267,8 +306,10 @@ impl Trace for DebugLog {
                 let pattern = pattern.unwrap_or_default();
                 state.write(1, &format!("rx: regex error 'MATCH_LIMIT' for pattern '{pattern}'"));
             }
-            Event::LinkEnded { matched } => {
-                state.write(4, &format!("Rule returned {}.", u8::from(matched)));
+            Event::Decided { matched } => self.decided(state, matched),
+            Event::LinkEnded { matched } => self.link_ended(state, matched),
+            Event::Excluded { name } => {
+                state.write(7, &format!("Excluding key: {} from target value.", lossy(name)));
             }
             Event::Matched(found) => self.matched(state, found),
             Event::RecordOpened { collection, key } => {
@@ -276,7 +317,19 @@ impl Trace for DebugLog {
                     Collection::Session if self.rules.masks_secrets => masking::SHOWN.to_owned(),
                     _ => lossy(key),
                 };
-                state.records.insert(collection.variable().name(), key);
+                let opened = match collection {
+                    Collection::Session => format!("Session ID initiated with value: '{key}'."),
+                    Collection::User => format!("User collection initiated with value: '{key}'."),
+                    Collection::Resource => format!("RESOURCE initiated with value: '{key}'."),
+                    _ => String::new(),
+                };
+                let name = collection.variable().name();
+                if !opened.is_empty() {
+                    state.write(8, &opened);
+                }
+                let lower = name.to_ascii_lowercase();
+                state.write(5, &format!("Collection `{lower}' initialized with value: {key}"));
+                state.records.insert(name, key);
             }
             Event::VariableSet { collection, name, value } => {
                 let place = format!("{}:{}", collection.variable().name(), lossy(name));
@@ -287,14 +340,38 @@ impl Trace for DebugLog {
                 let (name, value) = (lossy(name), self.shown_value(state, name, value));
                 state.write(8, &format!("Setting environment variable: {name} to {value}"));
             }
-            Event::Argument { in_body, name, value } => {
-                let from = if in_body { "BODY" } else { "GET" };
+            Event::Argument { from, name, value } => {
+                let from = match from {
+                    None => "GET",
+                    Some(BodyProcessor::UrlEncoded) => "POST",
+                    Some(BodyProcessor::Json) => "JSON",
+                    Some(BodyProcessor::Xml) => "XML",
+                    Some(_) => "BODY",
+                };
                 let value = self.shown_value(state, &[b"ARGS:", name].concat(), value);
                 let name = lossy(name);
                 let message = format!("Adding request argument ({from}): name \"{name}\", value \"{value}\"");
                 state.write(4, &message);
             }
-            Event::ArgumentsOverLimit => state.write(4, "Skipping request argument, over limit"),
+            Event::ArgumentsOverLimit => {
+                let limit = self.rules.arguments_limit;
+                state.write(4, &format!("Skipping request argument, over limit ({limit})"));
+            }
+            Event::BodyPiece { of_response, length, limit } => {
+                let which = if of_response { "response" } else { "request" };
+                let message = format!("Appending {which} body: {length} bytes. Limit set to: {limit}");
+                state.write(9, &message);
+            }
+            Event::BodyOverLimit { of_response, reject } => {
+                let which = if of_response { "Response" } else { "Request" };
+                state.write(5, &format!("{which} body is bigger than the maximum expected."));
+                let what = if reject { "reject the request" } else { "process partial" };
+                state.write(5, &format!("{which} body limit is marked to {what}"));
+            }
+            Event::BodyUnread if !self.rules.request_body_access => {
+                state.body_is_unread = true;
+                state.write(4, "Request body processing is disabled");
+            }
             Event::BodyUnread => state.write(
                 4,
                 "Request body processing is enabled, but disabled to this transaction due to \
@@ -336,6 +413,10 @@ impl Trace for DebugLog {
                 state.write(4, &format!("Fuzzy hash: matched with score: {score}."));
             }
             Event::Body { processor, error } => {
+                if !self.rules.request_body_access && !state.body_is_unread {
+                    let by_ctl = "enabled to this transaction due to ctl:requestBodyAccess action";
+                    state.write(4, &format!("Request body processing is disabled, but {by_ctl}"));
+                }
                 body_log::body(processor, error, &mut |level, message| state.write(level, message));
             }
             _ => {}

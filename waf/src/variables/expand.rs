@@ -62,10 +62,14 @@ impl State {
             V::Files | V::MultipartFilename => (&c.files, &[]),
             V::FilesNames | V::MultipartName => (&c.files_names, &[]),
             V::FilesSizes => (&c.files_sizes, &[]),
+            V::FilesTmpNames => (&c.files_tmp_names, &[]),
             V::FilesTmpContent => (&c.files_content, &[]),
             V::MultipartPartHeaders => (&c.part_headers, &[]),
             V::Env => (&c.env, &[]),
             V::Geo => (&c.geo, &[]),
+            V::ArgsPath => (&c.args_path, &[]),
+            V::ResponseArgs => (&c.response_args, &[]),
+            V::ResponseXml => (&c.response_xml_text, &c.response_xml_attributes),
             V::Xml | V::RequestXml => (&c.xml_text, &c.xml_attributes),
             V::Tx => {
                 let fits = |slot| key.is_some_and(|key| key.fits(self.tx.spelling(&ruleset.tx_names, slot)));

@@ -9,6 +9,7 @@ use crate::rule::{Rule, Selector, Target};
 use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::text::TextId;
+use crate::trace::Event;
 
 /// Whether a collection's names or its values are looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,13 @@ impl State {
             V::MultipartPartHeaders => (Side::Values, [&c.part_headers, &[]]),
             V::Env => (Side::Values, [&c.env, &[]]),
             V::Geo => (Side::Values, [&c.geo, &[]]),
+            V::ArgsPath => (Side::Values, [&c.args_path, &[]]),
+            V::ResponseArgs => (Side::Values, [&c.response_args, &[]]),
+            V::ResponseXml => match &target.selector {
+                Selector::XmlText => (Side::Values, [&c.response_xml_text, &[]]),
+                Selector::XmlAttributes => (Side::Values, [&c.response_xml_attributes, &[]]),
+                _ => (Side::Values, [&c.response_xml_text, &c.response_xml_attributes]),
+            },
             V::Xml | V::RequestXml => match &target.selector {
                 Selector::XPath(path) => return self.select_xpath(target.variable, path, out),
                 Selector::XmlDocument => return self.select_xml_document(target.variable, out),
@@ -95,7 +103,7 @@ impl State {
         let found = |field: &Field| Found {
             variable,
             // A member of the names of XML has no name of its own.
-            name: (!matches!(variable, V::Xml | V::RequestXml)).then_some(field.name),
+            name: (!matches!(variable, V::Xml | V::RequestXml | V::ResponseXml)).then_some(field.name),
             count: false,
             value: if side == Side::Values { field.value } else { field.name },
         };
@@ -247,8 +255,15 @@ impl State {
                 sizes.sum::<usize>().to_string()
             }
             V::RequestBodyLength => self.texts.body().len().to_string(),
-            V::ReqbodyProcessor | V::ReqbodyErrorMsg | V::ReqbodyProcessorErrorMsg => String::new(),
-            V::ReqbodyError | V::ReqbodyProcessorError => "0".to_owned(),
+            V::ReqbodyProcessor
+            | V::ReqbodyErrorMsg
+            | V::ReqbodyProcessorErrorMsg
+            | V::ResBodyProcessor
+            | V::ResBodyErrorMsg
+            | V::ResBodyProcessorErrorMsg => String::new(),
+            V::ReqbodyError | V::ReqbodyProcessorError | V::ResBodyError | V::ResBodyProcessorError => {
+                "0".to_owned()
+            }
             // Without a multipart body everything about it is in order.
             V::FilesCombinedSize
             | V::MultipartBoundaryQuoted
@@ -302,7 +317,9 @@ impl State {
                     .changes
                     .removed_targets(rule.index)
                     .any(|(variable, selector)| variable == target.variable && excluded(selector));
-            if !removed {
+            if removed {
+                self.trace(|_| Event::Excluded { name });
+            } else {
                 out[kept] = found;
                 kept += 1;
             }

@@ -83,6 +83,11 @@ impl LogFiles {
                     .hint("write `SecAuditLogType Serial` and let a log shipper follow the file"));
             }
         };
+        if wanted.format == AuditFormat::Ocsf {
+            return Err(Failure::usage("`SecAuditLogFormat OCSF` is not supported")
+                .cause("records are written as ModSecurity does")
+                .hint("write `SecAuditLogFormat JSON`, or `Native`"));
+        }
         let modes = Modes::new(wanted.file_mode, wanted.folder_mode);
         let audit = to.map(|to| Arc::new(AuditFiles { to, format: wanted.format, modes }));
         let debug = file("SecDebugLog", &settings.debug_log.path)?.filter(|_| speaks(ruleset));

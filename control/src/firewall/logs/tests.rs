@@ -169,6 +169,8 @@ fn rules_write_only_where_they_may() {
     assert!(failure.hint.unwrap().contains("add \"/var/log\" to `log-folders`"));
     let syslog = ruleset("SecAuditEngine On\nSecAuditLogType Syslog");
     assert!(LogFiles::of(&syslog, &place).unwrap_err().hint.unwrap().contains("Serial"));
+    let ocsf = ruleset("SecAuditEngine On\nSecAuditLogFormat OCSF");
+    assert!(LogFiles::of(&ocsf, &place).unwrap_err().hint.unwrap().contains("JSON"));
 }
 
 #[test]

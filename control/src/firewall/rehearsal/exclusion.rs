@@ -59,7 +59,12 @@ fn is_consequence(rule: &RuleHit) -> bool {
 /// What the rule matched, where that can be taken out of its sight.
 fn targets(rule: &RuleHit) -> Vec<String> {
     let mut targets: Vec<String> = Vec::new();
-    for value in rule.values.iter().filter(|value| !value.variable.starts_with("TX:")) {
+    let seen: Vec<&ValueHit> =
+        rule.values.iter().filter(|value| !value.variable.starts_with("TX:")).collect();
+    // What a link matched again is gone when the link before it no longer sees it.
+    let is_again = |value: &ValueHit| value.variable.starts_with("MATCHED_VAR");
+    let all_again = seen.iter().all(|value| is_again(value));
+    for value in seen.into_iter().filter(|value| all_again || !is_again(value)) {
         if !can_be_named(&value.variable) {
             return Vec::new();
         }
@@ -116,6 +121,14 @@ mod tests {
              [[waf.tuning]]\npath = \"/search\"\ndisable = [920100]\n"
         );
         assert_eq!(exceptions(&rules[..1], "/a", &[942_100])[0].targets, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_link_looks_at_again_is_not_named() {
+        let targets = |variables: &[&str]| exceptions(&[rule(1, variables)], "/a", &[])[0].targets.clone();
+        assert_eq!(targets(&["ARGS:id", "MATCHED_VARS:ARGS:id"]), ["ARGS:id"]);
+        assert_eq!(targets(&["MATCHED_VAR", "REQUEST_URI", "TX:a"]), ["REQUEST_URI"]);
+        assert_eq!(targets(&["TX:a", "MATCHED_VARS:TX:a"]), ["MATCHED_VARS:TX:a"]);
     }
 
     #[test]
