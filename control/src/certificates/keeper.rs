@@ -411,8 +411,10 @@ mod tests {
         let mut now = START;
         while now.since(START) < days * DAY {
             let today = u32::try_from(now.since(START).as_secs() / 86_400).unwrap();
+            let mut pause = 10 * minute;
             match next_step(&hosts, &holding, &acme(), now) {
                 Step::Order(names) => {
+                    pause = minute / 2;
                     orders.push((today, names.clone()));
                     let bad: Vec<_> = names
                         .iter()
@@ -434,7 +436,7 @@ mod tests {
                 }
                 Step::Wait(_) | Step::Rest => {}
             }
-            now = now.after(10 * minute);
+            now = now.after(pause);
         }
         (holding, orders)
     }

@@ -92,7 +92,7 @@ mod tests {
              SecRule ARGS \"@rx union.*select\" \"id:3,phase:2,deny\"\n\
              SecRule ARGS \"@rx [\\x00-\\x08]\" \"id:4,phase:2,deny\"\n\
              SecRule ARGS \"@detectSQLi\" \"id:5,phase:2,deny\"\n\
-             SecRule &ARGS \"@gt 9\" \"id:6,phase:2,deny\"\n",
+             SecRule MATCHED_VAR \"@rx ^a\" \"id:6,phase:2,deny\"\n",
         )
         .unwrap();
         let told = told.to_string();

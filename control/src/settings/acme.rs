@@ -263,10 +263,13 @@ fn with_port(server: &str) -> Result<String, String> {
         return Ok(SocketAddr::new(address, 53).to_string());
     }
     let text = if server.contains(':') { server.to_owned() } else { format!("{server}:53") };
+    let is_name = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+    };
     let named =
-        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        text.rsplit_once(':').is_some_and(|(host, port)| is_name(host) && port.parse::<u16>().is_ok());
     // Looking a name up belongs to the moment of use; an address is checked now.
-    if named && (text.parse::<SocketAddr>().is_ok() || !text.starts_with('[')) {
+    if named || text.parse::<SocketAddr>().is_ok() {
         Ok(text)
     } else {
         Err(format!("`{server}` is not a server: write 192.0.2.53 or ns.example.org:53"))

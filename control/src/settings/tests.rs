@@ -178,8 +178,8 @@ fn an_authority_is_asked_only_when_its_terms_are_accepted() {
         ),
     ];
     for (text, message) in wrong {
-        let fault = parse(text).map(drop).unwrap_err().to_string();
-        assert!(fault.contains(message), "{text:?} gave {fault}");
+        let fault = parse(text).map(drop).map_err(|fault| fault.to_string());
+        assert!(fault.as_ref().is_err_and(|fault| fault.contains(message)), "{text:?} gave {fault:?}");
     }
 }
 

@@ -150,7 +150,7 @@ fn faults_are_named_with_their_place() {
         ("path-prefix = '/a/../b'", "2:15", "is no path prefix"),
         ("redirect = {'/a' = '/a'}", "2:20", "redirects to itself"),
         ("redirect = {'/a' = {to = '/b', status = 200}}", "2:13", "200 is no status of a redirect"),
-        ("redirect = {'other.test' = '/b'}", "2:28", "no host of 'shop'"),
+        ("redirect = {'other.test' = 'https://a.test/'}", "2:28", "no host of 'shop'"),
         ("[proxy.headers]\n'Content-Length' = '1'", "3:20", "belongs to the connection"),
         ("[proxy.response-headers.set]\nX = \"a\\nb\"", "3:5", "control characters"),
         ("static = {'/x' = 'nothing'}", "2:18", "cannot be found"),
