@@ -7,6 +7,8 @@
 //! - [`control`]: what the operations do; deployments as a state machine
 //! - [`firewall`]: from `[waf]` to compiled rules, and what they reported
 //! - [`traffic`]: from `[proxy]` to what the proxy is given
+//! - [`bans`]: banned clients in the kernel's packet filter
+//! - [`doctor`]: what is in order and what is not
 //! - [`source`]: packing and unpacking source trees
 //! - [`certificates`]: ordering, renewing and importing certificates
 //! - [`api`]: HTTP over the Unix socket, and its client
@@ -16,10 +18,12 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod bans;
 pub mod certificates;
 pub mod cli;
 pub mod control;
 pub mod data;
+pub mod doctor;
 pub mod failure;
 pub mod firewall;
 pub mod model;

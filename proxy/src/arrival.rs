@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpStream;
 
 use crate::admission::{Admission, Admitted};
-use crate::config::ProxyConfig;
+use crate::bans::Met;
 use crate::conn::ConnectionInfo;
+use crate::context::Context;
 use crate::http1::target::Scheme;
 use crate::proxy_protocol::read_header;
 
@@ -19,6 +20,8 @@ pub enum Turned {
     TooMany,
     /// It comes from a proxy that must tell the client, and does not.
     ProxyHeader,
+    /// Its client is banned; counted by [`crate::bans::Bans`].
+    Banned,
     /// It broke.
     Broken,
 }
@@ -29,7 +32,7 @@ impl Turned {
         match self {
             Self::TooMany => Some("too_many_connections"),
             Self::ProxyHeader => Some("proxy_protocol"),
-            Self::Broken => None,
+            Self::Banned | Self::Broken => None,
         }
     }
 }
@@ -38,11 +41,12 @@ impl Turned {
 ///
 /// Peers in `proxy_protocol` must send the header, nobody else may: a client could otherwise claim any address.
 pub async fn receive(
-    config: &ProxyConfig,
+    context: &Context,
     admission: &Arc<Admission>,
     stream: &mut TcpStream,
     peer: SocketAddr,
 ) -> Result<(ConnectionInfo, Admitted), Turned> {
+    let config = &context.config;
     let (Ok(()), Ok(server)) = (stream.set_nodelay(true), stream.local_addr()) else {
         return Err(Turned::Broken);
     };
@@ -63,7 +67,17 @@ pub async fn receive(
         if let Some(ends) = ends {
             (info.client, info.server) = (ends.source, ends.destination);
         }
+        // Only now is it known whose connection it is.
+        if context.bans.turns_away(info.client.ip(), Met::Connection, SystemTime::now()) {
+            return Err(Turned::Banned);
+        }
     }
     let admitted = admission.admit(info.client.ip()).ok_or(Turned::TooMany)?;
     Ok((info, admitted))
+}
+
+/// Closes a connection at once: it is reset, so that neither side keeps anything of it.
+pub fn turn_away(stream: TcpStream) {
+    // Where it cannot be reset it is closed.
+    let _reset = stream.set_zero_linger();
 }

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bans::Prefix;
+
 /// The addresses to listen on. Port 0 lets the system choose; the choice is in `ProxyHandle::addresses`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenConfig {
@@ -254,7 +256,18 @@ impl std::str::FromStr for Network {
     }
 }
 
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
 impl Network {
+    /// The same as something that can be banned; `None` for networks of IPv4-mapped addresses, which hold nobody.
+    pub(crate) fn as_prefix(&self) -> Option<Prefix> {
+        (self.address == self.address.to_canonical()).then(|| Prefix::new(self.address, self.prefix))?
+    }
+
     /// Whether the address lies in the network; IPv4-mapped IPv6 addresses count as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

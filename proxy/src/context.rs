@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::acme::Challenges;
+use crate::bans::Bans;
 use crate::certificates::Certificates;
 use crate::config::ProxyConfig;
 use crate::events::EventSender;
@@ -26,6 +27,8 @@ pub struct Context {
     pub instances: Instances,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Who is turned away.
+    pub bans: Arc<Bans>,
     /// Where events go.
     pub events: EventSender,
     /// The certificates in force.
@@ -48,12 +51,15 @@ impl Context {
         random: [u64; 2],
     ) -> Self {
         let (instances, metrics) = (Instances::default(), Arc::new(Metrics::default()));
+        let proxies = config.trusted_proxies.iter().chain(&config.proxy_protocol);
+        let bans = Arc::new(Bans::new(proxies.copied().collect()));
         let table = LiveTable::new(crate::route::RouteTable::default(), &instances, &metrics);
         Self {
             config,
             table: ArcSwap::from_pointee(table),
             instances,
             metrics,
+            bans,
             events,
             certificates,
             challenges: Arc::default(),
@@ -66,7 +72,9 @@ impl Context {
     /// The text of a scrape.
     pub fn scrape(&self) -> String {
         let mut text = self.metrics.expose(&self.config.version, &self.table.load().upstreams());
-        text.push_str(&self.certificates.expose(SystemTime::now()));
+        let now = SystemTime::now();
+        text.push_str(&self.certificates.expose(now));
+        text.push_str(&self.bans.expose(now));
         text
     }
 

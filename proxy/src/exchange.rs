@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use hop3_waf::BodyStatus;
 
+use crate::bans::{Met, Offence};
 use crate::conn::ConnectionInfo;
 use crate::context::Context;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
@@ -81,6 +82,8 @@ pub(crate) struct Exchange<'x> {
     pub(crate) note: Option<String>,
     /// The proxy's part of the trace.
     pub(crate) trace: Option<TraceSpan>,
+    /// What the client did wrong, where it is known before the end.
+    pub(crate) offence: Option<Offence>,
     pub(crate) time: SystemTime,
     pub(crate) started: Instant,
     /// What was sent; as long as nothing is written here the exchange counts as given up.
@@ -121,6 +124,7 @@ pub async fn serve(
         live: None,
         note: None,
         trace: span(context, request),
+        offence: None,
         time,
         started: Instant::now(),
         outcome: Outcome::default(),
@@ -128,6 +132,11 @@ pub async fn serve(
     if let Some(proof) = context.challenges.http(&request.host, &request.path_and_query) {
         // For the authority that asks, not for the route: its redirect and its firewall do not count.
         exchange.prove(proof, body, sink).await;
+        exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
+        return;
+    }
+    if context.bans.turns_away(exchange.client, Met::Request, time) {
+        exchange.turn_away(body, sink).await;
         exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
         return;
     }
@@ -220,6 +229,16 @@ impl Exchange<'_> {
         }
     }
 
+    /// A banned client's connection is closed; that of a trusted proxy, which others share, is answered.
+    async fn turn_away(&mut self, body: &RequestBody<'_>, sink: &mut ResponseSink<'_>) {
+        let stop = if self.client == self.connection.client.ip().to_canonical() {
+            Stop::Abort("the client is banned".to_owned())
+        } else {
+            Stop::answer(403, "the client is banned")
+        };
+        self.stop(stop, body, sink).await;
+    }
+
     fn https_redirect(&self) -> Stop {
         let port = self
             .context
@@ -297,6 +316,7 @@ impl Exchange<'_> {
             }
             Stop::Malformed(refusal) => {
                 self.context.metrics.count_rejected(refusal.reason());
+                self.offence = Some(Offence::Malformed);
                 self.note = Some(refusal.to_string());
                 self.page(refusal.status())
             }

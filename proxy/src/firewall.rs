@@ -164,6 +164,7 @@ pub struct Firewall {
     record: Box<AuditRecord>,
     request_body: usize,
     response_body: usize,
+    refused_request: bool,
     finished: bool,
 }
 
@@ -225,6 +226,7 @@ impl Firewall {
             record: Box::new(record),
             request_body: 0,
             response_body: 0,
+            refused_request: false,
             finished: false,
         }
     }
@@ -283,6 +285,11 @@ impl Firewall {
         self.run_sized(4, self.response_body, |inspection| inspection.process_response_body()).await
     }
 
+    /// Whether what the client sent was refused. An answer that was held back is not the client's doing.
+    pub const fn refused_request(&self) -> bool {
+        self.refused_request
+    }
+
     /// Phase 5, with the status that was sent; then the audit record.
     pub fn finish(mut self, status: u16) {
         self.record.status = status;
@@ -308,7 +315,7 @@ impl Firewall {
         let started = Instant::now();
         let verdict = work(inspection);
         self.observe(phase, started.elapsed());
-        self.decide(verdict)
+        self.decide(phase, verdict)
     }
 
     async fn run_sized(
@@ -330,7 +337,7 @@ impl Firewall {
             Ok((inspection, verdict, elapsed)) => {
                 self.inspection = Some(inspection);
                 self.observe(phase, elapsed);
-                self.decide(verdict)
+                self.decide(phase, verdict)
             }
             Err(error) => {
                 tracing::error!(id = %self.record.id, %error, "inspection failed; the request is refused");
@@ -346,7 +353,7 @@ impl Firewall {
         }
     }
 
-    fn decide(&mut self, verdict: Verdict) -> Decision {
+    fn decide(&mut self, phase: usize, verdict: Verdict) -> Decision {
         let Verdict::Interrupt(Interruption { action, status, url, log, .. }) = verdict else {
             return Decision::Pass;
         };
@@ -369,6 +376,7 @@ impl Firewall {
             _ => (AppliedAction::Denied, Decision::Deny(error_status)),
         };
         self.record.action = applied;
+        self.refused_request = phase <= 2;
         decision
     }
 

@@ -18,6 +18,7 @@ mod admin;
 mod admission;
 mod arrival;
 mod backend;
+mod bans;
 mod certificates;
 mod config;
 mod conn;
@@ -58,6 +59,9 @@ mod upstream;
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use acme::{ChallengeError, Challenges, PendingChallenge};
 pub use backend::{Backend, Endpoint, EndpointError};
+pub use bans::{
+    Ban, BanError, BanRules, BanSettings, Bans, Changes, Offence, Points, Prefix, PrefixError, Reason,
+};
 pub use certificates::facts::{CertificateFacts, FactsError};
 pub use certificates::{
     CertificateError, CertificateOrigin, CertificatePem, CertificateStore, FALLBACK_NAME, MemoryCertificates,

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::admission::Admission;
 use crate::arrival;
+use crate::bans::Met;
 use crate::conn::Conn;
 use crate::context::Context;
 use crate::drain::{Drain, OpenConnections};
@@ -60,6 +61,10 @@ pub(crate) async fn accept_loop(listener: TcpListener, mut acceptance: Acceptanc
             }
         };
         while connections.try_join_next().is_some() {}
+        if acceptance.context.bans.turns_away(client.ip(), Met::Connection, SystemTime::now()) {
+            arrival::turn_away(stream);
+            continue;
+        }
         let acceptance = acceptance.clone();
         let guard = acceptance.open.open();
         // A task copies its future about, so it gets a small one.
@@ -93,7 +98,7 @@ async fn accept(
 
 async fn serve(acceptance: Acceptance, mut stream: TcpStream, client: SocketAddr) {
     let Acceptance { context, admission, mut drain, tls, .. } = acceptance;
-    let received = Box::pin(arrival::receive(&context.config, &admission, &mut stream, client)).await;
+    let received = Box::pin(arrival::receive(&context, &admission, &mut stream, client)).await;
     let (mut info, _admitted) = match received {
         Ok(received) => received,
         Err(turned) => {

@@ -4,7 +4,7 @@
 //! cache, who is waiting) is in [`state`]. [`admission`] acts on requests before the firewall sees them, `outgoing` on
 //! every answer of the route.
 //!
-//! Bans of addresses are decided before a request has a route and are not here.
+//! Bans of addresses are decided before a request has a route: see [`crate::bans`].
 
 pub mod address_rules;
 pub mod admission;

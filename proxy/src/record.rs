@@ -1,10 +1,16 @@
 //! What is written down about a request at its end: phase 5, counters, the access record.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use crate::bans::{Circumstances, Offence};
+use crate::context::Context;
 use crate::events::{AccessRecord, Event, loggable};
 use crate::exchange::Exchange;
+use crate::firewall::Firewall;
 use crate::metrics::UNROUTED;
+use crate::table::LiveRoute;
 
 /// Status in logs and metrics of a request that got no answer: the client left, or we had to stop.
 const NO_ANSWER: u16 = 499;
@@ -26,6 +32,9 @@ impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let Outcome { status, received, sent } = self.outcome;
         let status = status.unwrap_or(NO_ANSWER);
+        if let Some(offence) = self.offence(status) {
+            report_offence(self.context, self.live.as_deref(), self.client, offence, &self.id);
+        }
         if let Some(firewall) = self.firewall.take() {
             firewall.finish(status);
         }
@@ -67,4 +76,41 @@ impl Drop for Exchange<'_> {
         };
         self.context.events.send(Event::Access(Box::new(record)), &self.context.metrics);
     }
+}
+
+impl Exchange<'_> {
+    /// What the client did wrong, if it did.
+    fn offence(&self, status: u16) -> Option<Offence> {
+        let refused = || self.firewall.as_ref().is_some_and(Firewall::refused_request);
+        match status {
+            _ if self.offence.is_some() => self.offence,
+            _ if refused() => Some(Offence::Firewall),
+            // A client that is merely asked for credentials did nothing wrong.
+            401 if self.shows_credentials() => Some(Offence::Authentication),
+            404 => Some(Offence::NotFound),
+            _ => None,
+        }
+    }
+
+    /// Whether the request carries credentials, in its header or in a form.
+    fn shows_credentials(&self) -> bool {
+        self.request.headers.get("authorization").is_some() || &self.request.method[..] == b"POST"
+    }
+}
+
+/// Counts what a client did against the rules of the route, or against those of requests without one.
+pub(crate) fn report_offence(
+    context: &Context,
+    live: Option<&LiveRoute>,
+    client: IpAddr,
+    offence: Offence,
+    transaction: &str,
+) {
+    let settings = context.bans.settings();
+    let rules = match live {
+        Some(live) => live.route.bans.as_deref(),
+        None => settings.unrouted.as_ref(),
+    };
+    let app = live.map(|live| &live.route.app);
+    context.bans.report(client, offence, Circumstances { rules, app, transaction }, SystemTime::now());
 }

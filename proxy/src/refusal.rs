@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use crate::bans::Offence;
 use crate::conn::ConnectionInfo;
 use crate::context::Context;
 use crate::downstream::ResponseSink;
@@ -18,6 +19,7 @@ use crate::http1::framing::Refusal;
 use crate::http1::refused::{RefusedHead, RefusedRequest};
 use crate::http1::target::{normalized_path, parse_target};
 use crate::metrics::UNROUTED;
+use crate::record::report_offence;
 use crate::table::LiveRoute;
 
 /// Answers, counts and logs a request whose head or framing is malformed.
@@ -46,6 +48,10 @@ pub async fn refuse(
         inspect(context, live, &transaction, &host, &head, refusal);
     }
     let TransactionContext { id, app, client, .. } = transaction;
+    // A head that came too slowly may be an honest client's.
+    if refusal != Refusal::HeadTimeout {
+        report_offence(context, live.as_deref(), client, Offence::Malformed, &id);
+    }
     sink.close_after();
     let (answer, page) = error_page(refusal.status(), &id, None);
     let sent = send_page(sink, &answer, page).await;

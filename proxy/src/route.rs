@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::Backend;
+use crate::bans::BanRules;
 use crate::firewall::Protection;
 use crate::http1::target::host_of;
 use crate::policy::Policy;
@@ -110,6 +111,8 @@ pub struct Route {
     pub policy: Option<Arc<Policy>>,
     /// What HTTPS means for it.
     pub tls: RouteTls,
+    /// When its clients are banned; `None` for never.
+    pub bans: Option<Arc<BanRules>>,
 }
 
 /// What HTTPS means for one route.
@@ -134,6 +137,7 @@ impl Route {
             redirect_https: false,
             policy: None,
             tls: RouteTls::default(),
+            bans: None,
         }
     }
 }

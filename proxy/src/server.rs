@@ -14,6 +14,7 @@ use crate::acme::Challenges;
 use crate::admin;
 use crate::admission::Admission;
 use crate::backend::Endpoint;
+use crate::bans::Bans;
 use crate::certificates::{CertificateError, CertificatePem, CertificateStore, Certificates};
 use crate::config::{Hold, ProxyConfig, Purpose};
 use crate::context::Context;
@@ -200,6 +201,7 @@ async fn sweep(context: Arc<Context>) {
     loop {
         interval.tick().await;
         context.instances.sweep();
+        context.bans.sweep(SystemTime::now());
     }
 }
 
@@ -266,6 +268,11 @@ impl ProxyHandle {
     /// Where proofs for certificate authorities are put.
     pub fn challenges(&self) -> Arc<Challenges> {
         self.context.challenges.clone()
+    }
+
+    /// The dynamic firewall.
+    pub fn bans(&self) -> Arc<Bans> {
+        self.context.bans.clone()
     }
 
     /// Forgets the kept answers of an app: of one path, of all paths that begin with what stands before a final `*`, or

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::Peer;
-use super::handlers::{apps, cache, certificates, deployments, rules, server, waf};
+use super::handlers::{apps, bans, cache, certificates, deployments, rules, server, waf};
 use super::wire::ErrorAnswer;
 use crate::control::Control;
 use crate::failure::{Failure, Kind};
@@ -43,6 +43,7 @@ impl IntoResponse for ApiError {
 pub fn router(control: Arc<Control>) -> Router {
     Router::new()
         .route("/v1/status", get(server::status))
+        .route("/v1/doctor", get(server::doctor))
         .route("/v1/audit", get(server::audit))
         .route("/v1/upgrade", post(server::upgrade))
         .route("/v1/apps", get(apps::list).post(apps::create))
@@ -62,6 +63,8 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/v1/waf/{app}/test", post(waf::test).layer(DefaultBodyLimit::max(LARGEST_REHEARSAL)))
         .route("/v1/waf/transactions/{id}", get(waf::explain))
         .route("/v1/waf/routes/{host}/logs", get(waf::route_logs))
+        .route("/v1/bans", get(bans::list).post(bans::add))
+        .route("/v1/bans/clear", post(bans::clear))
         .route("/v1/rules", get(rules::list))
         .route("/v1/rules/install", post(rules::install))
         .route("/v1/rules/use", post(rules::switch))

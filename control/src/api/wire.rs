@@ -1,12 +1,14 @@
 //! What travels between the command line and the server; `--json` prints these very types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bans::NftablesState;
+use crate::doctor::Finding;
 use crate::failure::Failure;
-use crate::model::{AppName, AuditRecord, FirewallEvent, ReleaseNumber, Timestamp};
+use crate::model::{AppName, AuditRecord, BanRecord, FirewallEvent, ReleaseNumber, Timestamp};
 
 /// `app:list`, one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -372,6 +374,15 @@ pub struct Purged {
     pub answers: usize,
 }
 
+/// What a running server found out about itself, for `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerDiagnosis {
+    /// Its findings.
+    pub findings: Vec<Finding>,
+    /// The hosts that are served, for the DNS to be asked.
+    pub hosts: BTreeSet<String>,
+}
+
 /// `DATA/run/addresses.json`: the addresses this run has opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
@@ -381,6 +392,41 @@ pub struct Addresses {
     pub https: Option<SocketAddr>,
     /// Metrics and health.
     pub admin: Option<SocketAddr>,
+}
+
+/// `waf bans list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanList {
+    /// The bans that hold.
+    pub bans: Vec<BanRecord>,
+    /// Networks that are never banned.
+    pub never: Vec<String>,
+    /// Whether the bans are in force in the kernel, too.
+    pub nftables: NftablesState,
+}
+
+/// Body of `POST /v1/bans`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddBan {
+    /// Address or network.
+    pub network: String,
+    /// How long; until it is cleared when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Why.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// Body of `POST /v1/bans/clear`: networks, or all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClearBans {
+    /// Addresses or networks.
+    #[serde(default)]
+    pub networks: Vec<String>,
+    /// Every ban.
+    #[serde(default)]
+    pub all: bool,
 }
 
 /// `waf logs`.

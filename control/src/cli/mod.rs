@@ -10,6 +10,7 @@ mod certs;
 mod config;
 mod confirm;
 mod deploy;
+mod doctor;
 mod logs;
 mod output;
 mod releases;
@@ -89,7 +90,7 @@ pub enum Command {
     /// Configuration of an app: show, get, set, unset
     #[command(subcommand, visible_alias = "env")]
     Config(config::ConfigCommand),
-    /// The web application firewall: status, logs, test, explain, check
+    /// The web application firewall: status, logs, test, explain, check, bench, bans
     #[command(subcommand)]
     Waf(waf::WafCommand),
     /// Rulesets: list, install, use, verify
@@ -109,6 +110,8 @@ pub enum Command {
     Audit(audit::AuditCommand),
     /// What the server is doing
     Status,
+    /// Check machine, settings and server; each line with cause and next step
+    Doctor(doctor::Doctor),
     /// Replace the running server by the executable that lies at its path now; no connection is lost, apps run on
     Upgrade,
     /// Print a unit for systemd
@@ -186,7 +189,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::internal("cannot start").because(&error))?;
-            runtime.block_on(ask(command, &context))
+            let outcome = runtime.block_on(ask(command, &context));
+            // A resolver that does not answer is not waited for.
+            runtime.shutdown_background();
+            outcome
         }
     }
 }
@@ -205,6 +211,7 @@ async fn ask(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Rollback(command) => command.run(context).await,
         Command::Audit(command) => command.run(context).await,
         Command::Status => server::status(context).await,
+        Command::Doctor(command) => command.run(context).await,
         Command::Upgrade => server::upgrade(context).await,
         Command::Serve(_) | Command::Unit(_) | Command::Version | Command::Completion(_) => Ok(()),
     }

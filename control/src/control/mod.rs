@@ -5,8 +5,10 @@
 //! apps do not wait for each other.
 
 mod apps;
+mod bans;
 mod certificates;
 mod deploying;
+mod doctor;
 mod draining;
 mod environment;
 mod executor;
@@ -33,13 +35,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 pub use fleet::Fleet;
-use hop3_proxy::ProxyHandle;
+use hop3_proxy::{Bans, ProxyHandle};
 pub(crate) use rehearsal::at_level;
 pub use report::Reporter;
 use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 pub use upgrading::{Frozen, UpgradeWish};
 
 use crate::api::wire::{Addresses, AuditLog, ServerStatus};
+use crate::bans::Nftables;
 use crate::certificates::Keeper;
 use crate::data::DataDir;
 use crate::failure::{Failure, Kind, did_you_mean};
@@ -63,6 +66,10 @@ pub struct Control {
     keeper: Arc<Keeper>,
     /// `None` once the proxy was told to stop.
     proxy: Mutex<Option<ProxyHandle>>,
+    /// The proxy's dynamic firewall.
+    bans: Arc<Bans>,
+    /// The same in the kernel, where it is wanted.
+    nftables: Nftables,
     listen: Addresses,
     started: Timestamp,
     stopping: watch::Receiver<bool>,
@@ -102,6 +109,8 @@ pub struct Parts {
     pub keeper: Arc<Keeper>,
     /// The running proxy.
     pub proxy: ProxyHandle,
+    /// The kernel's sets of banned clients.
+    pub nftables: Nftables,
     /// The addresses it has opened.
     pub listen: Addresses,
     /// Turns true when the server stops.
@@ -146,6 +155,8 @@ impl Control {
             watch: Watch::default(),
             fleet: parts.fleet,
             keeper: parts.keeper,
+            bans: parts.proxy.bans(),
+            nftables: parts.nftables,
             proxy: Mutex::new(Some(parts.proxy)),
             listen: parts.listen,
             started: Timestamp::now(),

@@ -40,7 +40,9 @@ impl Control {
             self.keeper.configure(settings.acme.clone());
         }
         let waf_changed = before.waf != settings.waf || before.firewall != settings.firewall;
+        self.bans.configure(settings.bans.proxy.clone());
         self.settings.store(Arc::new(settings));
+        self.nftables.wanted.notify_one();
         if waf_changed {
             notes.extend(self.reload_rules());
         }

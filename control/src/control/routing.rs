@@ -50,7 +50,10 @@ impl Control {
             let shield =
                 shields.iter().find(|shield| shield.name == route.name()).map(|shield| &shield.shield);
             let protection = shield.map(|shield| self.protection(&route.name(), shield, settings));
-            routes.extend(self.static_routes(route, protection, settings));
+            let bans = shield.and_then(|shield| shield.as_ref().ok()).and_then(|shield| shield.bans.clone());
+            let mut made = self.static_routes(route, protection, settings);
+            made.iter_mut().for_each(|route| route.bans.clone_from(&bans));
+            routes.extend(made);
         }
         let deployed = locked(&self.deployed).clone();
         for (app, serving) in &deployed {
@@ -180,6 +183,7 @@ impl Control {
             },
         }
         main.waf = protection.ok().flatten();
+        main.bans = serving.shield.as_ref().ok().and_then(|shield| shield.bans.clone());
         let source = self.data.release(app, serving.release.source).join("source");
         self.divide(main, traffic, &manifest.tls, &source)
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::{Control, locked};
 use crate::api::wire::Upgraded;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 
 /// Between looks whether adopted instances answer.
 const TICK: Duration = Duration::from_millis(20);
@@ -70,6 +70,10 @@ impl Control {
     pub fn let_go(&self) -> Result<(), Failure> {
         self.fleet.supervisor().release_all();
         self.flush_collections();
+        // What cannot be kept now is in force here until the end; the successor forgets it.
+        if let Err(error) = self.flush_bans() {
+            tracing::error!(error = chain(&error), "the last bans cannot be handed over");
+        }
         Ok(self.store.close()?)
     }
 

@@ -27,11 +27,13 @@ pub use watch::{Counts, Watch};
 
 use std::sync::Arc;
 
+use hop3_proxy::BanRules;
 use hop3_rules::{BodyLimits, Mode, RulesetName, Selection};
 use hop3_runtimes::manifest::waf::{CollectionsKept, RulesetChoice, WafMode, WafOptions};
 
 use crate::api::wire::WafDetails;
 use crate::failure::Failure;
+use crate::settings::ban_rules;
 
 /// The firewall in front of one app or static route.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct Shield {
     pub logs: LogFiles,
     /// Whether persistent collections outlive the server.
     pub keeps_collections: bool,
+    /// When clients are banned; `None` when they are not.
+    pub bans: Option<Arc<BanRules>>,
     /// Why older rules than the configured ones are in force, when they are.
     pub alarm: Option<String>,
 }
@@ -68,6 +72,7 @@ impl Shield {
             compiled: None,
             logs: LogFiles::default(),
             keeps_collections: waf.collections == CollectionsKept::Stored,
+            bans: waf.bans.as_ref().map(|bans| Arc::new(ban_rules(bans))),
             alarm: None,
         };
         if !waf.enabled {

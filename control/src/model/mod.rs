@@ -5,6 +5,7 @@
 
 mod app;
 mod audit;
+mod ban;
 mod config;
 mod domain;
 mod event;
@@ -16,6 +17,7 @@ mod time;
 pub use app::{App, Desired, parse_app_name};
 pub(crate) use audit::hexadecimal;
 pub use audit::{Actor, AuditRecord, Entry};
+pub use ban::BanRecord;
 pub use config::{ConfigKey, InvalidConfigKey, Variables};
 pub use domain::{Domain, InvalidDomain};
 pub use event::{FirewallEvent, RuleHit, Step, ValueHit};

@@ -16,6 +16,11 @@ impl Timestamp {
         SystemTime::now().into()
     }
 
+    /// As the system counts time.
+    pub fn system_time(self) -> SystemTime {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.0)).unwrap_or(UNIX_EPOCH)
+    }
+
     /// The moment `duration` later.
     pub fn after(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))

@@ -40,6 +40,7 @@ use upgrade::Upgrader;
 
 use crate::api::wire::Addresses;
 use crate::api::{Peer, router};
+use crate::bans::Nftables;
 use crate::certificates::{Keeper, Shelf};
 use crate::control::{Control, Fleet, Parts};
 use crate::data::{DataDir, Lock, write_atomically};
@@ -152,6 +153,11 @@ impl Server<'_> {
         let keeper = Arc::new(Keeper::new(shelf, proxy.challenges(), settings.acme.clone()));
         let chosen = proxy.addresses();
         let listen = Addresses { http: chosen.http, https: chosen.https, admin: chosen.admin };
+        let further = chosen.further.iter().filter(|(purpose, _)| *purpose != Purpose::Admin);
+        let open = [chosen.http, chosen.https].into_iter().flatten().chain(further.map(|(_, address)| *address));
+        let ports = open.map(|address| address.port()).collect();
+        proxy.bans().configure(settings.bans.proxy.clone());
+        let owner = owner(&start.data);
         let socket = bind(&start.data)?;
         let (stop, stopping) = watch::channel(false);
         let (upgrades, mut wanted) = mpsc::channel(1);
@@ -162,7 +168,8 @@ impl Server<'_> {
             settings,
             rulesets,
             logs: LogWriter::start()?,
-            fleet: Fleet::new(owner(&start.data)),
+            nftables: Nftables::new(&owner, ports),
+            fleet: Fleet::new(owner),
             keeper: keeper.clone(),
             proxy,
             listen: listen.clone(),
@@ -174,6 +181,7 @@ impl Server<'_> {
         let (events, waiting) = (control.clone(), Vec::new());
         let events = EventKeeper { control: events, requests: requests.clone(), traces, successor, waiting };
         let pump = tokio::spawn(events.run(received));
+        control.restore_bans()?;
         let mut signals = Signals::listen()?;
         let revived = control.recover().await?;
         if predecessor.is_some() {
@@ -230,6 +238,7 @@ impl Server<'_> {
         if frozen.is_some() {
             tokio::task::block_in_place(|| control.finish_logs());
         } else {
+            control.finish_bans().await;
             tokio::task::block_in_place(|| control.finish_firewalls());
             for file in [start.data.socket(), start.data.addresses()] {
                 let _absent = fs::remove_file(file);
@@ -257,6 +266,7 @@ impl Background {
         let (control, stopping) = (self.control.clone(), self.stop.subscribe());
         self.others = vec![
             tokio::spawn(self.control.clone().keep_collections()),
+            tokio::spawn(self.control.clone().keep_bans()),
             tokio::spawn(self.keeper.clone().run(move |notice| control.heed(&notice), stopping)),
         ];
     }

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod acme;
+mod bans;
 mod clients;
 mod firewall;
 mod listen;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use access_log::{AccessFormat, AccessLogOptions, AccessLogSettings};
 pub use acme::{Acme, ChallengeKind, Dns, DnsProvider, DnsServer, TsigAlgorithm};
+pub use bans::{AllowedNetwork, BansOptions, BansSettings, PointsOptions, ban_rules};
 pub use clients::{ClientOptions, ClientSettings, Forwarding};
 pub use firewall::{FirewallOptions, FirewallSettings};
 use hop3_runtimes::manifest::toml_error::Diagnostic;
@@ -71,6 +73,8 @@ pub struct ServerSection {
     pub tls: TlsSection,
     /// `[server.acme]`: certificates are ordered when it is there.
     pub acme: Option<toml::Spanned<acme::AcmeOptions>>,
+    /// `[server.bans]`.
+    pub bans: BansOptions,
     /// `[server.waf]`: what apps and routes get for the keys of `[waf]` they do not set.
     pub waf: WafOptions,
 }
@@ -150,6 +154,8 @@ pub struct Settings {
     pub tls: hop3_proxy::TlsOptions,
     /// Which authority issues certificates; `None` when none is asked.
     pub acme: Option<Acme>,
+    /// What holds for all bans.
+    pub bans: BansSettings,
     /// Defaults of `[waf]`.
     pub waf: WafOptions,
     /// Hosts served without any app.
@@ -204,6 +210,10 @@ impl Settings {
             .clients
             .resolve()
             .map_err(|error| fault(0..0, format!("[server.clients]: {error}"), None))?;
+        let bans = server
+            .bans
+            .resolve(&server.waf)
+            .map_err(|error| fault(0..0, format!("[server.bans]: {error}"), None))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let log_requests = server
             .log
@@ -255,6 +265,7 @@ impl Settings {
             firewall,
             tls: server.tls.resolve(),
             acme: acme.transpose()?.flatten(),
+            bans,
             waf: server.waf,
             routes,
         })

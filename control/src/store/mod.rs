@@ -5,6 +5,7 @@
 //! (adoption records of instances, phases of a deployment, firewall events) goes through [`Store::note`] and is
 //! not audited. Every call blocks for a few milliseconds at most; none may run on a serving thread.
 
+mod bans;
 mod changes;
 mod cipher;
 mod collections;

@@ -47,6 +47,7 @@ pub(super) fn create_all(transaction: &WriteTransaction) -> Result<(), StoreErro
     transaction.open_table(AUTHORITIES)?;
     transaction.open_table(FIREWALL_EVENTS)?;
     transaction.open_table(AUDIT)?;
+    transaction.open_table(super::bans::BANS)?;
     transaction.open_table(super::collections::COLLECTIONS)?;
     Ok(())
 }

@@ -31,11 +31,21 @@ pub struct Ended {
 pub struct Server {
     root: tempfile::TempDir,
     child: Child,
+    /// A program that starts the server, with its arguments.
+    through: Vec<String>,
 }
 
 impl Server {
     pub fn start() -> Server {
         Server::start_with("", executable())
+    }
+
+    /// With further settings, started by another program (which becomes the server: the process stays the same).
+    pub fn start_through(settings: &str, program: &[&str]) -> Server {
+        let program: Vec<String> = program.iter().map(|&word| word.to_owned()).collect();
+        let mut server = Server::start_with(settings, through(&program));
+        server.through = program;
+        server
     }
 
     /// With further settings, and by a command that ends in `hop3`.
@@ -44,7 +54,7 @@ impl Server {
         let data = root.path().join("data");
         fs::create_dir(&data).unwrap();
         fs::write(data.join("hop3-server.toml"), format!("{SETTINGS}{settings}")).unwrap();
-        let mut server = Server { child: spawn(command, &data), root };
+        let mut server = Server { child: spawn(command, &data), root, through: Vec::new() };
         server.wait_ready();
         server
     }
@@ -69,7 +79,7 @@ impl Server {
             End::Terminate => self.signal("TERM"),
         }
         self.child.wait().unwrap();
-        self.child = spawn(executable(), &self.data());
+        self.child = spawn(through(&self.through), &self.data());
         self.wait_ready();
     }
 
@@ -212,8 +222,15 @@ pub fn run(arguments: &[&str]) -> Ended {
 }
 
 pub fn executable() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hop3"));
-    command.env_remove("HOP3_APP").env_remove("HOP3_DATA");
+    through(&[])
+}
+
+/// The executable, started by another program.
+fn through(program: &[String]) -> Command {
+    let executable = env!("CARGO_BIN_EXE_hop3").to_owned();
+    let mut words = program.iter().chain([&executable]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).env_remove("HOP3_APP").env_remove("HOP3_DATA");
     command
 }
 

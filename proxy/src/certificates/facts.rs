@@ -73,6 +73,24 @@ impl CertificateFacts {
         })
     }
 
+    /// What is missing in a DER chain between the server's certificate and an authority that clients know. Only the names
+    /// in the links are compared: whom clients trust is theirs to know.
+    pub fn chain_gap<D: AsRef<[u8]>>(chain: &[D]) -> Option<String> {
+        let parsed = chain.iter().filter_map(|der| x509_parser::parse_x509_certificate(der.as_ref()).ok());
+        let links: Vec<X509Certificate<'_>> = parsed.map(|(_, certificate)| certificate).collect();
+        if let [only] = &links[..]
+            && only.issuer().as_raw() != only.subject().as_raw()
+        {
+            return Some(format!("the certificate of its issuer is missing: {}", only.issuer()));
+        }
+        links.windows(2).find_map(|pair| match pair {
+            [certificate, next] if certificate.issuer().as_raw() != next.subject().as_raw() => {
+                Some(format!("{} did not issue the certificate before it", next.subject()))
+            }
+            _ => None,
+        })
+    }
+
     /// Whether the certificate may be shown for a host (`example.org`, `*.example.org`, an address): a wildcard of the
     /// certificate stands for exactly one label (RFC 9525 section 6.3).
     pub fn covers(&self, host: &str) -> bool {

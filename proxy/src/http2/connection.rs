@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::bans::Met;
 use crate::conn::{Conn, ConnectionInfo, LentConn};
 use crate::context::Context;
 use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
@@ -96,7 +97,8 @@ pub async fn serve_connection(
             connection.graceful_shutdown();
             closing = true;
         }
-        if misuse.is_too_much(accepted) {
+        let client = info.client.ip();
+        if misuse.is_too_much(accepted) || context.bans.turns_away(client, Met::Request, SystemTime::now()) {
             connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
             break;
         }

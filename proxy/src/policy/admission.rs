@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::bans::Offence;
 use crate::error_page::error_page;
 use crate::exchange::{Exchange, Stop};
 use crate::forwarding::is_secure;
@@ -68,6 +69,7 @@ impl Exchange<'_> {
             && let Err(after) = limiter.take(self.client, &self.request.headers)
         {
             live.metrics.count_limited(Limited::Rate);
+            self.offence = Some(Offence::RateLimit);
             return Err(OwnAnswer::retry(429, after, "too many requests").into());
         }
         if let Some((status, to)) = policy.redirects.iter().find_map(|redirect| redirect.answer(self.request))

@@ -1,6 +1,7 @@
 //! From a request to a call of the control plane, and back.
 
 pub mod apps;
+pub mod bans;
 pub mod cache;
 pub mod certificates;
 pub mod deployments;

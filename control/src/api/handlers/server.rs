@@ -1,16 +1,23 @@
-//! `/v1/status`, `/v1/audit`, `/v1/upgrade`.
+//! `/v1/status`, `/v1/doctor`, `/v1/audit`, `/v1/upgrade`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
 
-use super::{Answer, Asker, answer, blocking};
+use super::{Answer, Asker, answer, blocking, detached};
+use crate::api::wire::ServerDiagnosis;
 use crate::control::Control;
 
 /// `GET /v1/status`.
 pub async fn status(State(control): State<Arc<Control>>) -> Answer {
     answer(&blocking(|| control.status())?)
+}
+
+/// `GET /v1/doctor`.
+pub async fn doctor(State(control): State<Arc<Control>>) -> Answer {
+    let work = move || Ok(ServerDiagnosis { findings: control.diagnose(), hosts: control.served_hosts() });
+    answer(&detached(work).await?)
 }
 
 /// `GET /v1/audit`.

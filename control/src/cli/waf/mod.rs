@@ -1,5 +1,6 @@
-//! `waf …`: status, logs, check, test, bench, explain, and `waf rules …`.
+//! `waf …`: status, logs, check, test, bench, explain, `waf bans …` and `waf rules …`.
 
+mod bans;
 mod bench;
 mod check;
 mod explain;
@@ -31,6 +32,9 @@ pub enum WafCommand {
     Check(check::Check),
     /// What inspecting recorded requests costs; needs no server
     Bench(bench::Bench),
+    /// Banned clients: list, add, clear
+    #[command(subcommand)]
+    Bans(bans::BansCommand),
     /// The same as `hop3 rules`
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -59,6 +63,7 @@ impl WafCommand {
             WafCommand::Explain(explain) => explain.run(context).await,
             WafCommand::Check(check) => check.run(context),
             WafCommand::Bench(bench) => bench.run(context),
+            WafCommand::Bans(bans) => bans.run(context).await,
             WafCommand::Rules(rules) => rules.run(context).await,
         }
     }

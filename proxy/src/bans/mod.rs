@@ -1,0 +1,294 @@
+//! The dynamic firewall: who offends too often is turned away at accept time, before TLS, for a growing time.
+//!
+//! [`Bans`] joins the scores of clients, the table of bans and the networks that are never banned. The request path
+//! reports offences ([`Bans::report`]) and asks ([`Bans::turns_away`]); the control plane configures, lists, adds, lifts
+//! and keeps ([`Bans::take_changes`]). Time is given to every call that decides something.
+//!
+//! Whom a connection comes from is known at accept time; whom a trusted proxy speaks for only with the request. Trusted
+//! proxies are never banned themselves.
+
+mod ban;
+mod changes;
+mod prefix;
+mod rules;
+mod scores;
+mod table;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+
+pub use ban::{Ban, Offence, Reason};
+pub use changes::Changes;
+pub use prefix::{Prefix, PrefixError};
+pub use rules::{BanRules, BanSettings, Points};
+use scores::Scores;
+use table::{Put, Table};
+
+use crate::config::Network;
+use crate::metrics::text::Exposition;
+use changes::Changed;
+
+/// The dynamic firewall of one proxy.
+#[derive(Debug, Default)]
+pub struct Bans {
+    settings: ArcSwap<BanSettings>,
+    /// Trusted proxies and the peers that speak the PROXY protocol: they stand for many clients.
+    proxies: Vec<Network>,
+    scores: Scores,
+    table: Table,
+    changed: Changed,
+    counters: Counters,
+}
+
+/// Where a banned client was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// When its connection was accepted.
+    Connection,
+    /// With a request, over a connection that was accepted before or that comes from a trusted proxy.
+    Request,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    offences: [AtomicU64; Offence::ALL.len()],
+    banned: [AtomicU64; Offence::ALL.len()],
+    connections: AtomicU64,
+    requests: AtomicU64,
+    evicted: AtomicU64,
+}
+
+/// Why nobody was banned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BanError {
+    /// All of it is never banned.
+    #[error("`{0}` lies in `{1}`, which is never banned")]
+    Allowed(Prefix, Network),
+    /// The table is full of bans that operators wished for.
+    #[error("there is no room for another ban")]
+    Full,
+}
+
+/// What is known about an offence beside its client.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'r> {
+    /// The rules of the app it happened to; `None` when it bans nobody.
+    pub rules: Option<&'r BanRules>,
+    /// The app.
+    pub app: Option<&'r Arc<str>>,
+    /// The transaction id.
+    pub transaction: &'r str,
+}
+
+impl Bans {
+    /// Nobody is banned. `proxies` never will be.
+    pub fn new(proxies: Vec<Network>) -> Self {
+        Self { proxies, ..Self::default() }
+    }
+
+    /// Puts settings into force. Bans that hold go on, except of those who are allowed now.
+    pub fn configure(&self, settings: BanSettings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<BanSettings> {
+        self.settings.load_full()
+    }
+
+    /// The ban that holds for an address at `now`.
+    pub fn find(&self, address: IpAddr, now: SystemTime) -> Option<Prefix> {
+        // Networks may hold somebody who is allowed.
+        self.table.find(address, now).filter(|_| self.allowed(address).is_none())
+    }
+
+    /// Whether a client is banned at `now`; counts it then.
+    pub fn turns_away(&self, client: IpAddr, met: Met, now: SystemTime) -> bool {
+        if self.find(client, now).is_none() {
+            return false;
+        }
+        let counter = match met {
+            Met::Connection => &self.counters.connections,
+            Met::Request => &self.counters.requests,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Counts what a client did. The ban that it led to, if it did.
+    pub fn report(
+        &self,
+        client: IpAddr,
+        offence: Offence,
+        circumstances: Circumstances<'_>,
+        now: SystemTime,
+    ) -> Option<Ban> {
+        self.counters.offences[offence as usize].fetch_add(1, Ordering::Relaxed);
+        let rules = circumstances.rules?;
+        let settings = self.settings.load();
+        if self.allowed(client).is_some() {
+            return None;
+        }
+        let prefix = Prefix::client(client, settings.ipv6_prefix);
+        let part = settings.points.of(offence) / rules.threshold.max(1) as f32;
+        if !self.scores.add(&prefix, part, rules.window, since_epoch(now)) {
+            return None;
+        }
+        let earlier = self.table.get(&prefix);
+        if earlier.as_ref().is_some_and(|ban| ban.holds(now)) {
+            return None;
+        }
+        let count = earlier.map_or(0, |ban| ban.count).saturating_add(1);
+        let duration = settings.duration(rules.duration, count);
+        let ban = Ban {
+            prefix,
+            reason: Reason::Offence(offence),
+            app: circumstances.app.cloned(),
+            note: circumstances.transaction.into(),
+            since: now,
+            until: now.checked_add(duration),
+            count,
+        };
+        self.put(ban.clone()).ok()?;
+        self.counters.banned[offence as usize].fetch_add(1, Ordering::Relaxed);
+        tracing::info!(
+            target: "bans", client = %prefix, reason = offence.as_str(), app = circumstances.app.map(|app| &**app),
+            seconds = duration.as_secs(), count, "banned"
+        );
+        Some(ban)
+    }
+
+    /// Bans somebody because an operator says so.
+    ///
+    /// # Errors
+    /// See [`BanError`].
+    pub fn add(&self, ban: Ban) -> Result<(), BanError> {
+        if let Some(network) = self.allowing(&ban.prefix) {
+            return Err(BanError::Allowed(ban.prefix, network));
+        }
+        self.put(ban)
+    }
+
+    /// Puts bans back that were kept. They count as no change.
+    pub fn restore(&self, bans: impl IntoIterator<Item = Ban>) {
+        for ban in bans {
+            self.table.put(ban);
+        }
+    }
+
+    /// Lifts a ban and forgets the client's score. The ban, if there was one, also one that has ended.
+    pub fn lift(&self, prefix: &Prefix) -> Option<Ban> {
+        let lifted = self.table.remove(prefix);
+        self.scores.forget(prefix);
+        if lifted.is_some() {
+            self.changed.note(prefix);
+        }
+        lifted
+    }
+
+    /// The bans that hold at `now`, in the order of their addresses.
+    pub fn list(&self, now: SystemTime) -> Vec<Ban> {
+        let mut bans = self.table.list(|ban| ban.holds(now));
+        bans.sort_by_key(|ban| ban.prefix);
+        bans
+    }
+
+    /// All that is remembered, bans that have ended among it.
+    pub fn remembered(&self) -> Vec<Ban> {
+        self.table.list(|_| true)
+    }
+
+    /// The ban of exactly this prefix, also one that has ended.
+    pub fn get(&self, prefix: &Prefix) -> Option<Ban> {
+        self.table.get(prefix)
+    }
+
+    /// What changed since the last call, for those who keep it.
+    pub fn take_changes(&self) -> Changes {
+        self.changed.take()
+    }
+
+    /// Makes the next [`Bans::take_changes`] say that everything changed: what it said before could not be kept.
+    pub fn note_all(&self) {
+        self.changed.note_all();
+    }
+
+    /// Waits until something changes; returns at once when something has since the last wait.
+    pub async fn changed(&self) {
+        self.changed.wait().await;
+    }
+
+    /// The network among those never banned that holds an address.
+    pub fn allowed(&self, address: IpAddr) -> Option<Network> {
+        let settings = self.settings.load();
+        let mut never = self.proxies.iter().chain(&settings.allow);
+        never.find(|network| network.contains(address)).copied()
+    }
+
+    /// All that is never banned.
+    pub fn never_banned(&self) -> Vec<Network> {
+        self.proxies.iter().chain(&self.settings.load().allow).copied().collect()
+    }
+
+    /// Forgets bans that ended long ago.
+    pub(crate) fn sweep(&self, now: SystemTime) {
+        let memory = self.settings.load().max_duration;
+        self.table.forget(memory, now).iter().for_each(|prefix| self.changed.note(prefix));
+    }
+
+    /// The families of a scrape.
+    pub(crate) fn expose(&self, now: SystemTime) -> String {
+        let mut out = Exposition::default();
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        out.family("hop3_bans", "gauge", "Addresses and networks that are banned now.");
+        out.sample("hop3_bans", &[], self.table.count(|ban| ban.holds(now)) as f64);
+        let name = "hop3_ban_offences_total";
+        out.family(name, "counter", "Offences of clients, by kind, whether they lead to bans or not.");
+        for (offence, counter) in Offence::ALL.iter().zip(&self.counters.offences) {
+            out.sample(name, &[("reason", offence.as_str())], load(counter));
+        }
+        out.family("hop3_bans_total", "counter", "Bans of clients, by the offence that was one too many.");
+        for (offence, counter) in Offence::ALL.iter().zip(&self.counters.banned) {
+            out.sample("hop3_bans_total", &[("reason", offence.as_str())], load(counter));
+        }
+        let name = "hop3_ban_turned_away_total";
+        out.family(name, "counter", "Connections and requests of banned clients that were turned away.");
+        out.sample(name, &[("met", "connection")], load(&self.counters.connections));
+        out.sample(name, &[("met", "request")], load(&self.counters.requests));
+        let name = "hop3_bans_evicted_total";
+        out.family(name, "counter", "Bans that ended early because the table was full.");
+        out.sample(name, &[], load(&self.counters.evicted));
+        out.finish()
+    }
+
+    fn put(&self, ban: Ban) -> Result<(), BanError> {
+        let prefix = ban.prefix;
+        match self.table.put(ban) {
+            Put::Done => {}
+            Put::Evicted(other) => {
+                self.counters.evicted.fetch_add(1, Ordering::Relaxed);
+                self.changed.note(&other);
+            }
+            Put::Full => return Err(BanError::Full),
+        }
+        self.changed.note(&prefix);
+        Ok(())
+    }
+
+    /// The network among those never banned that holds all of a prefix.
+    fn allowing(&self, prefix: &Prefix) -> Option<Network> {
+        let holds = |network: &Network| network.as_prefix().is_some_and(|outer| outer.contains(prefix));
+        self.never_banned().into_iter().find(holds)
+    }
+}
+
+fn since_epoch(now: SystemTime) -> Duration {
+    now.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

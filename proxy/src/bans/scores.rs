@@ -1,0 +1,190 @@
+//! How much each client has against it: a sliding window per client that did something, in fixed memory.
+//!
+//! A table of sets of eight clients. A client that finds its set full takes the place of the one with the least against
+//! it, so that a flood of addresses forgets the innocent first and no attacker who is nearly banned.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::prefix::Prefix;
+
+/// Sets of clients; with eight clients each, 65,536 clients in less than two MiB.
+const SETS: usize = 8192;
+/// Clients of a set.
+const WAYS: usize = 8;
+
+/// The scores of all clients.
+pub struct Scores {
+    /// Keyed with a random start, so that nobody can choose addresses that share a set.
+    hasher: RandomState,
+    /// Made with the first offence.
+    sets: OnceLock<Box<[Mutex<[Score; WAYS]>]>>,
+}
+
+/// A client and what it did: a counter over a sliding window, of which two halves are kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct Score {
+    /// Hash of the client.
+    key: u64,
+    /// Seconds since 1970 at which the present window began.
+    start: u32,
+    /// Parts of the threshold in the window before; they count as far as they lie within one window's length.
+    before: f32,
+    /// Parts of the threshold in the present window.
+    present: f32,
+}
+
+impl Score {
+    /// The same at `now`.
+    fn at(self, now: u32, window: Duration) -> Self {
+        let window = u32::try_from(window.as_secs()).unwrap_or(u32::MAX).max(1);
+        match now.saturating_sub(self.start) / window {
+            0 => self,
+            1 => Self { start: self.start + window, before: self.present, present: 0.0, ..self },
+            _ => Self { start: now, before: 0.0, present: 0.0, ..self },
+        }
+    }
+
+    /// How much there is against the client at `now`.
+    fn level(self, now: u32, window: Duration) -> f32 {
+        let score = self.at(now, window);
+        let passed = now.saturating_sub(score.start) as f32 / window.as_secs_f32().max(1.0);
+        score.present + score.before * (1.0 - passed).max(0.0)
+    }
+
+    fn is_free(&self) -> bool {
+        self.before == 0.0 && self.present == 0.0
+    }
+}
+
+impl Default for Scores {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), sets: OnceLock::new() }
+    }
+}
+
+impl Scores {
+    /// Adds `part` of a threshold to a client at `now` (since 1970). Whether its threshold is reached; its score begins
+    /// at zero again then.
+    pub fn add(&self, client: &Prefix, part: f32, window: Duration, now: Duration) -> bool {
+        let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+        let key = self.hasher.hash_one(client);
+        let mut set = self.set(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let place = set.iter().position(|score| score.key == key && !score.is_free());
+        let place = place.unwrap_or_else(|| {
+            let levels = set.iter().map(|score| score.level(now, window)).enumerate();
+            levels.min_by(|(_, left), (_, right)| left.total_cmp(right)).map_or(0, |(place, _)| place)
+        });
+        let known = set[place].key == key;
+        let mut score = if known { set[place].at(now, window) } else { Score::default() };
+        if score.is_free() {
+            score = Score { key, start: now, ..Score::default() };
+        }
+        score.present += part.max(0.0);
+        // Ten offences of a tenth are one whole, whatever their sum is in binary.
+        let reached = score.level(now, window) >= 0.9999;
+        set[place] = if reached { Score::default() } else { score };
+        reached
+    }
+
+    /// Forgets what a client has against it.
+    pub fn forget(&self, client: &Prefix) {
+        let Some(sets) = self.sets.get() else { return };
+        let key = self.hasher.hash_one(client);
+        let mut set = sets[place(key)].lock().unwrap_or_else(PoisonError::into_inner);
+        set.iter_mut().filter(|score| score.key == key).for_each(|score| *score = Score::default());
+    }
+
+    /// How many clients have something against them at `now`, as long as points fade within `window`.
+    #[cfg(test)]
+    pub fn count(&self, window: Duration, now: Duration) -> usize {
+        let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+        let sets = self.sets.get().into_iter().flatten();
+        let in_set = |set: &Mutex<[Score; WAYS]>| {
+            let set = set.lock().unwrap_or_else(PoisonError::into_inner);
+            set.iter().filter(|score| score.level(now, window) > 0.0).count()
+        };
+        sets.map(in_set).sum()
+    }
+
+    fn set(&self, key: u64) -> &Mutex<[Score; WAYS]> {
+        &self.sets.get_or_init(|| (0..SETS).map(|_| Mutex::default()).collect())[place(key)]
+    }
+}
+
+const fn place(key: u64) -> usize {
+    key as usize % SETS
+}
+
+impl std::fmt::Debug for Scores {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Scores").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(600);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(1_800_000_000 + seconds)
+    }
+
+    fn client(number: u32) -> Prefix {
+        Prefix::host(std::net::Ipv4Addr::from_bits(number).into())
+    }
+
+    #[test]
+    fn a_threshold_within_a_window_is_reached_and_what_is_older_fades() {
+        let scores = Scores::default();
+        let reached = |count: usize, second| {
+            (0..count).filter(|_| scores.add(&client(1), 0.1, WINDOW, at(second))).count()
+        };
+        assert_eq!(reached(9, 0), 0);
+        assert_eq!(reached(1, 599), 1, "the tenth within a window is one too many");
+        assert_eq!(reached(9, 599), 0, "and it begins at zero again");
+        assert_eq!(reached(1, 1200), 0, "of nine in the window before, a little less counts");
+        assert_eq!(reached(1, 1200), 1);
+        assert_eq!(reached(9, 2000), 0);
+        assert_eq!(reached(5, 2900), 0, "half of the nine counts after half a window");
+        assert_eq!(reached(1, 2900), 1);
+        assert_eq!(reached(9, 4000), 0);
+        assert_eq!(reached(9, 6000), 0, "all has faded");
+        scores.forget(&client(1));
+        assert_eq!(reached(9, 6000), 0, "it was forgotten");
+        assert_eq!(reached(1, 5000), 1, "a clock that goes back takes nothing away");
+    }
+
+    #[test]
+    fn less_than_the_threshold_in_every_window_is_never_reached() {
+        let scores = Scores::default();
+        let reached = (0..10_000).any(|round| scores.add(&client(1), 0.1, WINDOW, at(round * 70)));
+        assert!(!reached, "eight or nine within each ten minutes");
+        assert!((0..20).any(|round| scores.add(&client(2), 0.1, WINDOW, at(round * 59))));
+    }
+
+    #[test]
+    fn clients_do_not_count_for_each_other() {
+        let scores = Scores::default();
+        for number in 0..1000 {
+            assert!(!scores.add(&client(number), 0.6, WINDOW, at(0)), "{number}");
+        }
+        assert_eq!(scores.count(WINDOW, at(1)), 1000);
+        assert_eq!(scores.count(WINDOW, at(1200)), 0);
+    }
+
+    #[test]
+    fn a_flood_of_clients_forgets_the_innocent_first() {
+        let scores = Scores::default();
+        let attacker = client(7);
+        assert!(!scores.add(&attacker, 0.95, WINDOW, at(0)));
+        for number in 0..1_000_000 {
+            scores.add(&client(0x0A00_0000 + number), 0.01, WINDOW, at(0));
+        }
+        assert_eq!(scores.count(WINDOW, at(0)), SETS * WAYS, "memory is what it was");
+        assert!(scores.add(&attacker, 0.05, WINDOW, at(1)));
+    }
+}

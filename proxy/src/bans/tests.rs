@@ -1,0 +1,156 @@
+//! Offences to bans, bans to their end, and who is spared.
+
+use std::time::Duration;
+
+use super::*;
+
+fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
+}
+
+fn rules() -> BanRules {
+    BanRules { threshold: 3, window: Duration::from_secs(60), duration: Duration::from_secs(100) }
+}
+
+fn offend(bans: &Bans, client: &str, offence: Offence, times: usize, now: SystemTime) -> Vec<Ban> {
+    let (rules, app) = (rules(), Arc::from("shop"));
+    let circumstances = Circumstances { rules: Some(&rules), app: Some(&app), transaction: "t1" };
+    let report = |_| bans.report(client.parse().unwrap(), offence, circumstances, now);
+    (0..times).filter_map(report).collect()
+}
+
+fn banned(bans: &Bans, client: &str, now: SystemTime) -> bool {
+    bans.find(client.parse().unwrap(), now).is_some()
+}
+
+#[test]
+fn three_offences_ban_and_the_next_ban_lasts_twice_as_long() {
+    let bans = Bans::default();
+    assert!(offend(&bans, "192.0.2.1", Offence::Firewall, 2, time(0)).is_empty());
+    let first = offend(&bans, "192.0.2.1", Offence::Malformed, 1, time(1)).remove(0);
+    assert_eq!(first.reason, Reason::Offence(Offence::Malformed), "the last straw is the reason");
+    assert_eq!((first.until, first.count, &*first.note), (Some(time(101)), 1, "t1"));
+    assert_eq!(first.app.as_deref(), Some("shop"));
+    assert!(banned(&bans, "192.0.2.1", time(100)) && !banned(&bans, "192.0.2.1", time(101)));
+    assert!(!banned(&bans, "192.0.2.2", time(50)));
+    assert!(offend(&bans, "192.0.2.1", Offence::Firewall, 9, time(50)).is_empty(), "it is banned already");
+
+    let again = offend(&bans, "192.0.2.1", Offence::Firewall, 3, time(200)).remove(0);
+    assert_eq!((again.until, again.count), (Some(time(400)), 2));
+    let third = offend(&bans, "192.0.2.1", Offence::Firewall, 3, time(500)).remove(0);
+    assert_eq!((third.until, third.count), (Some(time(900)), 3));
+
+    bans.sweep(time(900) + bans.settings().max_duration);
+    assert!(bans.remembered().is_empty());
+    let later = time(1000) + bans.settings().max_duration;
+    assert_eq!(
+        offend(&bans, "192.0.2.1", Offence::Firewall, 3, later)[0].count,
+        1,
+        "what was long ago is over"
+    );
+}
+
+#[test]
+fn points_depend_on_the_offence() {
+    for (offence, times) in [
+        (Offence::Firewall, 3),
+        (Offence::Authentication, 3),
+        (Offence::NotFound, 30),
+        (Offence::RateLimit, 15),
+        (Offence::Malformed, 3),
+    ] {
+        let bans = Bans::default();
+        assert!(offend(&bans, "192.0.2.1", offence, times - 1, time(0)).is_empty(), "{offence:?}");
+        assert_eq!(offend(&bans, "192.0.2.1", offence, 1, time(0)).len(), 1, "{offence:?}");
+    }
+}
+
+#[test]
+fn slow_offenders_are_not_banned() {
+    let bans = Bans::default();
+    for minute in 0..100 {
+        let slow = offend(&bans, "192.0.2.1", Offence::Firewall, 1, time(minute * 60));
+        assert!(slow.is_empty(), "{minute}");
+    }
+}
+
+#[test]
+fn a_network_of_ipv6_is_one_client() {
+    let bans = Bans::default();
+    for address in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+        offend(&bans, address, Offence::Firewall, 1, time(0));
+    }
+    assert!(banned(&bans, "2001:db8::ffff", time(1)));
+    assert!(!banned(&bans, "2001:db8:0:1::1", time(1)));
+    assert_eq!(bans.list(time(1))[0].prefix.to_string(), "2001:db8::/64");
+    bans.configure(BanSettings { ipv6_prefix: 48, ..BanSettings::default() });
+    offend(&bans, "2001:db8:7:1::1", Offence::Firewall, 3, time(0));
+    assert!(banned(&bans, "2001:db8:7:2::1", time(1)));
+}
+
+#[test]
+fn proxies_and_those_allowed_are_never_banned() {
+    let bans = Bans::new(vec!["10.0.0.0/24".parse().unwrap()]);
+    let allow = vec!["192.0.2.8/29".parse().unwrap()];
+    bans.configure(BanSettings { allow, ..BanSettings::default() });
+    for spared in ["10.0.0.9", "192.0.2.9"] {
+        assert!(offend(&bans, spared, Offence::Firewall, 50, time(0)).is_empty(), "{spared}");
+    }
+    let manual = |prefix: &str| Ban {
+        prefix: prefix.parse().unwrap(),
+        reason: Reason::Manual,
+        app: None,
+        note: "scanner".into(),
+        since: time(0),
+        until: None,
+        count: 1,
+    };
+    let refused = bans.add(manual("192.0.2.12")).unwrap_err().to_string();
+    assert_eq!(refused, "`192.0.2.12` lies in `192.0.2.8/29`, which is never banned");
+    bans.add(manual("0.0.0.0/0")).unwrap();
+    for (client, away) in [("10.0.0.9", false), ("192.0.2.9", false), ("192.0.2.16", true), ("::1", false)] {
+        assert_eq!(banned(&bans, client, time(5)), away, "{client}");
+    }
+    bans.configure(BanSettings::default());
+    assert!(banned(&bans, "192.0.2.9", time(5)), "it is allowed no longer");
+}
+
+#[test]
+fn apps_without_rules_ban_nobody_but_are_counted() {
+    let bans = Bans::default();
+    let circumstances = Circumstances { rules: None, app: None, transaction: "" };
+    for _ in 0..100 {
+        assert_eq!(bans.report([192, 0, 2, 1].into(), Offence::Firewall, circumstances, time(0)), None);
+    }
+    assert!(bans.expose(time(0)).contains("hop3_ban_offences_total{reason=\"firewall\"} 100"));
+}
+
+#[test]
+fn what_is_lifted_begins_anew() {
+    let bans = Bans::default();
+    offend(&bans, "192.0.2.1", Offence::Firewall, 3, time(0));
+    let prefix: Prefix = "192.0.2.1".parse().unwrap();
+    assert_eq!(bans.take_changes(), Changes::These(vec![prefix]));
+    assert_eq!(bans.take_changes(), Changes::These(vec![]));
+    assert!(bans.lift(&prefix).is_some() && bans.lift(&prefix).is_none());
+    assert_eq!(bans.take_changes(), Changes::These(vec![prefix]));
+    assert!(!banned(&bans, "192.0.2.1", time(1)));
+    assert!(offend(&bans, "192.0.2.1", Offence::Firewall, 2, time(1)).is_empty());
+    assert_eq!(offend(&bans, "192.0.2.1", Offence::Firewall, 1, time(1))[0].count, 1);
+
+    let other = Bans::default();
+    other.restore(bans.remembered());
+    assert_eq!(other.list(time(2)), bans.list(time(2)));
+    assert_eq!(other.take_changes(), Changes::These(vec![]), "what was kept is kept");
+}
+
+#[test]
+fn too_many_changes_are_told_as_such() {
+    let bans = Bans::default();
+    for number in 0..20_000_u32 {
+        let address = std::net::Ipv4Addr::from_bits(0x0A00_0000 + number).to_string();
+        offend(&bans, &address, Offence::Firewall, 3, time(0));
+    }
+    assert_eq!(bans.take_changes(), Changes::All);
+    assert_eq!(bans.take_changes(), Changes::These(vec![]));
+}
