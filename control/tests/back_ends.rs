@@ -61,7 +61,7 @@ fn uwsgi_over_both_kinds_of_sockets() {
     let application = "def application(environ, start):\n    body = environ['wsgi.input'].read()\n    \
         start('201 Made' if body else '200 OK', [('Content-Type', 'text/plain'), ('X-Server', 'uwsgi')])\n    \
         text = f\"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {environ['QUERY_STRING']} \"\\\n        \
-        f\"{environ['REMOTE_ADDR']} {environ['HTTP_HOST']} {len(body)}\"\n    return [text.encode()]\n";
+        f\"{environ['REMOTE_ADDR']} {environ['HTTP_HOST'].split(':')[0]} {len(body)}\"\n    return [text.encode()]\n";
     let site = folder(&[("shop.py", application)]);
     let (socket, port) = (site.path().join("uwsgi.sock"), free_port());
     let mut command = Command::new(uwsgi);

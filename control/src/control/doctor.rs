@@ -179,11 +179,6 @@ impl Control {
 
 /// Whether what answers a static route is there.
 fn upstream(route: &str, target: &Target) -> Finding {
-    let silent = |what: String, error: &std::io::Error| {
-        Finding::fail("routes", format!("{route}: {what} does not answer"))
-            .cause(error.to_string())
-            .hint("start it, or correct `upstream` of the [[route]]")
-    };
     match target {
         Target::Folder(folder) if folder.is_dir() => {
             Finding::ok("routes", format!("{route}: files of {}", folder.display()))
@@ -192,22 +187,29 @@ fn upstream(route: &str, target: &Target) -> Finding {
             Finding::fail("routes", format!("{route}: there is no folder {}", folder.display()))
                 .hint("make it, or correct `static` of the [[route]]")
         }
-        Target::Upstream(endpoint) => {
-            let connected = match endpoint {
-                Endpoint::Tcp(address) => connect(*address),
-                Endpoint::Named(name) => name.to_socket_addrs().and_then(|mut found| {
-                    found
-                        .next()
-                        .ok_or_else(|| std::io::Error::other("the name has no address"))
-                        .and_then(connect)
-                }),
-                Endpoint::Unix(path) => UnixStream::connect(path).map(drop),
-            };
-            match connected {
-                Ok(()) => Finding::ok("routes", format!("{route}: {endpoint} answers")),
-                Err(error) => silent(endpoint.to_string(), &error),
+        Target::Upstream(endpoints) => {
+            let silent = endpoints.iter().find_map(|one| Some((one, reach(one).err()?)));
+            let all = endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            match silent {
+                None => Finding::ok("routes", format!("{route}: {all} answers")),
+                Some((endpoint, error)) => {
+                    Finding::fail("routes", format!("{route}: {endpoint} does not answer"))
+                        .cause(error.to_string())
+                        .hint("start it, or correct `upstream` of the [[route]]")
+                }
             }
         }
+    }
+}
+
+fn reach(endpoint: &Endpoint) -> std::io::Result<()> {
+    match endpoint {
+        Endpoint::Tcp(address) => connect(*address),
+        Endpoint::Named(name) => {
+            let first = name.to_socket_addrs()?.next();
+            connect(first.ok_or_else(|| std::io::Error::other("the name has no address"))?)
+        }
+        Endpoint::Unix(path) => UnixStream::connect(path).map(drop),
     }
 }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use access_log::RequestLog;
 use certificates::StoredCertificates;
 use events::EventKeeper;
-use hop3_proxy::{EventSender, Hold, Proxy, ProxyConfig, ProxyHandle, Services};
+use hop3_proxy::{EventSender, Hold, Proxy, ProxyConfig, ProxyHandle, Purpose, Services};
 use passed::{Door, PassedSocket};
 use predecessor::Predecessor;
 use sha2::{Digest, Sha256};
@@ -154,7 +154,8 @@ impl Server<'_> {
         let chosen = proxy.addresses();
         let listen = Addresses { http: chosen.http, https: chosen.https, admin: chosen.admin };
         let further = chosen.further.iter().filter(|(purpose, _)| *purpose != Purpose::Admin);
-        let open = [chosen.http, chosen.https].into_iter().flatten().chain(further.map(|(_, address)| *address));
+        let open =
+            [chosen.http, chosen.https].into_iter().flatten().chain(further.map(|(_, address)| *address));
         let ports = open.map(|address| address.port()).collect();
         proxy.bans().configure(settings.bans.proxy.clone());
         let owner = owner(&start.data);
