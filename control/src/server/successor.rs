@@ -105,7 +105,7 @@ impl Successor {
         let handed = doors.iter().map(Handed::from).collect();
         let told = say(&self.stream, &FromOld::Take(handed))
             .and_then(|()| if sockets.is_empty() { Ok(()) } else { hand_over(&self.stream, &sockets) })
-            .map_err(|error| broken(&error));
+            .map_err(|error| self.broken(&error));
         let outcome = match told.and_then(|()| self.hear(SERVING)) {
             Ok(FromNew::Serving) => return Ok(self),
             Ok(other) => refused(other),
@@ -127,8 +127,16 @@ impl Successor {
     }
 
     fn hear(&mut self, patience: Duration) -> Result<FromNew, Failure> {
-        self.stream.set_read_timeout(Some(patience)).map_err(|error| broken(&error))?;
-        hear(&self.stream).map_err(|error| broken(&error))?.ok_or_else(|| failure(self.last_words()))
+        let heard = self.stream.set_read_timeout(Some(patience)).and_then(|()| hear(&self.stream));
+        heard.map_err(|error| self.broken(&error))?.ok_or_else(|| failure(self.last_words()))
+    }
+
+    fn broken(&mut self, error: &io::Error) -> Failure {
+        failure(match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it did not answer in time".to_owned(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => self.last_words(),
+            _ => error.to_string(),
+        })
     }
 
     /// How it ended, when it has closed its end of the stream.
@@ -167,13 +175,6 @@ impl EventWay {
     /// The successor is gone or does not take them.
     pub fn send(&self, events: Vec<FirewallEvent>) -> io::Result<()> {
         say(&self.0, &FromOld::Events(events))
-    }
-}
-
-fn broken(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => failure("it did not answer in time".into()),
-        _ => failure(error.to_string()),
     }
 }
 
