@@ -77,8 +77,8 @@ async fn marked(mark: &'static str) -> SocketAddr {
     .await
 }
 
-/// One request on an open connection; the status and the body.
-async fn ask(stream: &mut dyn Stream, path: &str) -> io::Result<(u16, String)> {
+/// One request on an open connection; the status, the body, and whether the connection takes no other one.
+async fn ask(stream: &mut dyn Stream, path: &str) -> io::Result<(u16, String, bool)> {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n").as_bytes()).await?;
     stream.flush().await?;
     let mut buffer = Vec::new();
@@ -93,7 +93,8 @@ async fn ask(stream: &mut dyn Stream, path: &str) -> io::Result<(u16, String)> {
             .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
         if body.len() >= length.unwrap_or(0) {
             let status = head.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
-            return Ok((status, body.to_owned()));
+            let last = head.to_ascii_lowercase().contains("\r\nconnection: close");
+            return Ok((status, body.to_owned(), last));
         }
     }
 }
@@ -125,13 +126,15 @@ async fn keep_asking(load: Arc<Load>, habit: Habit, plain: SocketAddr, secret: S
                 return;
             }
             let asked = timeout(PATIENCE, ask(&mut *stream, "/")).await;
+            // After many requests the proxy says that it was the last one.
+            let ended = matches!(asked, Ok(Ok((_, _, true))));
             let outcome = match asked {
-                Ok(Ok((200, body))) if body.starts_with("ok") => Ok(()),
+                Ok(Ok((200, body, _))) if body.starts_with("ok") => Ok(()),
                 other => Err(format!("request {number} of its connection: {other:?}")),
             };
             let failed = outcome.is_err();
             load.enter(habit, at, outcome);
-            if failed {
+            if failed || ended {
                 break;
             }
             at = Instant::now();
@@ -172,7 +175,8 @@ async fn shown(secret: SocketAddr) -> Vec<u8> {
 /// The status of `/?n=NUMBER` and the mark of the back end.
 async fn status_of(front: &Front, number: usize) -> (u16, String) {
     let mut stream = TcpStream::connect(front.http()).await.unwrap();
-    ask(&mut stream, &format!("/?n={number}")).await.unwrap()
+    let (status, body, _) = ask(&mut stream, &format!("/?n={number}")).await.unwrap();
+    (status, body)
 }
 
 fn sorted(answered: &[Answered], chosen: impl Fn(&Answered) -> bool) -> Vec<Duration> {
