@@ -23,7 +23,10 @@ pub(super) fn undo(input: &[u8]) {
     }
     // A bare deflate stream may be taken for zlib's up to any point: which of both tells more depends on the limit.
     if !codings.contains(&Coding::Deflate) {
-        assert!(long.bytes.starts_with(&short.bytes), "a larger limit changes what comes first");
+        // A damaged stage of several gives what came in whole pieces before the damage, and where pieces end depends on the limit.
+        if codings.len() == 1 || long.error.is_none() {
+            assert!(long.bytes.starts_with(&short.bytes), "a larger limit changes what comes first");
+        }
         assert!(
             short.over_limit || codings.len() > 1 || short == long,
             "the limit changes what it does not reach"
