@@ -26,7 +26,8 @@ fn slow(_: &support::Received) -> Reply {
     Reply::Slowly(Duration::from_millis(300), vec![ok("late")])
 }
 
-fn start(config: ProxyConfig, backend: &TestBackend) -> ProxyHandle {
+/// Not yet accepting, as the product starts one: a client that came before the routes would find none.
+fn held(config: ProxyConfig, backend: &TestBackend) -> ProxyHandle {
     let services =
         Services { certificates: Arc::new(MemoryCertificates::default()), events: EventSender::disabled() };
     let handle = Proxy::start(config, services).unwrap();
@@ -37,7 +38,9 @@ fn start(config: ProxyConfig, backend: &TestBackend) -> ProxyHandle {
 fn first(backend: &TestBackend) -> ProxyHandle {
     let any = "127.0.0.1:0".parse().unwrap();
     let listen = ListenConfig { http: Some(any), ..ListenConfig::default() };
-    start(ProxyConfig { listen, ..ProxyConfig::default() }, backend)
+    let proxy = held(ProxyConfig { listen, hold: Hold::Clients, ..ProxyConfig::default() }, backend);
+    proxy.accept();
+    proxy
 }
 
 /// As two processes do it: the sockets travel through a Unix socket.
@@ -45,8 +48,11 @@ fn successor(old: &ProxyHandle, backend: &TestBackend) -> ProxyHandle {
     let (here, there) = UnixStream::pair().unwrap();
     hand_over(&here, &old.sockets()).unwrap();
     let listen = ListenConfig { http: old.addresses().http, ..ListenConfig::default() };
-    let config = ProxyConfig { listen, inherited: take_handed(&there).unwrap(), ..ProxyConfig::default() };
-    start(config, backend)
+    let inherited = take_handed(&there).unwrap();
+    let config = ProxyConfig { listen, inherited, hold: Hold::Everybody, ..ProxyConfig::default() };
+    let proxy = held(config, backend);
+    proxy.accept();
+    proxy
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,7 +126,7 @@ async fn held_clients_wait_for_their_answer() {
     let backend = backend(hello).await;
     let any = "127.0.0.1:0".parse().unwrap();
     let listen = ListenConfig { http: Some(any), ..ListenConfig::default() };
-    let proxy = start(ProxyConfig { listen, hold: Hold::Clients, ..ProxyConfig::default() }, &backend);
+    let proxy = held(ProxyConfig { listen, hold: Hold::Clients, ..ProxyConfig::default() }, &backend);
     let mut client = Client::connect(proxy.addresses().http.unwrap()).await;
     client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
