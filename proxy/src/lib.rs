@@ -91,6 +91,7 @@ pub use server::{Addresses, Proxy, ProxyHandle, Services, StartError};
 pub use sockets::{hand_over, take_handed};
 pub use static_files::StaticFiles;
 pub use tls::client_certificates::{ClientAuthority, ClientAuthorityError, ClientCertificates};
+pub use tls::key_proof::KeyProof;
 pub use trace_context::TraceSpan;
 pub use transaction_log::{Dropped, TransactionLog};
 pub use upstream::fastcgi::{FastCgi, ScriptFiles};

@@ -4,6 +4,7 @@
 //! ask for client certificates get a configuration of their own, all others the common one.
 
 pub mod client_certificates;
+pub mod key_proof;
 
 use std::collections::HashMap;
 use std::io;

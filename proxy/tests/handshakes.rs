@@ -22,7 +22,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Believes every server: these tests look at what is shown.
+/// Believes every server, also one that proves itself to an authority: such a certificate has an extension that a proof
+/// of the key would refuse to read past.
 #[derive(Debug)]
 struct Credulous;
 

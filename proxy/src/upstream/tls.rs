@@ -5,16 +5,15 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::backend::Endpoint;
+use crate::tls::key_proof::KeyProof;
 
 /// Where systems keep the certificates of public authorities; the first that exists is read.
 const SYSTEM_BUNDLES: [&str; 4] = [
@@ -93,7 +92,8 @@ impl UpstreamTls {
                 verifier.build().map_err(|error| UpstreamTlsError::Pem("authority", error.to_string()))?,
             )
         } else {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(BelieveAnybody(provider)))
+            // `verify = false`: encrypted, to whomever it may be.
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(KeyProof(provider)))
         };
         let mut config = match &options.identity {
             Some((chain, key)) => {
@@ -174,47 +174,6 @@ fn system_authorities() -> Option<Arc<RootCertStore>> {
         (!roots.is_empty()).then(|| Arc::new(roots))
     };
     ROOTS.get_or_init(read).clone()
-}
-
-/// For `verify = false`: the connection is encrypted, to whomever it may be.
-#[derive(Debug)]
-struct BelieveAnybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for BelieveAnybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
