@@ -108,8 +108,15 @@ def echo(socket):
         socket.send(message)
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-server.daemon_threads = True
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    # Python's five are fewer than the clients that come at a time; whoever finds no room tries again a second later.
+    request_queue_size = 128
+
+
+server = Server(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 addresses = {"http": "%s:%d" % server.server_address}
 try:

@@ -95,6 +95,7 @@ def by_httpx_at_a_time():
         async with httpx.AsyncClient(http1=False, http2=True, verify=context(), timeout=60, trust_env=False) as client:
             answers = await asyncio.gather(*(client.get(f"{shop}/echo?{n}") for n in range(90)))
         for number, answer in enumerate(answers):
+            assert answer.status_code == 200, (answer.status_code, answer.text[:500])
             sound(answer.json(), "GET", b"", f"/echo?{number}")
 
     asyncio.run(all_of_them())
