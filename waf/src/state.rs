@@ -200,3 +200,10 @@ impl State {
         self.collections.args_get.len() + self.collections.args_post.len()
     }
 }
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.texts.leave();
+        std::mem::take(&mut self.progress).leave();
+    }
+}

@@ -7,6 +7,7 @@
 //! here for that reason. Short-lived texts (collection variables, counts, times)
 //! live in a second store that is emptied before each test.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use hop3_transformations::{Context, Transformation};
@@ -23,6 +24,14 @@ const IN_BODY: u32 = 1 << 31;
 /// Room for the bytes and the records of an ordinary request without a body.
 const ORDINARY_BYTES: usize = 2 << 10;
 const ORDINARY_RECORDS: usize = 96;
+/// Most bytes of an ended transaction's memory that wait for the next one of the same thread: what a body of ordinary
+/// length takes. Memory that goes back to the system comes from there again page by page, each cleared by the kernel.
+const SPARE_LIMIT: usize = 2 << 20;
+
+thread_local! {
+    /// Emptied memory of the transaction that ended last on this thread.
+    static SPARE: Cell<Option<Memory>> = const { Cell::new(None) };
+}
 
 /// Most digits that a number can have.
 pub(crate) const MOST_DIGITS: usize = 20;
@@ -48,24 +57,28 @@ impl TextId {
 /// All texts of a transaction.
 #[derive(Debug)]
 pub(crate) struct TextStore {
+    memory: Memory,
+    exhausted: bool,
+}
+
+/// What texts lie in.
+#[derive(Debug, Default)]
+struct Memory {
     kept: Pool,
     passing: Pool,
     body: Vec<u8>,
     buffer: Vec<u8>,
-    exhausted: bool,
 }
 
 impl TextStore {
     pub(crate) fn new() -> Self {
-        let mut kept = Pool {
-            bytes: Vec::with_capacity(ORDINARY_BYTES),
-            records: Vec::with_capacity(ORDINARY_RECORDS),
-            outputs: Vec::new(),
-        };
+        let mut memory = SPARE.take().unwrap_or_default();
+        memory.kept.bytes.reserve(ORDINARY_BYTES);
+        memory.kept.records.reserve(ORDINARY_RECORDS);
         for constant in [&b""[..], b"0", b"1"] {
-            kept.add(constant);
+            memory.kept.add(constant);
         }
-        Self { kept, passing: Pool::default(), body: Vec::new(), buffer: Vec::new(), exhausted: false }
+        Self { memory, exhausted: false }
     }
 
     /// Keeps bytes for the rest of the transaction.
@@ -96,22 +109,22 @@ impl TextStore {
         if most == 0 {
             return TextId::EMPTY;
         }
-        let start = self.kept.bytes.len();
+        let start = self.memory.kept.bytes.len();
         if start + most > BYTES_LIMIT {
             self.exhausted = true;
             return TextId::EMPTY;
         }
-        write(&mut self.kept.bytes);
-        match self.kept.bytes.len() - start {
+        write(&mut self.memory.kept.bytes);
+        match self.memory.kept.bytes.len() - start {
             0 => TextId::EMPTY,
-            length => TextId(self.kept.record(start as u32, length as u32)),
+            length => TextId(self.memory.kept.record(start as u32, length as u32)),
         }
     }
 
     /// A part of a text that is not short-lived, without a copy.
     #[inline]
     pub(crate) fn part(&mut self, whole: TextId, range: Range<usize>) -> TextId {
-        let record = self.kept.records.get(whole.0 as usize);
+        let record = self.memory.kept.records.get(whole.0 as usize);
         let Some(&Record { start, length, .. }) = record.filter(|_| !range.is_empty()) else {
             return TextId::EMPTY;
         };
@@ -119,19 +132,19 @@ impl TextStore {
         match end.saturating_sub(range.start) {
             0 => TextId::EMPTY,
             part if part == length as usize => whole,
-            part => TextId(self.kept.record(start + range.start as u32, part as u32)),
+            part => TextId(self.memory.kept.record(start + range.start as u32, part as u32)),
         }
     }
 
     /// The request body.
     pub(crate) fn body(&self) -> &[u8] {
-        &self.body
+        &self.memory.body
     }
 
     /// The request body, to append to or to take away and bring back: texts
     /// are empty for as long as the part of it that they mean is missing.
     pub(crate) fn body_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.body
+        &mut self.memory.body
     }
 
     /// A body of so many bytes as a text, without a copy.
@@ -141,17 +154,17 @@ impl TextStore {
         }
         match length {
             0 => TextId::EMPTY,
-            length => TextId(self.kept.record(IN_BODY, length.min(BYTES_LIMIT) as u32)),
+            length => TextId(self.memory.kept.record(IN_BODY, length.min(BYTES_LIMIT) as u32)),
         }
     }
 
     /// Keeps bytes until [`TextStore::forget_passing`].
     pub(crate) fn add_passing(&mut self, bytes: &[u8]) -> TextId {
-        if self.passing.bytes.len() + bytes.len() > BYTES_LIMIT {
+        if self.memory.passing.bytes.len() + bytes.len() > BYTES_LIMIT {
             self.exhausted = true;
             return TextId::EMPTY;
         }
-        TextId(self.passing.add(bytes) | PASSING)
+        TextId(self.memory.passing.add(bytes) | PASSING)
     }
 
     /// The same text, but for the rest of the transaction.
@@ -159,24 +172,24 @@ impl TextStore {
         if !text.is_passing() {
             return text;
         }
-        let bytes = std::mem::take(&mut self.passing);
+        let bytes = std::mem::take(&mut self.memory.passing);
         let kept = self.add(bytes.get(text.0 & !PASSING, &[]));
-        self.passing = bytes;
+        self.memory.passing = bytes;
         kept
     }
 
     /// Empties the short-lived store; their ids must not be used again.
     pub(crate) fn forget_passing(&mut self) {
-        self.passing.clear();
+        self.memory.passing.clear();
     }
 
     /// The bytes of a text.
     #[inline]
     pub(crate) fn bytes(&self, text: TextId) -> &[u8] {
         if text.is_passing() {
-            self.passing.get(text.0 & !PASSING, &[])
+            self.memory.passing.get(text.0 & !PASSING, &[])
         } else {
-            self.kept.get(text.0, &self.body)
+            self.memory.kept.get(text.0, &self.memory.body)
         }
     }
 
@@ -195,22 +208,43 @@ impl TextStore {
     ) -> TextId {
         let passing = text.is_passing();
         let record = text.0 & !PASSING;
-        let pool = if passing { &self.passing } else { &self.kept };
+        let pool = if passing { &self.memory.passing } else { &self.memory.kept };
         if let Some(known) = pool.output(record, transformation) {
             return TextId(known);
         }
-        let changed = transformation.apply(pool.get(record, &self.body), &mut self.buffer, context);
+        let changed =
+            transformation.apply(pool.get(record, &self.memory.body), &mut self.memory.buffer, context);
         let result = if changed {
-            let buffer = std::mem::take(&mut self.buffer);
+            let buffer = std::mem::take(&mut self.memory.buffer);
             let result = if passing { self.add_passing(&buffer) } else { self.add(&buffer) };
-            self.buffer = buffer;
+            self.memory.buffer = buffer;
             result
         } else {
             text
         };
-        let pool = if passing { &mut self.passing } else { &mut self.kept };
+        let pool = if passing { &mut self.memory.passing } else { &mut self.memory.kept };
         pool.set_output(record, transformation, result.0);
         result
+    }
+
+    /// Leaves the memory, emptied, to the next transaction of this thread; the texts are gone.
+    pub(crate) fn leave(&mut self) {
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.kept.clear();
+        memory.passing.clear();
+        memory.body.clear();
+        memory.buffer.clear();
+        if memory.size() <= SPARE_LIMIT {
+            // A thread that ends has no use for it.
+            let _ = SPARE.try_with(|spare| spare.set(Some(memory)));
+        }
+    }
+}
+
+impl Memory {
+    /// Bytes it takes.
+    fn size(&self) -> usize {
+        self.body.capacity() + self.buffer.capacity() + self.kept.size() + self.passing.size()
     }
 }
 
@@ -286,6 +320,12 @@ impl Pool {
             self.outputs.push(Output { transformation, result, next: record.first_output });
             record.first_output = self.outputs.len() as u32 - 1;
         }
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.capacity()
+            + self.records.capacity() * size_of::<Record>()
+            + self.outputs.capacity() * size_of::<Output>()
     }
 
     fn clear(&mut self) {

@@ -29,7 +29,7 @@ pub(crate) use rbl::BlockList;
 pub use rbl::{BlockLists, Listing};
 pub(crate) use rest_path::PathTemplate;
 pub(crate) use rx_template::RxTemplate;
-pub(crate) use text::{contains, word_at};
+pub(crate) use text::word_at;
 
 use crate::geo::Places;
 use crate::inspection::Inspection;

@@ -2,6 +2,8 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
+use crate::rarity;
+
 /// Phrases with their automaton.
 #[derive(Debug)]
 pub(crate) struct PhraseSet {
@@ -35,6 +37,25 @@ impl PhraseSet {
     /// The phrases as the rule spells them, none of them empty.
     pub(crate) fn phrases(&self) -> &[Vec<u8>] {
         &self.phrases
+    }
+
+    /// Whether one phrase, by its number, occurs in the value. For very few phrases that is quicker than
+    /// [`PhraseSet::find`].
+    pub(crate) fn occurs(&self, phrase: usize, value: &[u8]) -> bool {
+        let Some(phrase) = self.phrases.get(phrase) else { return false };
+        let share = |byte: u8| rarity::of_text(&[byte]);
+        let rarest =
+            (0..phrase.len()).min_by(|left, right| share(phrase[*left]).total_cmp(&share(phrase[*right])));
+        let (Some(offset), Some(last)) = (rarest, value.len().checked_sub(phrase.len())) else {
+            return false;
+        };
+        let byte = phrase[offset];
+        let places = memchr::memchr2_iter(
+            byte.to_ascii_lowercase(),
+            byte.to_ascii_uppercase(),
+            &value[offset..=last + offset],
+        );
+        places.into_iter().any(|at| value[at..at + phrase.len()].eq_ignore_ascii_case(phrase))
     }
 
     /// The phrase that ends first in the value, as the rule spells it.

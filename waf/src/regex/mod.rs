@@ -40,6 +40,8 @@ pub(crate) struct Pattern {
     groups: u32,
     required: Vec<Requirement>,
     prefix: Option<Vec<u8>>,
+    /// Whether it takes any line whole, and nothing else of a value.
+    any_line: bool,
 }
 
 #[derive(Debug)]
@@ -61,7 +63,8 @@ impl Pattern {
         };
         let required = required::requirements(&syntax.root);
         let prefix = required::anchored_prefix(&syntax.root);
-        Ok(Self { engine, groups: syntax.groups, required, prefix })
+        let any_line = pattern == b"^.*$" && !flags.limited;
+        Ok(Self { engine, groups: syntax.groups, required, prefix, any_line })
     }
 
     /// Builds the automaton now instead of at the first value.
@@ -113,6 +116,11 @@ impl Pattern {
         budget: u64,
         spans: &mut Spans,
     ) -> Result<bool, LimitExceeded> {
+        if self.any_line && from == 0 && memchr::memchr(b'\n', value).is_none() {
+            *spans = Spans::default();
+            spans[0] = Some((0, value.len()));
+            return Ok(true);
+        }
         match &self.engine {
             Engine::Automaton(deferred) => {
                 let regex = deferred.regex()?;

@@ -9,14 +9,16 @@ use super::bits::Bits;
 use super::classes::{self, ClassNumbers};
 use super::literals::{Literals, WatchId};
 use super::needs::{Needs, answers_only};
+use super::noted::NotedTest;
 use super::plan::{Kind, Plan, Plans, Step, only_folds};
-use super::privacy::{Noted, Privacy};
+use super::privacy::Privacy;
 use super::source::Source;
 use super::strategy::Strategy;
 use super::tree::{NodeId, Nodes, Tree};
-use super::{NotedTest, Path, Place, Scan, Test, Watch};
+use super::{Path, Place, Scan, Test, Watch};
 use crate::collections::tx::SlotNames;
 use crate::fold::Arguments;
+use crate::operators::Operator;
 use crate::parts::Parts;
 use crate::rarity;
 use crate::rule::{Condition, Link, Rule, Selector, Target};
@@ -61,6 +63,15 @@ struct Builder<'r> {
     strategies: [Vec<Strategy>; 5],
 }
 
+/// A test that a link could become.
+struct LinkTest {
+    number: usize,
+    argument: Box<[u8]>,
+    presence: bool,
+    needs: Vec<Needs>,
+    targets: Vec<(Vec<Source>, Target)>,
+}
+
 /// One way in which a test may match: what it waits for.
 struct Draft {
     test: usize,
@@ -83,28 +94,30 @@ impl<'r> Builder<'r> {
         Self { arguments, names, privacy, tree, classes, tests, targets, watches, strategies }
     }
 
-    /// Makes a test of the rule if a link of it can be decided by values alone.
+    /// Makes a test of the rule if a link of it can be decided by values alone: of that which fewest requests pass.
     fn add(&mut self, phase: usize, position: usize, rule: &Rule) -> Strategy {
+        let mut best: Option<(f32, LinkTest)> = None;
         for (number, link) in rule.links.iter().enumerate() {
-            if self.add_link((phase, position, number), rule, link).is_some() {
-                // Which kind it is comes out when the classes are numbered.
-                return Strategy::EachValue;
+            if let Some(test) = self.link_test((phase, position, number), link) {
+                let chance = test.chance();
+                if best.as_ref().is_none_or(|(least, _)| chance < *least) {
+                    best = Some((chance, test));
+                }
             }
             if !is_silent(link) {
                 break;
             }
         }
-        Strategy::Walked
+        match best.and_then(|(_, test)| self.add_test((phase, position), rule, test)) {
+            // Which kind it is comes out when the classes are numbered.
+            Some(()) => Strategy::EachValue,
+            None => Strategy::Walked,
+        }
     }
 
-    fn add_link(
-        &mut self,
-        (phase, position, number): (usize, usize, usize),
-        rule: &Rule,
-        link: &Link,
-    ) -> Option<()> {
+    /// What a test of a link would be.
+    fn link_test(&self, place: (usize, usize, usize), link: &Link) -> Option<LinkTest> {
         let condition = link.condition.as_ref()?;
-        let place = (phase, position, number);
         let argument = argument_of(condition, self.arguments.get(&place));
         let presence = is_presence(condition, argument);
         let needs = if presence {
@@ -112,12 +125,22 @@ impl<'r> Builder<'r> {
         } else {
             Needs::of(&condition.operator, condition.negated, argument)?
         };
-        let targets: Vec<_> = condition
-            .targets
-            .iter()
-            .map(|target| Some((Source::of(target).filter(|_| target.count == presence)?, target.clone())))
-            .collect::<Option<_>>()?;
-        let path = self.tree.insert(&condition.transformations)?;
+        let sources = |target: &Target| Source::of(target).filter(|_| target.count == presence);
+        let targets = condition.targets.iter().map(|target| Some((sources(target)?, target.clone())));
+        let targets = targets.collect::<Option<_>>()?;
+        Some(LinkTest {
+            number: place.2,
+            argument: argument.unwrap_or_default().into(),
+            presence,
+            needs,
+            targets,
+        })
+    }
+
+    fn add_test(&mut self, (phase, position): (usize, usize), rule: &Rule, of_link: LinkTest) -> Option<()> {
+        let LinkTest { number, argument, presence, needs, targets } = of_link;
+        let link = rule.links.get(number)?;
+        let path = self.tree.insert(&link.condition.as_ref()?.transformations)?;
         let nodes: Nodes = match link.multi_match {
             true => path.iter().fold(0, |nodes, node| nodes | 1 << node),
             false => 1 << path[path.len() - 1],
@@ -128,7 +151,7 @@ impl<'r> Builder<'r> {
             position: position as u32,
             link: number as u32,
             nodes,
-            argument: argument.unwrap_or_default().into(),
+            argument,
             presence,
             noted: if number == 0 { self.noted((phase, position), rule) } else { None },
         });
@@ -144,10 +167,9 @@ impl<'r> Builder<'r> {
 
     /// What a rule notes of each value for its second link.
     fn noted(&self, (phase, position): (usize, usize), rule: &Rule) -> Option<NotedTest> {
-        let noted = Noted::of(rule, &self.privacy, self.names)?;
         let condition = rule.links.get(1)?.condition.as_ref()?;
         let argument = argument_of(condition, self.arguments.get(&(phase, position, 1)))?;
-        Some(NotedTest { noted, argument: argument.into() })
+        NotedTest::of(rule, argument, &self.privacy, self.names)
     }
 
     /// Numbers sets of bytes: first, of each watch that has no rare text, the
@@ -242,7 +264,11 @@ impl<'r> Builder<'r> {
             })
         };
         match (Literals::new(waiting(false), parts), Literals::new(waiting(true), parts)) {
-            (Some(request), Some(response)) => {
+            (Some(mut request), Some(mut response)) => {
+                for (test, phrases) in self.phrases(phases) {
+                    request.add_phrases(test, phrases);
+                    response.add_phrases(test, phrases);
+                }
                 let (lists, singles) = Default::default();
                 let watch = |draft: &Draft| Watch {
                     test: draft.test as u32,
@@ -269,6 +295,21 @@ impl<'r> Builder<'r> {
             // More texts than an automaton can hold: everything is walked.
             _ => Scan::without_tests(self.strategies),
         }
+    }
+
+    /// The tests of phrases that wait for texts, in ascending order.
+    fn phrases<'p>(&self, phases: &'p [Vec<Rule>; 5]) -> Vec<(u32, &'p [Vec<u8>])> {
+        let waiting = self.watches.iter().filter(|watch| watch.trigger == Trigger::Literals);
+        let tests = waiting.filter_map(|watch| {
+            let test = &self.tests[watch.test];
+            let rule = phases[usize::from(test.phase)].get(test.position as usize)?;
+            let condition = rule.links.get(test.link as usize)?.condition.as_ref()?;
+            match &condition.operator {
+                Operator::Phrases(phrases) => Some((watch.test as u32, phrases.phrases())),
+                _ => None,
+            }
+        });
+        tests.collect()
     }
 
     /// Tells for each step how long a text must be for a test at or below it to match.
@@ -382,6 +423,22 @@ impl<'r> Builder<'r> {
             plan.literals = vec![(plan.literals.iter().fold(0, |all, (nodes, _)| all | nodes), 0)];
         }
         Some(plan)
+    }
+}
+
+impl LinkTest {
+    /// How many values of an ordinary request, roughly, its operator would have to run on.
+    fn chance(&self) -> f32 {
+        let values = self.targets.iter().flat_map(|(sources, target)| {
+            sources.iter().map(|source| match (source, &target.selector) {
+                (Source::Single(_), _) => 1.0,
+                // What rules ask for by name is missing more often than not.
+                (Source::List(..), Selector::Name(_)) => 0.5,
+                (Source::List(..), _) => 8.0,
+            })
+        });
+        let needs = self.needs.iter().map(Needs::chance).sum::<f32>().min(1.0);
+        values.sum::<f32>() * needs
     }
 }
 

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use super::machine::{Hits, Machine};
+use crate::operators::PhraseSet;
 use crate::parts::Parts;
 use crate::rarity;
 
 /// Bytes of a text that are looked for: its rarest part. Longer parts are
 /// rarer, shorter ones keep the automaton small enough for the caches.
 const WINDOW: usize = 6;
+
+/// So many phrases are looked for one by one; more by all phrases' automaton.
+const FEW_PHRASES: usize = 8;
 
 /// Number of a watch: one way in which a test may match.
 pub(super) type WatchId = u32;
@@ -21,7 +25,12 @@ pub(super) struct Literals {
     owners: Box<[WatchId]>,
     /// Where those of a text begin; one more at the end.
     starts: Box<[u32]>,
+    /// By number of the test, for tests of phrases: which of its phrases may occur where a text does.
+    phrases: Vec<(u32, PhrasesByText)>,
 }
+
+/// Numbers of texts in ascending order, each with that of a phrase which holds it.
+type PhrasesByText = Box<[(u32, u32)]>;
 
 /// Texts with their automaton. Rulesets that differ little share one that knows the texts of both.
 #[derive(Debug)]
@@ -58,7 +67,46 @@ impl Literals {
             }
         }
         starts.push(owners.len() as u32);
-        Some(Self { dictionary: Some(dictionary), owners: owners.into(), starts: starts.into() })
+        let (owners, starts) = (owners.into(), starts.into());
+        Some(Self { dictionary: Some(dictionary), owners, starts, phrases: Vec::new() })
+    }
+
+    /// Has [`Literals::finds_phrase`] answer for a test of phrases, all of which were prepared; tests in ascending order.
+    pub(super) fn add_phrases(&mut self, test: u32, phrases: &[Vec<u8>]) {
+        let Some(dictionary) = &self.dictionary else { return };
+        let by_text = phrases.iter().zip(0..).map(|(phrase, number)| {
+            let text = packed(window(&phrase.to_ascii_lowercase()));
+            Some((dictionary.texts.binary_search(&text).ok()? as u32, number))
+        });
+        if let Some(mut by_text) = by_text.collect::<Option<Vec<(u32, u32)>>>() {
+            by_text.sort_unstable();
+            self.phrases.push((test, by_text.into()));
+        }
+    }
+
+    /// Whether a phrase of a test occurs in the value with these hits; `None` when that has to be searched for.
+    pub(super) fn finds_phrase(
+        &self,
+        test: u32,
+        phrases: &PhraseSet,
+        value: &[u8],
+        hits: &Hits,
+    ) -> Option<bool> {
+        let index = self.phrases.binary_search_by_key(&test, |(test, _)| *test).ok()?;
+        let by_text = &*self.phrases.get(index)?.1;
+        let mut candidates = [0; FEW_PHRASES];
+        let mut count = 0;
+        for &text in hits.texts() {
+            let from = by_text.partition_point(|(known, _)| *known < text);
+            for (_, phrase) in by_text[from..].iter().take_while(|(known, _)| *known == text) {
+                *candidates.get_mut(count)? = *phrase as usize;
+                count += 1;
+            }
+        }
+        let whole = |phrase: &usize| phrases.phrases().get(*phrase).is_some_and(|text| text.len() <= WINDOW);
+        let candidates = &candidates[..count];
+        // The value is the text with these hits, but for the case of letters.
+        Some(candidates.iter().any(|phrase| whole(phrase) || phrases.occurs(*phrase, value)))
     }
 
     /// Finds the texts that occur in the value, each once.

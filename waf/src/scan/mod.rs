@@ -15,6 +15,7 @@ mod classes;
 mod literals;
 mod machine;
 mod needs;
+mod noted;
 mod plan;
 mod privacy;
 mod run;
@@ -33,8 +34,8 @@ pub(crate) use run::Progress;
 pub use strategy::Strategy;
 
 use literals::Literals;
+use noted::NotedTest;
 use plan::Plans;
-use privacy::Noted;
 use source::{List, SINGLES, Side, Source};
 use tree::{Nodes, Tree};
 
@@ -91,13 +92,6 @@ struct Test {
     presence: bool,
     /// What the next link looks at instead of the value itself.
     noted: Option<NotedTest>,
-}
-
-/// The second link of a rule, tested on what its head notes of a value.
-#[derive(Debug)]
-struct NotedTest {
-    noted: Noted,
-    argument: Box<[u8]>,
 }
 
 /// One way in which a test may match: what a text must hold for its operator to be run.

@@ -20,6 +20,13 @@ pub(super) struct Needs {
 }
 
 impl Needs {
+    /// The part of ordinary values, roughly, that has all of it.
+    pub(super) fn chance(&self) -> f32 {
+        let texts = self.literals.iter().map(|texts| rarity::of_literals(texts) * rarity::VALUE_LENGTH);
+        let sets = self.sets.iter().map(|set| rarity::of_bytes(*set));
+        texts.chain(sets).fold(1.0, f32::min)
+    }
+
     /// What the operator needs: one of these; `None` when its answer depends on
     /// more than the value, or it does more than answer.
     pub(super) fn of(operator: &Operator, negated: bool, argument: Option<&[u8]>) -> Option<Vec<Self>> {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use hop3_seclang::ast::{Collection, Variable};
 
-use super::needs::answers_only;
 use crate::collections::tx::SlotNames;
 use crate::operators::Operator;
 use crate::regex::Pattern;
@@ -20,7 +19,7 @@ pub(super) struct Privacy {
     /// Rule by rule the beginnings that patterns over TX ask for.
     read: Vec<(u64, Vec<u8>)>,
     /// Texts, in lower case, one of which a name must contain for other patterns to select it.
-    sought: Vec<Vec<u8>>,
+    pub(super) sought: Vec<Vec<u8>>,
     /// Whether some rule may read any variable.
     open: bool,
     /// Rules that read captured groups which they did not capture themselves.
@@ -145,52 +144,6 @@ impl Privacy {
                 _ => {}
             }
         }
-    }
-}
-
-/// A rule whose first link notes something of each value under names of its
-/// own, and whose second link tests what was noted.
-#[derive(Debug)]
-pub(super) struct Noted {
-    /// What is noted; its only macro is the text that matched.
-    pub(super) value: Template,
-    /// The name it is noted under, with the same macro.
-    pub(super) name: Template,
-    /// A name that contains one of these, in lower case, may be read by other rules.
-    pub(super) sought: Vec<Vec<u8>>,
-}
-
-impl Noted {
-    /// Reads the head of a rule.
-    pub(super) fn of(rule: &Rule, privacy: &Privacy, names: &SlotNames) -> Option<Self> {
-        let [head, second, ..] = &*rule.links else { return None };
-        let [Action::SetVar { collection: Collection::Tx, key: Key::Name(key), op, value }] = &*head.actions
-        else {
-            return None;
-        };
-        let (condition, test) = (head.condition.as_ref()?, second.condition.as_ref()?);
-        let [target] = &*test.targets else { return None };
-        let Selector::Pattern(pattern) = &target.selector else { return None };
-        let only_the_match = |template: &Template| {
-            template
-                .pieces()
-                .iter()
-                .all(|piece| matches!(piece, Piece::Literal(_) | Piece::Tx(crate::collections::tx::Slot(0))))
-        };
-        let fits = head.capture
-            && !condition.negated
-            && condition.operator.captures()
-            && !head.multi_match
-            && *op == hop3_seclang::ast::SetVarOp::Set
-            && only_the_match(key)
-            && only_the_match(value)
-            && target.variable == Variable::Tx
-            && !target.count
-            && target.exclusions.is_empty()
-            && !second.multi_match
-            && answers_only(&test.operator)
-            && privacy.is_private(rule.id, &key.literal_prefix(), pattern.prefix()?, names);
-        fits.then(|| Self { value: value.clone(), name: key.clone(), sought: privacy.sought.clone() })
     }
 }
 

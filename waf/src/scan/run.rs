@@ -1,5 +1,7 @@
 //! Scans the values of a transaction that were not scanned yet.
 
+use std::cell::Cell;
+
 use super::bits::Bits;
 use super::literals::{Literals, WatchId};
 use super::machine::Hits;
@@ -7,12 +9,9 @@ use super::plan::{Plan, Step, only_folds};
 use super::seen::Seen;
 use super::source::{List, SINGLES, Side, Source};
 use super::tree::{NodeId, Nodes};
-use super::{NotedTest, Test};
-use crate::operators::{Captures, contains};
-use crate::rule::Rule;
+use crate::operators::{Captures, Operator};
 use crate::ruleset::Ruleset;
 use crate::state::State;
-use crate::template::{Piece, Template};
 use crate::text::TextId;
 
 /// Which values were scanned, and which rules may match.
@@ -30,6 +29,7 @@ pub(crate) struct Progress {
     tried: Vec<u32>,
     /// Number of texts scanned.
     texts: u32,
+    buffer: Vec<u8>,
 }
 
 /// The forms that transformations give one value.
@@ -51,8 +51,30 @@ struct Forms {
 impl Progress {
     /// For a ruleset with so many rules in its phases.
     pub(crate) fn new(rules: [usize; 5]) -> Self {
-        Self { candidates: rules.map(Bits::new), ..Self::default() }
+        // Numbers of texts and values count on, so that what is left of earlier ones means nothing.
+        let mut progress = SPARE.take().filter(Self::has_numbers).unwrap_or_default();
+        for (candidates, rules) in progress.candidates.iter_mut().zip(rules) {
+            candidates.reset(rules);
+        }
+        progress
     }
+
+    fn has_numbers(&self) -> bool {
+        self.texts.max(self.forms.value) < u32::MAX / 2
+    }
+
+    /// Leaves the memory to the next transaction of this thread, without what tells of values.
+    pub(crate) fn leave(self) {
+        let Self { candidates, forms, hits, tried, texts, buffer, .. } = self;
+        let spare = Self { candidates, forms, hits, tried, texts, buffer, ..Self::default() };
+        // A thread that ends has no use for it.
+        let _ = SPARE.try_with(|place| place.set(Some(spare)));
+    }
+}
+
+thread_local! {
+    /// The memory of the transaction that ended last on this thread: scanning needs much of it for a short time.
+    static SPARE: Cell<Option<Progress>> = const { Cell::new(None) };
 }
 
 impl State {
@@ -240,10 +262,11 @@ impl State {
             return;
         }
         progress.texts += 1;
-        let Progress { candidates, hits, tried, texts, .. } = progress;
+        let Progress { candidates, hits, tried, texts, buffer, .. } = progress;
         tried.resize(ruleset.scan.tests.len(), 0);
         let length = self.texts.bytes(text).len();
-        let mut attempt = Attempt { ruleset, nodes, classes, length, text: *texts, tried, candidates };
+        let mut attempt =
+            Attempt { ruleset, nodes, classes, length, text: *texts, tried, candidates, buffer, found: None };
         for &watch in &*plan.every {
             attempt.run(self, watch, forms);
         }
@@ -258,6 +281,7 @@ impl State {
         let worth_it = |(wanted, needed): &(Nodes, u128)| wanted & nodes != 0 && classes & needed == *needed;
         if plan.literals.iter().any(worth_it) {
             literals.find(self.texts.bytes(text), hits);
+            attempt.found = Some((literals, &*hits));
             for &found in hits.texts() {
                 for &watch in literals.owners(found) {
                     if plan.members.contains(watch as usize) {
@@ -279,6 +303,9 @@ struct Attempt<'r> {
     text: u32,
     tried: &'r mut [u32],
     candidates: &'r mut [Bits; 5],
+    buffer: &'r mut Vec<u8>,
+    /// What was found in it, once it was searched.
+    found: Option<(&'r Literals, &'r Hits)>,
 }
 
 impl Attempt<'_> {
@@ -298,13 +325,14 @@ impl Attempt<'_> {
         }
         *tried = self.text;
         let (phase, position) = (usize::from(test.phase), test.position as usize);
-        if !self.candidates[phase].contains(position) && self.matches(state, test, nodes, forms) {
+        if !self.candidates[phase].contains(position) && self.matches(state, watch.test, nodes, forms) {
             self.candidates[phase].insert(position);
         }
     }
 
-    fn matches(&self, state: &mut State, test: &Test, mut nodes: Nodes, forms: &mut Forms) -> bool {
+    fn matches(&mut self, state: &mut State, number: u32, mut nodes: Nodes, forms: &mut Forms) -> bool {
         let ruleset = self.ruleset;
+        let Some(test) = ruleset.scan.tests.get(number as usize) else { return true };
         if test.presence {
             return true;
         }
@@ -322,13 +350,21 @@ impl Attempt<'_> {
             let value = state.texts.bytes(text);
             let budget = ruleset.settings.pcre_match_limit;
             let matched = match &test.noted {
-                None => condition.operator.test(value, &test.argument, budget, None),
+                None => match self.finds_phrase(number, &condition.operator, value) {
+                    Some(found) => Ok(found),
+                    None => condition.operator.test(value, &test.argument, budget, None),
+                },
                 Some(noted) => {
                     let mut captures = Captures::default();
                     let operator = &condition.operator;
                     let matched = operator.test(value, &test.argument, budget, Some(&mut captures));
-                    let ends_there = || !self.passes_on(rule, noted, value, &captures);
-                    matched.map(|matched| if matched && ends_there() { condition.negated } else { matched })
+                    let second = rule.links.get(1).and_then(|link| link.condition.as_ref());
+                    let mut may_pass = || {
+                        second.is_none_or(|second| {
+                            noted.may_match(second, &ruleset.settings, value, &captures, self.buffer)
+                        })
+                    };
+                    matched.map(|matched| matched && may_pass())
                 }
             };
             // No answer is for the evaluation to deal with.
@@ -339,29 +375,13 @@ impl Attempt<'_> {
         false
     }
 
-    /// Whether the second link of a rule may match in what the head notes of a value.
-    fn passes_on(&self, rule: &Rule, noted: &NotedTest, value: &[u8], captures: &Captures) -> bool {
-        let Some(condition) = rule.links.get(1).and_then(|link| link.condition.as_ref()) else { return true };
-        let matched = match (&captures.text, captures.spans[0]) {
-            (Some(text), _) => text,
-            (None, Some((start, end))) => value.get(start..end).unwrap_or_default(),
-            (None, None) => &[],
+    /// What the hits say about an operator that looks for phrases, if they do.
+    #[inline]
+    fn finds_phrase(&self, test: u32, operator: &Operator, value: &[u8]) -> Option<bool> {
+        let (Operator::Phrases(phrases), Some((literals, hits))) = (operator, self.found) else {
+            return None;
         };
-        let mut name = with_match(&noted.noted.name, matched);
-        name.make_ascii_lowercase();
-        if noted.noted.sought.iter().any(|text| contains(&name, text)) {
-            return true;
-        }
-        let mut text = with_match(&noted.noted.value, matched);
-        let context = self.ruleset.settings.transformation_context();
-        for transformation in &condition.transformations {
-            let mut changed = Vec::new();
-            if transformation.apply(&text, &mut changed, &context) {
-                text = changed;
-            }
-        }
-        let budget = self.ruleset.settings.pcre_match_limit;
-        condition.operator.test(&text, &noted.argument, budget, None) != Ok(condition.negated)
+        literals.finds_phrase(test, phrases, value, hits)
     }
 }
 
@@ -381,16 +401,4 @@ fn nodes_of_one_form(plan: &Plan, classes: u128, value: &[u8]) -> Option<Nodes> 
         }
     }
     Some(nodes)
-}
-
-/// A template whose only macro is the text that matched.
-fn with_match(template: &Template, matched: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(matched.len() + 32);
-    for piece in template.pieces() {
-        match piece {
-            Piece::Literal(bytes) => text.extend_from_slice(bytes),
-            _ => text.extend_from_slice(matched),
-        }
-    }
-    text
 }

@@ -1,0 +1,138 @@
+//! A rule whose first link notes something of each value under names of its
+//! own, and whose second link tests what was noted: both are decided without noting it.
+
+use aho_corasick::Anchored;
+use aho_corasick::automaton::Automaton;
+use aho_corasick::dfa::DFA;
+use hop3_seclang::ast::{Collection, SetVarOp, Variable};
+use memchr::memmem;
+
+use super::needs::answers_only;
+use super::privacy::Privacy;
+use crate::collections::tx::{Slot, SlotNames};
+use crate::operators::{Captures, Operator};
+use crate::rule::{Action, Condition, Key, Rule, Selector};
+use crate::settings::Settings;
+use crate::template::{Piece, Template};
+
+/// What a head notes of a value, and what the second link makes of it.
+#[derive(Debug)]
+pub(super) struct NotedTest {
+    /// What is noted; its only macro is the text that matched.
+    value: Template,
+    /// The name it is noted under, with the same macro.
+    name: Template,
+    /// Finds the texts one of which a name must contain for other rules to read it; case is ignored.
+    sought: Option<DFA>,
+    /// What the second link's operator compares with.
+    argument: Box<[u8]>,
+    /// Where in the argument the literal beginning of what is noted stands, when only `@within` and the text
+    /// that matched, between two literals, decide: places behind it.
+    places: Option<Box<[u32]>>,
+}
+
+impl NotedTest {
+    /// Reads the first two links of a rule; `argument` is what the second one's operator compares with.
+    pub(super) fn of(rule: &Rule, argument: &[u8], privacy: &Privacy, names: &SlotNames) -> Option<Self> {
+        let [head, second, ..] = &*rule.links else { return None };
+        let [Action::SetVar { collection: Collection::Tx, key: Key::Name(key), op, value }] = &*head.actions
+        else {
+            return None;
+        };
+        let (condition, test) = (head.condition.as_ref()?, second.condition.as_ref()?);
+        let [target] = &*test.targets else { return None };
+        let Selector::Pattern(pattern) = &target.selector else { return None };
+        let fits = head.capture
+            && !condition.negated
+            && condition.operator.captures()
+            && !head.multi_match
+            && *op == SetVarOp::Set
+            && has_only_the_match(key)
+            && has_only_the_match(value)
+            && target.variable == Variable::Tx
+            && !target.count
+            && target.exclusions.is_empty()
+            && !second.multi_match
+            && answers_only(&test.operator)
+            && privacy.is_private(rule.id, &key.literal_prefix(), pattern.prefix()?, names);
+        let automaton = || {
+            let mut builder = DFA::builder();
+            builder.ascii_case_insensitive(true).prefilter(false).build(&privacy.sought).ok()
+        };
+        let sought = if fits && !privacy.sought.is_empty() { Some(automaton()?) } else { None };
+        let places = places(value, test, argument);
+        let (value, name, argument) = (value.clone(), key.clone(), argument.into());
+        fits.then_some(Self { value, name, sought, argument, places })
+    }
+
+    /// Whether the second link may match in what the head, with these captures, notes of a value.
+    pub(super) fn may_match(
+        &self,
+        second: &Condition,
+        settings: &Settings,
+        value: &[u8],
+        captures: &Captures,
+        buffer: &mut Vec<u8>,
+    ) -> bool {
+        let matched = match (&captures.text, captures.spans[0]) {
+            (Some(text), _) => text,
+            (None, Some((start, end))) => value.get(start..end).unwrap_or_default(),
+            (None, None) => &[],
+        };
+        if let Some(sought) = &self.sought {
+            expand(&self.name, matched, buffer);
+            if occurs(sought, buffer) {
+                return true;
+            }
+        }
+        if let (Some(places), [_, _, Piece::Literal(end)]) = (&self.places, self.value.pieces()) {
+            let begins = |place: u32| self.argument.get(place as usize) == matched.first();
+            let is_listed = |place: u32| {
+                let rest = self.argument.get(place as usize..).and_then(|rest| rest.strip_prefix(matched));
+                rest.is_some_and(|rest| rest.starts_with(end))
+            };
+            return places.iter().any(|place| (matched.is_empty() || begins(*place)) && is_listed(*place));
+        }
+        expand(&self.value, matched, buffer);
+        let mut changed = Vec::new();
+        for transformation in &second.transformations {
+            changed.clear();
+            if transformation.apply(buffer, &mut changed, &settings.transformation_context()) {
+                std::mem::swap(buffer, &mut changed);
+            }
+        }
+        second.operator.test(buffer, &self.argument, settings.pcre_match_limit, None) != Ok(second.negated)
+    }
+}
+
+fn has_only_the_match(template: &Template) -> bool {
+    template.pieces().iter().all(|piece| matches!(piece, Piece::Literal(_) | Piece::Tx(Slot(0))))
+}
+
+/// [`NotedTest::places`].
+fn places(value: &Template, test: &Condition, list: &[u8]) -> Option<Box<[u32]>> {
+    let [Piece::Literal(start), Piece::Tx(_), Piece::Literal(_)] = value.pieces() else { return None };
+    let decides = matches!(test.operator, Operator::Within(_)) && !test.negated;
+    let ends = memmem::find_iter(list, start).map(|at| (at + start.len()) as u32);
+    (decides && test.transformations.is_empty() && !start.is_empty()).then(|| ends.collect())
+}
+
+/// Whether one of an automaton's texts occurs in a short one: without what prepares a long search.
+fn occurs(automaton: &DFA, text: &[u8]) -> bool {
+    let Ok(mut state) = automaton.start_state(Anchored::No) else { return true };
+    text.iter().any(|byte| {
+        state = automaton.next_state(Anchored::No, state, *byte);
+        automaton.is_match(state)
+    })
+}
+
+/// Expands a template whose only macro is the text that matched.
+fn expand(template: &Template, matched: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    for piece in template.pieces() {
+        match piece {
+            Piece::Literal(bytes) => out.extend_from_slice(bytes),
+            _ => out.extend_from_slice(matched),
+        }
+    }
+}
