@@ -204,6 +204,7 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         self.texts.leave();
+        self.tx.leave();
         std::mem::take(&mut self.progress).leave();
     }
 }

@@ -3,6 +3,7 @@
 //! Names that rules mention are numbered at load, so that reading and writing
 //! them is an array access; names made of macros are looked up at run time.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -65,11 +66,21 @@ impl SlotNames {
     }
 }
 
+/// What was written to each slot: a value, that it has none, or nothing.
+type Writings = Vec<Option<Option<Value>>>;
+
+thread_local! {
+    /// Emptied memory of the transaction that ended last on this thread.
+    static SPARE: Cell<Option<(Writings, Vec<u32>)>> = const { Cell::new(None) };
+}
+
 /// The values of one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct TxVariables {
     /// What was written; `None` where the value is still that of `base`.
-    values: Vec<Option<Option<Value>>>,
+    values: Writings,
+    /// The slots that were written.
+    written: Vec<u32>,
     /// The values that every transaction begins with.
     base: Option<Arc<[Option<Value>]>>,
     /// Names made at run time; their slots follow those of the ruleset.
@@ -121,7 +132,22 @@ impl Value {
 impl TxVariables {
     /// Without values; `names` is the number of names the ruleset mentions.
     pub(crate) fn new(names: usize) -> Self {
-        Self { values: vec![None; names], ruleset_slots: names, ..Self::default() }
+        let (mut values, written) = SPARE.take().unwrap_or_default();
+        values.resize(names, None);
+        Self { values, written, ruleset_slots: names, ..Self::default() }
+    }
+
+    /// Leaves the memory, emptied, to the next transaction of this thread; the values are gone.
+    pub(crate) fn leave(&mut self) {
+        let (mut values, mut written) = (std::mem::take(&mut self.values), std::mem::take(&mut self.written));
+        values.truncate(self.ruleset_slots);
+        for slot in written.drain(..) {
+            if let Some(value) = values.get_mut(slot as usize) {
+                *value = None;
+            }
+        }
+        // A thread that ends has no use for it.
+        let _ = SPARE.try_with(|spare| spare.set(Some((values, written))));
     }
 
     /// Gives every variable that has not been written the value it has there.
@@ -150,6 +176,9 @@ impl TxVariables {
             text.truncate(room);
         }
         self.bytes = self.bytes - before + value.as_ref().map_or(0, Value::size);
+        if place.is_none() {
+            self.written.push(slot.0);
+        }
         *place = Some(value);
         fits
     }

@@ -62,24 +62,31 @@ impl State {
         matched
     }
 
-    /// Whether a condition compares a TX variable with a number or another
-    /// one, which most rules that are walked do, and does not hold.
+    /// Whether a condition compares a TX variable, or what the engine counts, with a number or with a TX variable,
+    /// which most rules that are walked do, and does not hold.
     fn compares_in_vain(&self, condition: &Condition) -> bool {
         let (Operator::Compare(comparison, argument), [target]) = (&condition.operator, &*condition.targets)
         else {
             return false;
         };
-        let Selector::Slot(slot) = target.selector else { return false };
         if target.count || !target.exclusions.is_empty() || !condition.transformations.is_empty() {
             return false;
         }
+        let value = match target.selector {
+            // Where there is no value, there is none to match.
+            Selector::Slot(slot) => self.tx.get(slot).map(Value::number),
+            Selector::All => match self.number(target.variable) {
+                None => return false,
+                number => number,
+            },
+            _ => return false,
+        };
         let argument = match argument.pieces() {
             [Piece::Literal(text)] => number(text),
             [Piece::Tx(slot)] => self.tx.get(*slot).map_or(0, Value::number),
             _ => return false,
         };
-        // Where there is no value, there is none to match.
-        self.tx.get(slot).is_none_or(|value| comparison.holds(value.number(), argument) == condition.negated)
+        value.is_none_or(|value| comparison.holds(value, argument) == condition.negated)
     }
 
     /// Tests one value, or with `multiMatch` each form of it.

@@ -152,14 +152,14 @@ impl Hits {
     /// Forgets them; of so many texts, in so many states, new ones are found.
     pub(super) fn clear(&mut self, texts: usize, endings: usize) {
         if self.seen.holds(texts) && self.states.holds(endings) {
-            self.found.drain(..).for_each(|text| self.seen.remove(text as usize));
-            self.reached.drain(..).for_each(|state| self.states.remove(state as usize));
+            self.found.iter().for_each(|text| self.seen.remove(*text as usize));
+            self.reached.iter().for_each(|state| self.states.remove(*state as usize));
         } else {
             self.seen.reset(texts);
             self.states.reset(endings);
-            self.found.clear();
-            self.reached.clear();
         }
+        self.found.clear();
+        self.reached.clear();
     }
 
     fn add(&mut self, text: u32) {

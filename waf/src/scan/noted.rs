@@ -2,10 +2,9 @@
 //! own, and whose second link tests what was noted: both are decided without noting it.
 
 use aho_corasick::Anchored;
-use aho_corasick::automaton::Automaton;
+use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::dfa::DFA;
 use hop3_seclang::ast::{Collection, SetVarOp, Variable};
-use memchr::memmem;
 
 use super::needs::answers_only;
 use super::privacy::Privacy;
@@ -22,8 +21,9 @@ pub(super) struct NotedTest {
     value: Template,
     /// The name it is noted under, with the same macro.
     name: Template,
-    /// Finds the texts one of which a name must contain for other rules to read it; case is ignored.
-    sought: Option<DFA>,
+    /// Finds the texts one of which a name must contain for other rules to read it; case is ignored. With the state
+    /// after the literal beginning of the name.
+    sought: Option<(DFA, StateID)>,
     /// What the second link's operator compares with.
     argument: Box<[u8]>,
     /// Where in the argument the literal beginning of what is noted stands, when only `@within` and the text
@@ -57,7 +57,11 @@ impl NotedTest {
             && privacy.is_private(rule.id, &key.literal_prefix(), pattern.prefix()?, names);
         let automaton = || {
             let mut builder = DFA::builder();
-            builder.ascii_case_insensitive(true).prefilter(false).build(&privacy.sought).ok()
+            let automaton =
+                builder.ascii_case_insensitive(true).prefilter(false).build(&privacy.sought).ok()?;
+            let start = automaton.start_state(Anchored::No).ok()?;
+            let begun = walk(&automaton, start, &key.literal_prefix())?;
+            Some((automaton, begun))
         };
         let sought = if fits && !privacy.sought.is_empty() { Some(automaton()?) } else { None };
         let places = places(value, test, argument);
@@ -79,11 +83,8 @@ impl NotedTest {
             (None, Some((start, end))) => value.get(start..end).unwrap_or_default(),
             (None, None) => &[],
         };
-        if let Some(sought) = &self.sought {
-            expand(&self.name, matched, buffer);
-            if occurs(sought, buffer) {
-                return true;
-            }
+        if self.sought.as_ref().is_some_and(|(automaton, begun)| self.name_has(automaton, *begun, matched)) {
+            return true;
         }
         if let (Some(places), [_, _, Piece::Literal(end)]) = (&self.places, self.value.pieces()) {
             let begins = |place: u32| self.argument.get(place as usize) == matched.first();
@@ -103,6 +104,24 @@ impl NotedTest {
         }
         second.operator.test(buffer, &self.argument, settings.pcre_match_limit, None) != Ok(second.negated)
     }
+
+    /// Whether one of the automaton's texts occurs in the name, behind its literal beginning or across the end of that.
+    fn name_has(&self, automaton: &DFA, begun: StateID, matched: &[u8]) -> bool {
+        let mut state = begun;
+        let pieces = self.name.pieces().iter().enumerate();
+        for (number, piece) in pieces {
+            let text = match piece {
+                Piece::Literal(_) if number == 0 => continue,
+                Piece::Literal(text) => text,
+                _ => matched,
+            };
+            match walk(automaton, state, text) {
+                Some(next) => state = next,
+                None => return true,
+            }
+        }
+        false
+    }
 }
 
 fn has_only_the_match(template: &Template) -> bool {
@@ -113,16 +132,19 @@ fn has_only_the_match(template: &Template) -> bool {
 fn places(value: &Template, test: &Condition, list: &[u8]) -> Option<Box<[u32]>> {
     let [Piece::Literal(start), Piece::Tx(_), Piece::Literal(_)] = value.pieces() else { return None };
     let decides = matches!(test.operator, Operator::Within(_)) && !test.negated;
-    let ends = memmem::find_iter(list, start).map(|at| (at + start.len()) as u32);
-    (decides && test.transformations.is_empty() && !start.is_empty()).then(|| ends.collect())
+    if start.is_empty() {
+        return None;
+    }
+    let starts = list.windows(start.len()).enumerate().filter(|(_, window)| **window == **start);
+    let ends = starts.map(|(at, _)| (at + start.len()) as u32);
+    (decides && test.transformations.is_empty()).then(|| ends.collect())
 }
 
-/// Whether one of an automaton's texts occurs in a short one: without what prepares a long search.
-fn occurs(automaton: &DFA, text: &[u8]) -> bool {
-    let Ok(mut state) = automaton.start_state(Anchored::No) else { return true };
-    text.iter().any(|byte| {
-        state = automaton.next_state(Anchored::No, state, *byte);
-        automaton.is_match(state)
+/// The state after a text; `None` when one of the automaton's texts ends in it.
+fn walk(automaton: &DFA, state: StateID, text: &[u8]) -> Option<StateID> {
+    text.iter().try_fold(state, |state, byte| {
+        let next = automaton.next_state(Anchored::No, state, *byte);
+        (!automaton.is_match(next)).then_some(next)
     })
 }
 

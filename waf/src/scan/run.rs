@@ -35,8 +35,8 @@ pub(crate) struct Progress {
 /// The forms that transformations give one value.
 #[derive(Debug, Default)]
 struct Forms {
-    /// Texts that are scanned, with the nodes that have them and their classes of bytes.
-    texts: Vec<(TextId, Nodes, u128)>,
+    /// Texts that are scanned.
+    texts: Vec<Scanned>,
     /// For each node on the way to a changed text the number of its scanned text; by node.
     scanned: Vec<u8>,
     /// For each node its own text, which may differ from the scanned one by case, and the number of the value
@@ -46,6 +46,17 @@ struct Forms {
     value: u32,
     /// The transformations that are known to leave the value itself as it is, one bit each.
     unchanged: u64,
+}
+
+/// A form of a value.
+#[derive(Clone, Copy, Debug)]
+struct Scanned {
+    text: TextId,
+    length: usize,
+    /// The nodes that have it.
+    nodes: Nodes,
+    /// Its classes of bytes.
+    classes: u128,
 }
 
 impl Progress {
@@ -82,6 +93,7 @@ impl State {
     pub(crate) fn scan(&mut self, ruleset: &Ruleset) {
         let scan = &ruleset.scan;
         let mut progress = std::mem::take(&mut self.progress);
+        let mut forms = std::mem::take(&mut progress.forms);
         for list in List::ALL {
             let done = progress.lists[list as usize];
             let count = list.fields(&self.collections).len();
@@ -100,7 +112,7 @@ impl State {
                     if repeats && progress.seen.is_repeated(&self.texts, plan, value) {
                         continue;
                     }
-                    self.scan_value(ruleset, source, plan, value, &mut progress);
+                    self.scan_value(ruleset, (source, plan), value, &mut forms, &mut progress);
                 }
             }
         }
@@ -112,59 +124,58 @@ impl State {
             progress.singles[index] = text;
             let source = Source::Single(variable);
             if let (Some(plan), Some(text)) = (scan.plans(source).and_then(|plans| plans.of(b"")), text) {
-                self.scan_value(ruleset, source, plan, text, &mut progress);
+                self.scan_value(ruleset, (source, plan), text, &mut forms, &mut progress);
             }
         }
+        progress.forms = forms;
         self.progress = progress;
     }
 
     fn scan_value(
         &mut self,
         ruleset: &Ruleset,
-        source: Source,
-        plan: &Plan,
+        (source, plan): (Source, &Plan),
         value: TextId,
+        forms: &mut Forms,
         progress: &mut Progress,
     ) {
         let scan = &ruleset.scan;
-        let mut forms = std::mem::take(&mut progress.forms);
-        self.find_forms(ruleset, plan, value, &mut forms);
+        self.find_forms(ruleset, plan, value, forms);
         let literals = if source.is_response() { &scan.response } else { &scan.request };
         for index in 0..forms.texts.len() {
-            self.scan_text(ruleset, plan, literals, index, &mut forms, progress);
+            self.scan_text(ruleset, plan, literals, index, forms, progress);
         }
-        progress.forms = forms;
     }
 
     /// Works out which forms of the value differ.
     fn find_forms(&mut self, ruleset: &Ruleset, plan: &Plan, value: TextId, forms: &mut Forms) {
         let scan = &ruleset.scan;
         let bytes = self.texts.bytes(value);
-        let classes = scan.classes.present(bytes);
+        let (length, classes) = (bytes.len(), scan.classes.present(bytes));
         forms.value += 1;
         forms.texts.clear();
         if let Some(nodes) = nodes_of_one_form(plan, classes, bytes) {
-            forms.texts.push((value, nodes, classes));
+            forms.texts.push(Scanned { text: value, length, nodes, classes });
             forms.own.resize(scan.tree.len(), (0, TextId::EMPTY));
             return;
         }
         forms.unchanged = 0;
-        forms.texts.push((value, plan.nodes & 1, classes));
+        forms.texts.push(Scanned { text: value, length, nodes: plan.nodes & 1, classes });
         forms.scanned.resize(scan.tree.len(), 0);
         forms.own.resize(scan.tree.len(), (0, TextId::EMPTY));
         let mut at = 0;
         while let Some(step) = plan.steps.get(at) {
             let scanned = usize::from(forms.scanned[usize::from(step.parent)]);
-            let (text, nodes, classes) = &mut forms.texts[scanned];
-            if !step.subtree_always && *classes & step.subtree_triggers == 0 {
-                *nodes |= step.below;
+            let form = &mut forms.texts[scanned];
+            if !step.subtree_always && form.classes & step.subtree_triggers == 0 {
+                form.nodes |= step.below;
                 at = step.after;
-            } else if self.texts.bytes(*text).len() < step.length {
+            } else if form.length < step.length {
                 // Too short for any test from here down.
                 at = step.after;
             } else {
                 let unchanged =
-                    only_folds(step.transformation) || !step.always && *classes & step.triggers == 0;
+                    only_folds(step.transformation) || !step.always && form.classes & step.triggers == 0;
                 let scanned = match unchanged {
                     true => Some(scanned as u8),
                     false => self.form(ruleset, step, scanned as u8, forms),
@@ -174,7 +185,7 @@ impl State {
                     continue;
                 };
                 forms.scanned[usize::from(step.node)] = scanned;
-                forms.texts[usize::from(scanned)].1 |= plan.nodes & 1 << step.node;
+                forms.texts[usize::from(scanned)].nodes |= plan.nodes & 1 << step.node;
                 at += 1;
             }
         }
@@ -184,7 +195,7 @@ impl State {
     /// parent; `None` when it is too short for any test from there down.
     fn form(&mut self, ruleset: &Ruleset, step: &Step, scanned: u8, forms: &mut Forms) -> Option<u8> {
         let before = self.own_text(ruleset, step.parent, forms);
-        let of_value = before == forms.texts[0].0;
+        let of_value = before == forms.texts[0].text;
         let kind = 1u64 << step.transformation as u32;
         if of_value && forms.unchanged & kind != 0 {
             forms.own[usize::from(step.node)] = (forms.value, before);
@@ -211,24 +222,23 @@ impl State {
     fn scanned_as(&self, ruleset: &Ruleset, text: TextId, forms: &mut Forms) -> u8 {
         let bytes = self.texts.bytes(text);
         let stands_for = |known: TextId| {
-            let known = self.texts.bytes(known);
-            known.len() == bytes.len()
-                && known
-                    .iter()
-                    .zip(bytes)
-                    .all(|(known, byte)| known == byte || known.to_ascii_lowercase() == *byte)
+            let pairs = self.texts.bytes(known).iter().zip(bytes);
+            pairs.into_iter().all(|(known, byte)| known == byte || known.to_ascii_lowercase() == *byte)
         };
-        if let Some(index) = forms.texts.iter().position(|(known, ..)| *known == text || stands_for(*known)) {
+        let is_the_same =
+            |known: &Scanned| known.text == text || known.length == bytes.len() && stands_for(known.text);
+        if let Some(index) = forms.texts.iter().position(is_the_same) {
             return index as u8;
         }
-        forms.texts.push((text, 0, ruleset.scan.classes.present(bytes)));
+        let classes = ruleset.scan.classes.present(bytes);
+        forms.texts.push(Scanned { text, length: bytes.len(), nodes: 0, classes });
         (forms.texts.len() - 1) as u8
     }
 
     /// The text at a node, made when it is wanted.
     #[inline]
     fn own_text(&mut self, ruleset: &Ruleset, node: NodeId, forms: &mut Forms) -> TextId {
-        let (value, _, classes) = forms.texts[0];
+        let Scanned { text: value, classes, .. } = forms.texts[0];
         let path = ruleset.scan.paths.get(usize::from(node)).copied().unwrap_or_default();
         if !path.always && classes & path.triggers == 0 {
             return value;
@@ -257,14 +267,13 @@ impl State {
         forms: &mut Forms,
         progress: &mut Progress,
     ) {
-        let (text, nodes, classes) = forms.texts[index];
+        let Scanned { text, length, nodes, classes } = forms.texts[index];
         if nodes == 0 {
             return;
         }
         progress.texts += 1;
         let Progress { candidates, hits, tried, texts, buffer, .. } = progress;
         tried.resize(ruleset.scan.tests.len(), 0);
-        let length = self.texts.bytes(text).len();
         let mut attempt =
             Attempt { ruleset, nodes, classes, length, text: *texts, tried, candidates, buffer, found: None };
         for &watch in &*plan.every {

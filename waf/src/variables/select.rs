@@ -5,6 +5,7 @@ use hop3_seclang::ast::{Collection, Variable};
 use super::found::Found;
 use super::time;
 use crate::collections::fields::Field;
+use crate::operators::number;
 use crate::rule::{Rule, Selector, Target};
 use crate::ruleset::Ruleset;
 use crate::state::State;
@@ -218,6 +219,17 @@ impl State {
         Some(self.texts.add_passing(&bytes))
     }
 
+    /// A single value that is a number, without its text; `None` for other variables.
+    pub(crate) fn number(&self, variable: Variable) -> Option<i64> {
+        if let Some(text) = self.scalars.get(variable) {
+            return Some(number(self.texts.bytes(text)));
+        }
+        match variable {
+            Variable::RequestBodyLength => i64::try_from(self.texts.body().len()).ok(),
+            variable => is_zero_at_first(variable).then_some(0),
+        }
+    }
+
     /// Appends a value that is worked out when somebody asks.
     pub(super) fn write_computed(
         &self,
@@ -261,25 +273,7 @@ impl State {
             | V::ResBodyProcessor
             | V::ResBodyErrorMsg
             | V::ResBodyProcessorErrorMsg => String::new(),
-            V::ReqbodyError | V::ReqbodyProcessorError | V::ResBodyError | V::ResBodyProcessorError => {
-                "0".to_owned()
-            }
-            // Without a multipart body everything about it is in order.
-            V::FilesCombinedSize
-            | V::MultipartBoundaryQuoted
-            | V::MultipartBoundaryWhitespace
-            | V::MultipartCrlfLfLines
-            | V::MultipartDataAfter
-            | V::MultipartDataBefore
-            | V::MultipartFileLimitExceeded
-            | V::MultipartHeaderFolding
-            | V::MultipartInvalidHeaderFolding
-            | V::MultipartInvalidPart
-            | V::MultipartInvalidQuoting
-            | V::MultipartLfLine
-            | V::MultipartMissingSemicolon
-            | V::MultipartStrictError
-            | V::MultipartUnmatchedBoundary => "0".to_owned(),
+            variable if is_zero_at_first(variable) => "0".to_owned(),
             V::ModsecBuild => "030000000".to_owned(),
             _ => time::value(variable, self.unix_time + self.elapsed)?,
         };
@@ -334,6 +328,34 @@ impl State {
     ) -> Option<&crate::collections::persistent::OpenRecord> {
         self.records.iter().chain(&self.unkept).find(|record| record.collection == collection)
     }
+}
+
+/// Whether a value is 0 until a body says otherwise.
+fn is_zero_at_first(variable: Variable) -> bool {
+    use Variable as V;
+    matches!(
+        variable,
+        V::ReqbodyError
+            | V::ReqbodyProcessorError
+            | V::ResBodyError
+            | V::ResBodyProcessorError
+            // Without a multipart body everything about it is in order.
+            | V::FilesCombinedSize
+            | V::MultipartBoundaryQuoted
+            | V::MultipartBoundaryWhitespace
+            | V::MultipartCrlfLfLines
+            | V::MultipartDataAfter
+            | V::MultipartDataBefore
+            | V::MultipartFileLimitExceeded
+            | V::MultipartHeaderFolding
+            | V::MultipartInvalidHeaderFolding
+            | V::MultipartInvalidPart
+            | V::MultipartInvalidQuoting
+            | V::MultipartLfLine
+            | V::MultipartMissingSemicolon
+            | V::MultipartStrictError
+            | V::MultipartUnmatchedBoundary
+    )
 }
 
 fn single(variable: Variable, value: TextId) -> Found {
