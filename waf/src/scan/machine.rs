@@ -95,7 +95,10 @@ impl Machine {
             ];
             let furthest = states[0].max(states[1]).max(states[2].max(states[3]));
             if furthest >= first_end {
-                states.into_iter().for_each(|state| self.note(state, hits));
+                states
+                    .into_iter()
+                    .filter(|state| *state >= first_end)
+                    .for_each(|state| self.note(state, hits));
             }
         }
         self.read(states[3], &value[4 * quarter..], hits);
@@ -115,9 +118,6 @@ impl Machine {
 
     #[inline(never)]
     fn note(&self, state: u32, hits: &mut Hits) {
-        if state < self.first_end {
-            return;
-        }
         let number = ((state - self.first_end) / self.stride) as usize;
         if hits.states.contains(number) {
             return;

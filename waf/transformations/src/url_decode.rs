@@ -32,23 +32,44 @@ pub(crate) fn decode_unicode(input: &[u8], output: &mut Vec<u8>, map: Option<&Un
     });
 }
 
+/// So many bytes in a row without an escape make it worth to search for the next one.
+const PLAIN: usize = 32;
+
 /// Copies `input`, decoding `+`, `%HH` and what `long` knows: it gets what
 /// follows a `%` and gives a byte and how many bytes that took.
 #[inline]
 fn rewrite(input: &[u8], output: &mut Vec<u8>, long: impl Fn(&[u8]) -> Option<(u8, usize)>) {
-    output.reserve(input.len());
-    let mut rest = input;
+    output.resize(input.len(), 0);
+    // The result is never longer than what was read.
+    let result = output.as_mut_slice();
+    let (mut at, mut end) = (memchr2(b'%', b'+', input).unwrap_or(input.len()), 0);
+    result[..at].copy_from_slice(&input[..at]);
+    end += at;
     loop {
+        // Where there is one there are more, and a search for each would take longer than to look at all bytes.
+        let mut plain = 0;
+        while plain < PLAIN {
+            let Some(&byte) = input.get(at) else { return output.truncate(end) };
+            at += 1;
+            let is_space = byte == b'+';
+            plain = if is_space { 0 } else { plain + 1 };
+            result[end] = if is_space { b' ' } else { byte };
+            if byte == b'%' {
+                plain = 0;
+                let after = &input[at..];
+                let (decoded, taken) = match *after {
+                    [high, low, ..] if hex::is_digit(high) && hex::is_digit(low) => (hex::byte(high, low), 2),
+                    _ => long(after).unwrap_or((byte, 0)),
+                };
+                result[end] = decoded;
+                at += taken;
+            }
+            end += 1;
+        }
+        let rest = &input[at..];
         let next = memchr2(b'%', b'+', rest).unwrap_or(rest.len());
-        output.extend_from_slice(&rest[..next]);
-        let Some((&special, after)) = rest[next..].split_first() else { return };
-        let (byte, taken) = match *after {
-            _ if special == b'+' => (b' ', 0),
-            [high, low, ..] if hex::is_digit(high) && hex::is_digit(low) => (hex::byte(high, low), 2),
-            _ => long(after).unwrap_or((special, 0)),
-        };
-        output.push(byte);
-        rest = &after[taken..];
+        result[end..end + next].copy_from_slice(&rest[..next]);
+        (at, end) = (at + next, end + next);
     }
 }
 
@@ -93,6 +114,17 @@ mod tests {
         check(UrlDecodeUni, &BOTH);
         check(UrlDecode, &[("%u0041", "%u0041")]);
         check_bytes(UrlDecode, &[(b"%00%ff", b"\0\xff")]);
+    }
+
+    #[test]
+    fn escapes_far_from_each_other_and_close_together() {
+        for distance in 0..100 {
+            let plain = "x".repeat(distance);
+            let input = format!("{plain}%41+{plain}%zz%42{plain}%4{plain}+");
+            let expected = format!("{plain}A {plain}%zzB{plain}%4{plain} ");
+            check(UrlDecode, &[(&input, &expected)]);
+            check(UrlDecodeUni, &[(&input, &expected)]);
+        }
     }
 
     #[test]
