@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ban::Offence;
-use crate::config::Network;
+use crate::prefix::Prefix;
 
 /// When offences lead to a ban. One app's, or those of requests that no app takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,7 @@ pub struct BanSettings {
     /// Bits of an IPv6 address that are one client, 1 to 128.
     pub ipv6_prefix: u8,
     /// Never banned, besides trusted proxies.
-    pub allow: Vec<Network>,
+    pub allow: Vec<Prefix>,
 }
 
 impl Default for BanSettings {
@@ -77,7 +77,7 @@ impl Default for BanSettings {
             unrouted: None,
             points: Points::default(),
             max_duration: Duration::from_secs(7 * 24 * 3600),
-            ipv6_prefix: 64,
+            ipv6_prefix: Prefix::CUSTOMER,
             allow: Vec::new(),
         }
     }
