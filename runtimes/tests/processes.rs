@@ -68,13 +68,14 @@ async fn an_early_exit_is_told_with_code_and_last_lines() {
     let (folder, owner) = scratch("exit");
     let mut spec = spec(folder.path(), &owner, "web", "echo loading; echo no database >&2; exit 3");
     spec.restart = RestartPolicy::OnceHealthy;
+    spec.start_timeout = Duration::from_secs(300);
     let supervisor = supervisor();
     let start = Instant::now();
     supervisor.start(spec.clone()).await.unwrap();
     let failure = supervisor.wait_healthy(&spec.id).await.unwrap_err();
     assert_eq!(failure.to_string(), "it ended before it was healthy: exit code 3");
     assert_eq!(failure.tail(), ["loading", "no database"]);
-    assert!(start.elapsed() < Duration::from_secs(5), "noticed at once, not at the deadline");
+    assert!(start.elapsed() < spec.start_timeout / 2, "noticed at once, not at the deadline");
     supervisor.stop(&spec.id).await.unwrap();
 }
 
@@ -82,13 +83,13 @@ async fn an_early_exit_is_told_with_code_and_last_lines() {
 async fn a_process_that_never_listens_is_told_as_refused() {
     let (folder, owner) = scratch("deaf");
     let mut spec = spec(folder.path(), &owner, "web", "echo still thinking; sleep 1000");
-    spec.start_timeout = Duration::from_millis(600);
+    spec.start_timeout = Duration::from_secs(3);
     let supervisor = supervisor();
     supervisor.start(spec.clone()).await.unwrap();
     let failure = supervisor.wait_healthy(&spec.id).await.unwrap_err();
     assert_eq!(
         failure.to_string(),
-        "not healthy within 0.6 s; the last probe: connection refused: nothing listens on the port"
+        "not healthy within 3 s; the last probe: connection refused: nothing listens on the port"
     );
     assert_eq!(failure.tail(), ["still thinking"]);
     supervisor.stop(&spec.id).await.unwrap();
@@ -171,14 +172,19 @@ async fn a_crash_is_restarted_within_a_second_without_doubling() {
     let first = supervisor.start(spec.clone()).await.unwrap();
     read_when_there(&folder.path().join("starts"));
     assert!(first.leader.as_ref().unwrap().signal(rustix::process::Signal::KILL));
-    let killed = Instant::now();
-    let second = loop {
-        match events.recv().await.unwrap().change {
-            Change::Started { record, .. } if record.marker != first.marker => break record,
-            _ => {}
+    // What the supervisor decides is asserted; how soon the machine gets to it is not ours to promise.
+    let mut pause = None;
+    let restarted = async {
+        loop {
+            match events.recv().await.unwrap().change {
+                Change::Restarting { after } => pause = Some(after),
+                Change::Started { record, .. } if record.marker != first.marker => break record,
+                _ => {}
+            }
         }
     };
-    assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
+    let second = tokio::time::timeout(Duration::from_secs(60), restarted).await.expect("a restart");
+    assert!(pause.is_some_and(|pause| pause < Duration::from_secs(1)), "{pause:?}");
     assert_ne!(first.leader, second.leader);
     wait_until(|| with_text(&mark).len() == 1);
     supervisor.stop(&spec.id).await.unwrap();
@@ -193,8 +199,7 @@ async fn output_is_captured_in_a_file_that_can_be_read_back() {
     supervisor.start(spec.clone()).await.unwrap();
     supervisor.wait_healthy(&spec.id).await.unwrap();
     let query = Query { lines: 2, ..Query::default() };
-    let text = render(&tail(&spec.log_dir, &query).unwrap());
-    assert_eq!(text, "==> worker.1 <==\nout\nerr\n");
+    wait_until(|| render(&tail(&spec.log_dir, &query).unwrap_or_default()) == "==> worker.1 <==\nout\nerr\n");
     supervisor.stop(&spec.id).await.unwrap();
 }
 
@@ -206,7 +211,7 @@ async fn wsgi_runs_under_uwsgi_or_says_what_is_missing() {
     let mut spec = spec(folder.path(), &owner, "web", "x");
     spec.command = ProcessCommand::Wsgi("site_app:app".to_owned().try_into().unwrap());
     spec.health_check.contains = Some("wsgi /".into());
-    spec.stop_timeout = Duration::from_secs(20);
+    spec.stop_timeout = Duration::from_secs(240);
     if runtime(false)
         .start(&spec)
         .await
@@ -224,7 +229,7 @@ async fn wsgi_runs_under_uwsgi_or_says_what_is_missing() {
     let start = Instant::now();
     supervisor.stop(&spec.id).await.unwrap();
     assert!(
-        start.elapsed() < Duration::from_secs(8),
+        start.elapsed() < spec.stop_timeout / 2,
         "uWSGI ends on SIGTERM, also while a worker still loads"
     );
 }
@@ -243,7 +248,9 @@ async fn as_root_an_app_can_run_as_another_user() {
     let supervisor = supervisor();
     supervisor.start(spec.clone()).await.unwrap();
     supervisor.wait_healthy(&spec.id).await.unwrap();
-    let parts = tail(&spec.log_dir, &Query { lines: 2, ..Query::default() }).unwrap();
-    assert_eq!(parts[0].lines, ["65534", "65534"], "neither root nor root's groups");
+    let query = Query { lines: 2, ..Query::default() };
+    let lines = || tail(&spec.log_dir, &query).ok()?.into_iter().next().map(|part| part.lines);
+    wait_until(|| lines().is_some_and(|lines| lines.len() == 2));
+    assert_eq!(lines().unwrap(), ["65534", "65534"], "neither root nor root's groups");
     supervisor.stop(&spec.id).await.unwrap();
 }

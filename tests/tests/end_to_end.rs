@@ -118,7 +118,7 @@ fn a_failed_deploy_leaves_the_running_version_alone() {
 
     let failing = apps::folder(&[
         ("Procfile", "web: python3 -m http.server --bind 127.0.0.1 $PORT\n"),
-        ("hop3.toml", "[run]\nstart-timeout = \"2s\"\n[healthcheck]\npath = \"/missing\"\nstatus = 200\n"),
+        ("hop3.toml", "[run]\nstart-timeout = \"20s\"\n[healthcheck]\npath = \"/missing\"\nstatus = 200\n"),
     ]);
     let said = server.hop3(&["deploy", "demo", failing.path().to_str().unwrap()]).failed_with(8);
     assert!(said.contains("404"), "the probe's answer is missing: {said}");

@@ -7,7 +7,7 @@
 )]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hop3_tests::front::{Front, protection};
 use hop3_tests::http2_abuse::peer::{get, tls};
@@ -15,15 +15,16 @@ use hop3_tests::http2_abuse::{Frame, Kind, Peer, flags, hpack};
 use hop3_tests::streaming::{PATIENCE, back_end, read_head, read_until};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 /// Reads bodies and answers before they go on.
 const RULES: &str = "SecRuleEngine On\nSecRequestBodyAccess On\nSecResponseBodyAccess On\n\
     SecResponseBodyMimeType text/plain text/event-stream\nSecResponseBodyLimit 500000";
 
-/// Within this time something is noticed "at once".
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// Within this time something is noticed "at once": on a machine that is very slow, and still long before any limit on
+/// answers (60 s) would have ended it.
+const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// A back end that tells what it read, and answers with a trailer.
 async fn trailing(told: mpsc::UnboundedSender<String>) -> std::net::SocketAddr {
@@ -111,22 +112,24 @@ async fn trailers_do_not_pass_the_firewall_unseen() {
 
 #[tokio::test]
 async fn interim_answers_pass_as_they_come() {
+    // Where the back end waits for leave to go on.
+    static GATE: Semaphore = Semaphore::const_new(0);
     let front = Front::start(|_| {});
     let address = back_end(|mut stream| async move {
         read_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x\r\n\r\n").await?;
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        GATE.acquire().await.expect("it is never closed").forget();
         stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </b.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await
     });
     front.lead_to(address.await);
-    let started = Instant::now();
     let mut client = TcpStream::connect(front.http()).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await.unwrap();
     assert_eq!(read_head(&mut client).await, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");
-    assert!(started.elapsed() < Duration::from_millis(600), "held for {:?}", started.elapsed());
+    GATE.add_permits(1);
     assert_eq!(read_head(&mut client).await, "HTTP/1.1 103 Early Hints\r\nLink: </b.css>\r\n\r\n");
     assert!(read_until(&mut client, "ok").await.starts_with("HTTP/1.1 200"));
 
+    GATE.add_permits(2);
     let mut peer = Peer::connect(front.https(), "shop.test").await;
     let reply = peer.get(1, "/", PATIENCE).await;
     assert_eq!((reply.statuses, &reply.body[..]), (vec![103, 103, 200], &b"ok"[..]));
@@ -148,8 +151,7 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
         stream
             .write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
             .await?;
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        Ok(())
+        std::future::pending().await
     });
     front.lead_to(address.await);
     let client = TcpStream::connect(front.http()).await.unwrap();
@@ -163,10 +165,8 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
         // It stops when the proxy does.
         while writer.write_all(&piece).await.is_ok() {}
     });
-    let started = Instant::now();
     let answer = read_until(&mut reader, "no").await;
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     sending.abort();
 
     let mut peer = Peer::connect(front.https(), "shop.test").await;
@@ -230,8 +230,14 @@ async fn a_client_that_leaves_a_long_poll_is_noticed_at_once() {
         assert_eq!(timeout(PATIENCE, seen.recv()).await.unwrap(), Some("asked"));
         drop(peer);
         left("HTTP/2 connection", &mut seen).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let records = front.records();
+        let mut records = Vec::new();
+        let reading = async {
+            while records.len() < 4 {
+                records.extend(front.records());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, reading).await.expect("a record of each");
         assert_eq!(records.len(), 4);
         assert!(records.iter().all(|record| record.status == 499 && record.note.is_some()), "{records:?}");
     }
@@ -260,7 +266,7 @@ async fn a_client_that_sends_its_next_request_has_not_left() {
     assert!(both.contains("one"), "{both}");
 }
 
-/// An event now, the next one never.
+/// An event now, the next one never: whoever waits for more gets nothing.
 async fn events(content_type: &'static str) -> std::net::SocketAddr {
     back_end(move |mut stream| async move {
         read_head(&mut stream).await;
@@ -282,7 +288,6 @@ async fn events_are_never_held_back() {
         ("text/plain", None),
     ] {
         front.lead_through(events(content_type).await, rules.as_ref());
-        let started = Instant::now();
         let mut client = TcpStream::connect(front.http()).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await.unwrap();
         read_until(&mut client, "data: 1\n\n").await;
@@ -295,7 +300,6 @@ async fn events_are_never_held_back() {
                 break;
             }
         }
-        assert!(started.elapsed() < Duration::from_secs(2), "{content_type}: {:?}", started.elapsed());
     }
 }
 

@@ -19,7 +19,11 @@ use hop3_proxy::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
+
+/// Longest wait for something that must come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A back end that remembers what reached it.
 #[derive(Clone)]
@@ -54,6 +58,16 @@ impl TestBackend {
         self.requests.lock().unwrap().len()
     }
 
+    /// Waits until this many requests have reached it.
+    pub async fn reached(&self, count: usize) {
+        let reached = async {
+            while self.count() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.expect("requests reach the back end");
+    }
+
     pub fn last(&self) -> Received {
         self.requests.lock().unwrap().last().cloned().expect("a request reached the back end")
     }
@@ -67,6 +81,8 @@ pub enum Reply {
     Keep(Vec<u8>),
     /// These bytes, then close.
     Close(Vec<u8>),
+    /// The first bytes, the others when a permit is given, then close.
+    Held(Vec<u8>, &'static Semaphore, Vec<u8>),
     /// These pieces with a pause before each, then close.
     Slowly(Duration, Vec<Vec<u8>>),
     /// These bytes, then send back whatever comes.
@@ -111,6 +127,12 @@ async fn serve(mut stream: TcpStream, backend: TestBackend, answer: Answering) {
             Reply::Keep(bytes) => stream.write_all(&bytes).await.unwrap_or_default(),
             Reply::Close(bytes) => {
                 stream.write_all(&bytes).await.unwrap_or_default();
+                return;
+            }
+            Reply::Held(first, gate, rest) => {
+                stream.write_all(&first).await.unwrap_or_default();
+                gate.acquire().await.unwrap().forget();
+                stream.write_all(&rest).await.unwrap_or_default();
                 return;
             }
             Reply::Slowly(pause, pieces) => {
@@ -262,9 +284,8 @@ impl Client {
 
     /// Reads a head; `None` when the connection ends.
     pub async fn head(&mut self) -> Option<Response> {
-        let limit = Duration::from_secs(20);
-        let end = tokio::time::timeout(limit, read_until(&mut self.stream, &mut self.buffer, b"\r\n\r\n"));
-        let end = end.await.expect("an answer within 20 s")?;
+        let end = read_until(&mut self.stream, &mut self.buffer, b"\r\n\r\n");
+        let end = tokio::time::timeout(PATIENCE, end).await.expect("an answer in time")?;
         let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
         let status = head.get(9..12).unwrap().parse().unwrap();
         Some(Response { status, head, body: Vec::new() })
@@ -276,9 +297,7 @@ impl Client {
         if head_request || matches!(response.status, 100..=199 | 204 | 304) {
             return Some(response);
         }
-        let body = tokio::time::timeout(Duration::from_secs(20), self.body(&response))
-            .await
-            .expect("a body within 20 s");
+        let body = tokio::time::timeout(PATIENCE, self.body(&response)).await.expect("a body in time");
         match body {
             Some(body) => response.body = body,
             None => response.status = 0,
@@ -326,9 +345,9 @@ impl Client {
         end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
     }
 
-    /// Whether the peer closes within five seconds without sending anything more.
+    /// Whether the peer closes in time without sending anything more.
     pub async fn is_closed(&mut self) -> bool {
-        let read = tokio::time::timeout(Duration::from_secs(5), self.stream.read_buf(&mut self.buffer)).await;
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await;
         matches!(read, Ok(Ok(0) | Err(_))) && self.buffer.is_empty()
     }
 }
@@ -341,7 +360,7 @@ pub async fn get(address: SocketAddr, target: &str) -> Response {
 /// Runs curl and returns what it printed; it is part of the systems we build on.
 pub async fn curl(arguments: &[&str]) -> String {
     let output = tokio::process::Command::new("curl")
-        .args(["--silent", "--show-error", "--max-time", "20"])
+        .args(["--silent", "--show-error", "--max-time", "120"])
         .args(arguments)
         .output()
         .await

@@ -42,7 +42,7 @@ pub fn spec(folder: &Path, owner: &str, process: &str, command: &str) -> LaunchS
         log_dir: folder.join("logs"),
         user: None,
         health_check: HealthCheck::default(),
-        start_timeout: Duration::from_secs(20),
+        start_timeout: Duration::from_secs(120),
         stop_timeout: Duration::from_secs(5),
         restart: RestartPolicy::Always,
     }
@@ -66,7 +66,7 @@ pub fn read_when_there(path: &Path) -> String {
 pub fn wait_until(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited too long");
+        assert!(start.elapsed() < Duration::from_secs(120), "waited too long");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

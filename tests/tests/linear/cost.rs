@@ -12,6 +12,13 @@ use super::requests::Request;
 /// How often a request that took long is tried again: only what is slow each time is slow.
 const ATTEMPTS: usize = 3;
 
+/// What [`work`] takes on the machine where the goals were set.
+const WORK: Duration = Duration::from_millis(3);
+
+/// Its rounds, and the words of its table (512 KiB).
+const ROUNDS: usize = 1 << 20;
+const TABLE: usize = 1 << 16;
+
 /// Processor time of the request phases and logging; tried again while it is over `limit`.
 pub fn of(ruleset: &Arc<Ruleset>, request: &Request, limit: Duration) -> Duration {
     let mut least = Duration::MAX;
@@ -22,6 +29,26 @@ pub fn of(ruleset: &Arc<Ruleset>, request: &Request, limit: Duration) -> Duratio
         }
     }
     least
+}
+
+/// How many times as long as on the machine where the goals were set a fixed piece of work takes just now; at least 1.
+pub fn slowness() -> f64 {
+    let began = now();
+    std::hint::black_box(work());
+    (now().saturating_sub(began).as_secs_f64() / WORK.as_secs_f64()).max(1.0)
+}
+
+/// Dependent arithmetic and reads all over a table that does not fit the nearest cache, as automata do them. Nothing of
+/// the engine: its own slowness is to be seen.
+fn work() -> u64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut table: Vec<u64> = (0..TABLE as u64).map(|at| at.wrapping_mul(state)).collect();
+    for _ in 0..ROUNDS {
+        state ^= table[state as usize % TABLE];
+        state = state.rotate_left(23).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        table[(state >> 32) as usize % TABLE] = state;
+    }
+    state
 }
 
 fn once(ruleset: &Arc<Ruleset>, request: &Request) -> Duration {
