@@ -149,7 +149,7 @@ fn collections_outlive_reloads_and_when_stored_the_server() {
 #[test]
 fn block_lists_are_asked_only_when_allowed_and_never_waited_for() {
     let mut server = Server::start();
-    let rules = "SecRule REMOTE_ADDR \"@rbl bl.invalid\" \"id:300,phase:1,deny,status:403,log\"\n";
+    let rules = "SecRule ARGS:name \"@rbl bl.invalid\" \"id:300,phase:1,deny,status:403,log\"\n";
     deploy(&server, &site(rules, ""));
     assert_eq!(server.get("site.localhost", "/").0, 200);
     let settings = server.data().join("hop3-server.toml");
@@ -157,7 +157,13 @@ fn block_lists_are_asked_only_when_allowed_and_never_waited_for() {
     fs::write(&settings, format!("{text}\n[server.firewall]\nrbl = true\n")).unwrap();
     server.restart(End::Terminate);
     server.eventually(|| (server.get("site.localhost", "/").0 == 200).then_some(()));
-    let started = std::time::Instant::now();
-    assert_eq!(server.get("site.localhost", "/").0, 200, "nobody is listed below .invalid");
-    assert!(started.elapsed() < std::time::Duration::from_secs(2));
+    // The least of several, and less than a look-up may take.
+    let took = |name: usize| {
+        let started = std::time::Instant::now();
+        let status = server.get("site.localhost", &format!("/?name=name{name}")).0;
+        assert_eq!(status, 200, "nobody is listed below .invalid");
+        started.elapsed()
+    };
+    let least = (0..5).map(took).min().unwrap();
+    assert!(least < std::time::Duration::from_millis(4500), "{least:?}");
 }

@@ -217,11 +217,22 @@ fn apps_share_a_host_and_requests() {
             }
             statuses
         });
-        server.ok(&["app:restart", "blog"]);
-        stop.store(true, Ordering::SeqCst);
+        {
+            let _over = Over(&stop);
+            server.ok(&["app:restart", "blog"]);
+        }
         let statuses = reader.join().unwrap();
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     });
+}
+
+/// Ends what reads in the background, also when the test fails.
+struct Over<'s>(&'s AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]

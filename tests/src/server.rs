@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Longest wait for the server to listen, or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running server; stopped, and its data removed, when dropped.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Server {
         let port = self.port("https");
         let mut command = Command::new("curl");
         command
-            .args(["--silent", "--show-error", "--insecure", "--max-time", "30", "--include"])
+            .args(["--silent", "--show-error", "--insecure", "--max-time", "120", "--include"])
             .args(["--resolve", &format!("{host}:{port}:127.0.0.1")])
             .args(arguments)
             .arg(format!("https://{host}:{port}{path}"));

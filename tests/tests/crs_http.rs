@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hop3_tests::data;
 use hop3_tests::ftw::engine::{self, Setup};
@@ -13,6 +14,9 @@ use hop3_tests::ftw::judge;
 use hop3_tests::ftw::request::wire_bytes;
 use hop3_tests::ftw::schema::{self, Output, Test};
 use hop3_tests::report::Report;
+
+/// How long the proxy waits for the rest of what some tests send in part.
+const INCOMPLETE: Duration = Duration::from_secs(5);
 
 /// A case whose expectation is another server's, and what holds here instead.
 struct Exception {
@@ -70,7 +74,7 @@ async fn regression_tests_through_the_http_front_end() {
     let back_end = BackEnd::start().await.unwrap_or_else(|error| panic!("{error}"));
     let workers: Vec<_> = (0..WORKERS)
         .map(|_| {
-            let front_end = FrontEnd::start(Arc::clone(&ruleset), &back_end);
+            let front_end = FrontEnd::start(Arc::clone(&ruleset), &back_end, INCOMPLETE);
             let front_end = front_end.unwrap_or_else(|error| panic!("{error}"));
             tokio::spawn(work(Arc::clone(&cases), Arc::clone(&next), front_end))
         })

@@ -142,7 +142,7 @@ async fn http2(report: &mut Report, table: &mut String) {
     let probes = http2::probes();
     let names: HashSet<&str> = probes.iter().map(|probe| &probe.name[..]).collect();
     assert_eq!(names.len(), probes.len(), "names are unique");
-    let limit = Duration::from_secs(3);
+    let limit = Duration::from_secs(20);
     let mut outcomes = Vec::new();
     for inspect in [false, true] {
         let front = Front::start(|_| {});

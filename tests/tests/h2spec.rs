@@ -38,11 +38,11 @@ async fn every_case_of_h2spec_passes_over_tls() {
     front.lead_to(back_end.address);
     let address = front.https();
     let run = Command::new(program)
-        .args(["--strict", "--tls", "--insecure", "--timeout", "3", "--path", "/", "--host"])
+        .args(["--strict", "--tls", "--insecure", "--timeout", "15", "--path", "/", "--host"])
         .arg(address.ip().to_string())
         .args(["--port", &address.port().to_string()])
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(240), run).await.expect("four minutes").unwrap();
+    let output = tokio::time::timeout(Duration::from_secs(900), run).await.expect("an end").unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let summary = text.lines().rev().find(|line| line.contains(" tests, ")).expect("a summary");
     let count = |what: &str| -> usize {

@@ -18,7 +18,7 @@ const ATTACK: [&str; 2] =
 /// A refusal: by the rules, as a body that cannot be inspected whole, as too large.
 const REFUSED: [u16; 3] = [403, 400, 413];
 /// Longest time for one request, in a build that is optimised only a little and beside other tests.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_base_ruleset_sees_through_padding() {
@@ -44,7 +44,8 @@ fn ruleset(root: &Path, name: RulesetName) -> Arc<Ruleset> {
 
 async fn padding(ruleset: Arc<Ruleset>) {
     let back_end = BackEnd::start().await.unwrap_or_else(|error| panic!("{error}"));
-    let mut front_end = FrontEnd::start(ruleset, &back_end).unwrap_or_else(|error| panic!("{error}"));
+    let mut front_end = FrontEnd::start(ruleset, &back_end, Duration::from_secs(30))
+        .unwrap_or_else(|error| panic!("{error}"));
     for size in PADDINGS {
         for body in [Body::Form, Body::Json, Body::Field, Body::File] {
             for chunked in [false, true] {

@@ -65,7 +65,7 @@ func checkHTTP(address, ca, host string) error {
 		protocols.SetHTTP2(proto == "HTTP/2.0")
 		transport := &http.Transport{
 			DialContext: dial, TLSClientConfig: config.Clone(), Protocols: protocols,
-			ExpectContinueTimeout: 20 * time.Second,
+			ExpectContinueTimeout: time.Minute,
 		}
 		client := &http.Client{Transport: transport, Timeout: time.Minute}
 		visitor := visitor{client, config, dial, host, proto}
@@ -295,7 +295,7 @@ func cut(visitor visitor) error {
 func sockets(visitor visitor) error {
 	dialer := websocket.Dialer{
 		NetDialContext: visitor.dial, TLSClientConfig: visitor.config, EnableCompression: true,
-		Subprotocols: []string{"other", "hop3-echo"}, HandshakeTimeout: 20 * time.Second,
+		Subprotocols: []string{"other", "hop3-echo"}, HandshakeTimeout: time.Minute,
 	}
 	connection, answer, err := dialer.Dial("wss://"+visitor.host+"/socket", nil)
 	if err != nil {

@@ -150,7 +150,7 @@ func (turns *turns) events(out http.ResponseWriter, request *http.Request) {
 	case <-turns.of(request.URL.RawQuery):
 		fmt.Fprint(out, "data: second\n\n")
 	case <-request.Context().Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 	}
 }
 

@@ -19,10 +19,8 @@ use tokio::sync::mpsc::Receiver;
 use super::judge::Logged;
 use super::request::Request;
 
-/// Patience of the proxy with heads and bodies that stay incomplete, which some tests send.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest time for a whole exchange.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// Events of one connection that are kept.
 const EVENTS: usize = 1000;
 
@@ -47,17 +45,18 @@ pub struct Exchange {
 }
 
 impl FrontEnd {
-    /// Starts a proxy on a port of the system's choice, in front of this back end.
+    /// Starts a proxy on a port of the system's choice, in front of this back end. `patience` is what it has with heads and
+    /// bodies that stay incomplete, which some tests send.
     ///
     /// # Errors
     /// A text when no proxy can be started here.
-    pub fn start(ruleset: Arc<Ruleset>, back_end: &BackEnd) -> Result<Self, String> {
+    pub fn start(ruleset: Arc<Ruleset>, back_end: &BackEnd, patience: Duration) -> Result<Self, String> {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = ProxyConfig {
             listen: ListenConfig { http: Some(any_port), ..ListenConfig::default() },
             limits: ServerLimits {
-                head_timeout: PATIENCE,
-                body_timeout: PATIENCE,
+                head_timeout: patience,
+                body_timeout: patience,
                 ..ServerLimits::default()
             },
             ..ProxyConfig::default()

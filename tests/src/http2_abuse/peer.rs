@@ -146,7 +146,8 @@ impl Peer {
         let mut reply = Reply::default();
         let reading = async {
             while !reply.ended && reply.reset.is_none() {
-                let Ok(Some(frame)) = self.polite_frame(limit).await else {
+                let Ok(frame) = self.polite_frame(limit).await else { return };
+                let Some(frame) = frame else {
                     reply.closed = true;
                     return;
                 };

@@ -15,6 +15,15 @@ use crate::site::{SHOP, Site, WWW, serial, trusted};
 /// What pebble logs when it looks for a http-01 proof.
 const BY_HTTP: &str = "Attempting to validate w/ HTTP";
 
+/// Ends what reads in the background.
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn one_certificate_for_all_names_while_requests_go_on() {
     if !installed() {
@@ -28,6 +37,8 @@ fn one_certificate_for_all_names_while_requests_go_on() {
     // Somebody reads the site all the time.
     let (stop, failed, asked) =
         (Arc::new(AtomicBool::default()), Arc::new(AtomicUsize::default()), Arc::new(AtomicUsize::default()));
+    // A test that fails must end it as well.
+    let _over = Over(stop.clone());
     let reader = {
         let (stop, failed, asked) = (stop.clone(), failed.clone(), asked.clone());
         let port = site.server.port("https");
