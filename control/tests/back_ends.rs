@@ -170,5 +170,5 @@ fn conf(listen: &str, log: &str) -> String {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    hop3_runtimes::ports::free_port().unwrap()
 }

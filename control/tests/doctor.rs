@@ -32,7 +32,10 @@ fn has(diagnosis: &Value, check: &str, part: &str) {
 #[test]
 fn a_server_in_order_and_what_is_wrong_around_it() {
     let site = folder(&[("index.html", "shop")]);
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Taken, so that nobody else listens there.
+    let mute = tokio::net::TcpSocket::new_v4().unwrap();
+    mute.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = mute.local_addr().unwrap();
     let routes = format!(
         "[[route]]\nhosts = ['shop.localhost']\nstatic = '{}'\n[[route]]\nhosts = ['dead.test']\nupstream = 'http://{closed}'\n",
         site.path().display()

@@ -90,7 +90,7 @@ fn instances_are_spoken_to_over_tls_and_checked() {
     let site = folder(&[("serve.py", serve), ("index.html", "over TLS")]);
     authority(site.path(), "own");
     authority(site.path(), "other");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = hop3_runtimes::ports::free_port().unwrap();
     let mut child = Command::new("python3")
         .args(["serve.py", &port.to_string()])
         .current_dir(site.path())

@@ -294,5 +294,5 @@ fn a_route_balances_checks_and_breaks() {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    hop3_runtimes::ports::free_port().unwrap()
 }

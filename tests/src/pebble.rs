@@ -1,14 +1,17 @@
 //! A real ACME authority (`pebble`) and the DNS it asks (`pebble-challtestsrv`), on free loopback ports.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
-use crate::server::{Ran, wait_until};
+use crate::server::{Ran, comes_up};
+
+/// How often a program is started: another one may take a port between the look and the start.
+pub(crate) const STARTS: usize = 5;
 
 /// Where the authority looks for proofs.
 #[derive(Clone, Copy, Debug)]
@@ -59,12 +62,12 @@ pub fn installed() -> bool {
     installed
 }
 
-/// A port that nobody listens on just now.
+/// A port that nobody listens on, and that is given to nobody who asks for any.
 ///
 /// # Panics
 /// When there is none.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    hop3_runtimes::ports::free_port().expect("a free port")
 }
 
 impl Pebble {
@@ -73,6 +76,23 @@ impl Pebble {
     /// # Panics
     /// When it does not come up.
     pub fn start(doors: Doors, dns: u16, peculiarities: Peculiarities) -> Self {
+        let mut last = String::new();
+        for _ in 0..STARTS {
+            let mut pebble = Self::begin(doors, dns, peculiarities);
+            let directory = pebble.directory();
+            let answers = || {
+                let asked = Command::new("curl").args(["-sfk", "-o", "/dev/null", &directory]).status();
+                asked.is_ok_and(|status| status.success())
+            };
+            if comes_up("pebble answers", &mut pebble.process, answers) {
+                return pebble;
+            }
+            last = pebble.log();
+        }
+        panic!("pebble ends: {last}");
+    }
+
+    fn begin(doors: Doors, dns: u16, peculiarities: Peculiarities) -> Self {
         let folder = tempfile::Builder::new().prefix("pebble-").tempdir().expect("a temporary folder");
         let port = if peculiarities.port == 0 { free_port() } else { peculiarities.port };
         let management = free_port();
@@ -110,14 +130,7 @@ impl Pebble {
             .stderr(log)
             .spawn()
             .expect("pebble starts");
-        let pebble = Self { folder, process, port, management };
-        wait_until("pebble answers", || {
-            Command::new("curl")
-                .args(["-sfk", "-o", "/dev/null", &pebble.directory()])
-                .status()
-                .is_ok_and(|status| status.success())
-        });
-        pebble
+        Self { folder, process, port, management }
     }
 
     /// The URL of its directory.
@@ -166,6 +179,19 @@ impl ChallengeDns {
     /// # Panics
     /// When it does not come up.
     pub fn start() -> Self {
+        for _ in 0..STARTS {
+            let mut dns = Self::begin();
+            let (port, management) = (dns.port, dns.management);
+            let answers =
+                || [port, management].iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok());
+            if comes_up("pebble-challtestsrv answers", &mut dns.process, answers) {
+                return dns;
+            }
+        }
+        panic!("pebble-challtestsrv ends");
+    }
+
+    fn begin() -> Self {
         let (port, management) = (free_port(), free_port());
         let process = Command::new("pebble-challtestsrv")
             .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""])
@@ -177,11 +203,7 @@ impl ChallengeDns {
             .stderr(Stdio::null())
             .spawn()
             .expect("pebble-challtestsrv starts");
-        let dns = Self { process, port, management };
-        wait_until("pebble-challtestsrv answers", || {
-            std::net::TcpStream::connect(("127.0.0.1", dns.management)).is_ok()
-        });
-        dns
+        Self { process, port, management }
     }
 
     /// Where it is told what to say.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::pebble::free_port;
+
 /// Longest wait for the server to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -61,9 +63,23 @@ impl Server {
     /// # Panics
     /// When the server does not come up.
     pub fn start(settings: &str) -> Self {
+        Self::start_at([0; 3], settings)
+    }
+
+    /// The same on ports that stay over [`Server::resume`], for programs that are told of them.
+    ///
+    /// # Panics
+    /// When the server does not come up.
+    pub fn start_on_kept_ports(settings: &str) -> Self {
+        Self::start_at([free_port(), free_port(), free_port()], settings)
+    }
+
+    fn start_at([http, https, admin]: [u16; 3], settings: &str) -> Self {
         let data = tempfile::Builder::new().prefix("hop3-test-").tempdir().expect("a temporary folder");
-        let listen =
-            "[server.listen]\nhttp = \"127.0.0.1:0\"\nhttps = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n";
+        let listen = format!(
+            "[server.listen]\nhttp = \"127.0.0.1:{http}\"\nhttps = \"127.0.0.1:{https}\"\n\
+             admin = \"127.0.0.1:{admin}\"\n"
+        );
         let mut server = Self { data, process: None, settings: format!("{listen}\n{settings}") };
         server.resume();
         server
@@ -143,14 +159,6 @@ impl Server {
         let listen = self.settings.split("\n\n").next().unwrap_or_default().to_owned();
         self.settings = format!("{listen}\n\n{settings}");
         fs::write(self.path("hop3-server.toml"), &self.settings).expect("settings are written");
-    }
-
-    /// Keeps the ports that were chosen over [`Server::resume`], for programs that were told of them.
-    pub fn keep_ports(&mut self) {
-        for listener in ["http", "https", "admin"] {
-            let chosen = format!("{listener} = \"127.0.0.1:{}\"", self.port(listener));
-            self.settings = self.settings.replacen(&format!("{listener} = \"127.0.0.1:0\""), &chosen, 1);
-        }
     }
 
     /// A path below the data directory.
@@ -248,6 +256,21 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Waits until a program answers; `false` when it ends before.
+///
+/// # Panics
+/// When it does neither in time.
+pub fn comes_up(what: &str, process: &mut Child, mut answers: impl FnMut() -> bool) -> bool {
+    let (mut up, mut ended) = (false, false);
+    wait_until(what, || {
+        // In this order: what answers may be another program that has the port.
+        ended = !matches!(process.try_wait(), Ok(None));
+        up = !ended && answers();
+        up || ended
+    });
+    up
 }
 
 /// The executable that `cargo test --workspace` built beside the tests.

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn taken_free_and_forbidden_ports_are_told_apart() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = hop3_runtimes::ports::free_port().unwrap();
+        let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let address = taken.local_addr().unwrap();
         assert_eq!(answering("http", address).state, State::Ok);
         let finding = free("http", address);

@@ -29,8 +29,7 @@ impl Site {
     /// The same with a peculiar authority.
     pub fn start_with(hosts: &[&str], peculiarities: Peculiarities) -> Self {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let mut server = Server::start(&route(&hosts));
-        server.keep_ports();
+        let server = Server::start_on_kept_ports(&route(&hosts));
         fs::create_dir_all(server.path("site")).unwrap();
         fs::write(server.path("site/index.html"), "<p>the site</p>").unwrap();
         let dns = ChallengeDns::start();
