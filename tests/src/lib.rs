@@ -2,8 +2,10 @@
 //!
 //! The library holds what several suites share: where the foreign test data
 //! lie ([`data`]), the formats of the suites ([`ftw`], [`corpus`]), the
-//! one-line-a-suite report ([`report`]), a real server process with
-//! applications to deploy ([`server`], [`apps`]), and a proxy alone with
+//! one-line-a-suite report ([`report`]), what work costs
+//! ([`processor_time`]), a real server process with applications to deploy
+//! ([`server`], [`apps`]) beside others ([`pebble`], [`name_server`],
+//! [`gate`]), and a proxy alone with
 //! what is hard on it ([`front`], [`framing`], [`http2_abuse`],
 //! [`slow_clients`], [`streaming`]) or what it is for ([`clients`]). The
 //! suites themselves are the integration tests in `tests/`.
@@ -28,6 +30,7 @@ pub mod http2_abuse;
 pub mod modsecurity;
 pub mod name_server;
 pub mod pebble;
+pub mod processor_time;
 pub mod report;
 pub mod server;
 pub mod slow_clients;

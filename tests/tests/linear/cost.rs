@@ -4,13 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hop3_waf::{Connection, Ruleset, Transaction, TransactionStart};
-use rustix::time::{ClockId, clock_gettime};
-
 use super::requests::Request;
-
-/// How often a request that took long is tried again: only what is slow each time is slow.
-const ATTEMPTS: usize = 3;
+use hop3_tests::processor_time::{least, now};
+use hop3_waf::{Connection, Ruleset, Transaction, TransactionStart};
 
 /// What [`work`] takes on the machine where the goals were set.
 const WORK: Duration = Duration::from_millis(3);
@@ -21,14 +17,7 @@ const TABLE: usize = 1 << 16;
 
 /// Processor time of the request phases and logging; tried again while it is over `limit`.
 pub fn of(ruleset: &Arc<Ruleset>, request: &Request, limit: Duration) -> Duration {
-    let mut least = Duration::MAX;
-    for _ in 0..ATTEMPTS {
-        least = least.min(once(ruleset, request));
-        if least <= limit {
-            break;
-        }
-    }
-    least
+    least(limit, || once(ruleset, request))
 }
 
 /// How many times as long as on the machine where the goals were set a fixed piece of work takes just now; at least 1.
@@ -67,9 +56,4 @@ fn once(ruleset: &Arc<Ruleset>, request: &Request) -> Duration {
     transaction.process_logging();
     drop(transaction);
     now().saturating_sub(began)
-}
-
-fn now() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

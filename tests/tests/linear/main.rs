@@ -19,6 +19,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hop3_tests::processor_time::MOST_GROWTH;
 use hop3_waf::Ruleset;
 
 use requests::{Place, Request};
@@ -38,9 +39,6 @@ const PROFILE_FACTOR: u32 = 2;
 
 /// Cases that miss the multiplied goal for a size: how many times as much they may take. Only falls.
 const KNOWN: &[(&str, usize, u32)] = &[];
-
-/// Eight times the input may cost this many times as much. Linear work costs eight times, quadratic work 64.
-const MOST_GROWTH: u32 = 20;
 
 /// Costs under this form no ratio: what is short is measured badly.
 const RATIO_FLOOR: Duration = Duration::from_millis(40);
