@@ -9,7 +9,8 @@
 //! ├── rules/                installed rulesets
 //! ├── apps/NAME/releases/vN/…, data/, logs/, logs/waf/
 //! ├── logs/ROUTE/           what the rules of static routes log
-//! └── run/hop3.sock         0600, the command line's way in; run/addresses.json, the chosen ports
+//! └── run/hop3.sock         0600, the command line's way in; run/addresses.json, the chosen ports; run/nftables, there
+//!                           while the kernel may hold bans
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -111,6 +112,11 @@ impl DataDir {
     /// Where the chosen addresses are written while the server runs.
     pub fn addresses(&self) -> PathBuf {
         self.run().join("addresses.json")
+    }
+
+    /// There while the kernel may hold bans.
+    pub fn nftables(&self) -> PathBuf {
+        self.run().join("nftables")
     }
 
     /// Where the server's default `hop3-server.toml` is looked for.

@@ -172,6 +172,27 @@ fn kernel_missing() -> Option<&'static str> {
 
 const NAMESPACE: [&str; 6] = ["unshare", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"];
 
+/// What the packet filter holds in the server's network namespace.
+fn sets(server: &Server) -> String {
+    let namespace = format!("--net=/proc/{}/ns/net", server.holder());
+    let output =
+        Command::new("nsenter").args([&namespace, "/usr/sbin/nft", "list", "ruleset"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether a datagram from this address arrives in the server's network namespace.
+fn datagram_arrives(server: &Server, from: &str) -> bool {
+    let script = "import socket, sys\n\
+                  sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]\n\
+                  sockets[0].bind((sys.argv[1], 0)); sockets[1].bind(('127.0.0.1', 0))\n\
+                  sockets[1].settimeout(20)\n\
+                  sockets[0].sendto(b'x', sockets[1].getsockname()); sockets[1].recv(1)";
+    let namespace = format!("--net=/proc/{}/ns/net", server.pid());
+    let mut command = Command::new("nsenter");
+    command.args([&namespace, "python3", "-c", script, from]).stderr(Stdio::null());
+    command.status().unwrap().success()
+}
+
 #[test]
 fn the_kernel_drops_what_banned_clients_send() {
     if let Some(reason) = kernel_missing() {
@@ -179,12 +200,7 @@ fn the_kernel_drops_what_banned_clients_send() {
         return;
     }
     let (server, _site) = serving("nftables = true\n", &NAMESPACE);
-    let sets = || {
-        let namespace = format!("--net=/proc/{}/ns/net", server.pid());
-        let output =
-            Command::new("nsenter").args([&namespace, "/usr/sbin/nft", "list", "ruleset"]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let sets = || sets(&server);
     for _ in 0..3 {
         assert_eq!(status(&server, "127.0.0.1", ATTACK, true), 403);
     }
@@ -195,6 +211,7 @@ fn the_kernel_drops_what_banned_clients_send() {
     assert!(text.contains("timeout"), "{text}");
     assert_eq!(status_within("3", &server, "127.0.0.1", "/", true), 0);
     assert_eq!(status(&server, "127.0.0.2", "/", true), 200);
+    assert!(datagram_arrives(&server, "127.0.0.1"), "only the server's ports are closed to it: {text}");
     let dropped = |text: &str| {
         text.contains("@banned4 counter packets") && !text.contains("@banned4 counter packets 0 ")
     };
@@ -204,12 +221,33 @@ fn the_kernel_drops_what_banned_clients_send() {
 
     server.ok(&["waf", "bans", "clear", "127.0.0.1"]);
     server.eventually(|| (status(&server, "127.0.0.1", "/", true) == 200).then_some(()));
-    let file = server.data().join("hop3-server.toml");
-    let settings = fs::read_to_string(&file).unwrap();
-    fs::write(&file, settings.replace("nftables = true", "nftables = false")).unwrap();
+    without_nftables(&server);
     server.signal("HUP");
     server.eventually(|| (!sets().contains("hop3_")).then_some(()));
     assert_eq!(bans(&server)["nftables"]["state"], "off");
+}
+
+#[test]
+fn a_successor_that_is_not_to_use_the_kernel_takes_its_predecessors_sets_away() {
+    if let Some(reason) = kernel_missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let (mut server, _site) = serving("nftables = true\n", &NAMESPACE);
+    server.ok(&["waf", "bans", "add", "192.0.2.1"]);
+    server.eventually(|| sets(&server).contains("192.0.2.1").then_some(()));
+    without_nftables(&server);
+    server.ok(&["upgrade"]);
+    server.wait_replaced();
+    server.eventually(|| (!sets(&server).contains("hop3_")).then_some(()));
+    assert_eq!(bans(&server)["bans"][0]["network"], "192.0.2.1", "the proxy goes on");
+}
+
+/// Changes the configuration; it is not read yet.
+fn without_nftables(server: &Server) {
+    let file = server.data().join("hop3-server.toml");
+    let settings = fs::read_to_string(&file).unwrap();
+    fs::write(&file, settings.replace("nftables = true", "nftables = false")).unwrap();
 }
 
 #[test]

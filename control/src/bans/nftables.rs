@@ -1,7 +1,9 @@
 //! Bans in the kernel, by the `nft` command. Off unless the operator wants it; where it is not permitted the proxy's own
 //! table does the work alone, and that is said.
 
+use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -25,6 +27,8 @@ const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
 pub struct Nftables {
     table: String,
     ports: Vec<u16>,
+    /// There as long as the kernel may hold the table, also over a crash or an upgrade.
+    mark: PathBuf,
     state: Mutex<NftablesState>,
     /// Wakes who keeps the sets, after the wish for them changed.
     pub wanted: Notify,
@@ -50,10 +54,11 @@ pub enum NftablesState {
 }
 
 impl Nftables {
-    /// The sets of the server called `owner` (`hop3-…`), which listens on `ports`. Nothing is made yet.
-    pub fn new(owner: &str, ports: Vec<u16>) -> Nftables {
+    /// The sets of the server called `owner` (`hop3-…`), which listens on `ports`. The file `mark` is there while the
+    /// kernel may hold them. Nothing is made yet.
+    pub fn new(owner: &str, ports: Vec<u16>, mark: PathBuf) -> Nftables {
         let table = owner.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        Nftables { table, ports, state: Mutex::default(), wanted: Notify::new() }
+        Nftables { table, ports, mark, state: Mutex::default(), wanted: Notify::new() }
     }
 
     /// How it stands.
@@ -67,7 +72,7 @@ impl Nftables {
             return;
         }
         let text = script::replacing(&self.table, &self.ports, allowed, bans, now);
-        let state = match run(text).await {
+        let state = match self.mark_and_run(text).await {
             Ok(()) => NftablesState::On { table: self.table.clone() },
             Err(failure) => NftablesState::Failed { failure },
         };
@@ -85,13 +90,32 @@ impl Nftables {
         }
     }
 
-    /// Takes the sets away, if they were made.
+    /// Takes the sets away, if they were made: by this process or by an earlier one of this server.
     pub async fn remove(&self) {
-        if let NftablesState::On { .. } = self.replace(NftablesState::Off)
-            && let Err(failure) = run(script::removing(&self.table)).await
-        {
-            tracing::error!(cause = failure.cause, "the table of nftables could not be removed");
+        self.replace(NftablesState::Off);
+        if !self.mark.exists() {
+            return;
         }
+        match run(script::removing(&self.table)).await {
+            Ok(()) => drop(fs::remove_file(&self.mark)),
+            Err(failure) => {
+                let (table, cause) = (&self.table, failure.cause);
+                tracing::error!(table, cause, "nftables still drops what banned clients send");
+            }
+        }
+    }
+
+    /// Notes that there may be a table before there is one: nobody would take away what nobody knows of.
+    async fn mark_and_run(&self, text: String) -> Result<(), Failure> {
+        let known = self.mark.exists();
+        fs::write(&self.mark, &self.table)
+            .map_err(|error| failed("bans cannot be put into nftables without a note of it").because(&error))?;
+        let outcome = run(text).await;
+        if outcome.is_err() && !known {
+            // All of the text or nothing came into force.
+            let _absent = fs::remove_file(&self.mark);
+        }
+        outcome
     }
 
     fn replace(&self, state: NftablesState) -> NftablesState {
@@ -164,6 +188,6 @@ mod tests {
 
     #[test]
     fn the_table_is_named_after_the_server() {
-        assert_eq!(Nftables::new("hop3-1a2b", vec![80]).table, "hop3_1a2b");
+        assert_eq!(Nftables::new("hop3-1a2b", vec![80], "mark".into()).table, "hop3_1a2b");
     }
 }

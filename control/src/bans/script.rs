@@ -24,9 +24,11 @@ pub fn replacing(table: &str, ports: &[u16], allowed: &[Prefix], bans: &[Ban], n
     set(&mut text, "banned6", "ipv6_addr; flags interval, timeout", timed(six));
     let _ = write!(
         text,
-        "  chain input {{\n    type filter hook input priority -10; policy accept;\n    \
-         tcp dport != {{ {} }} accept\n    ip saddr @allowed4 accept\n    ip6 saddr @allowed6 accept\n    \
-         ip saddr @banned4 counter drop\n    ip6 saddr @banned6 counter drop\n  }}\n}}\n",
+        // A match on a TCP port holds for TCP alone, so everything else from a banned client passes the hook by.
+        "  chain clients {{\n    ip saddr @allowed4 accept\n    ip6 saddr @allowed6 accept\n    \
+         ip saddr @banned4 counter drop\n    ip6 saddr @banned6 counter drop\n  }}\n  \
+         chain input {{\n    type filter hook input priority -10; policy accept;\n    \
+         tcp dport {{ {} }} jump clients\n  }}\n}}\n",
         ports.join(", ")
     );
     text
@@ -113,7 +115,7 @@ mod tests {
             "elements = { 10.0.0.0/24, 10.0.1.1 timeout 60s }\n",
             "elements = { 2001:db8::/32 timeout 10s }\n",
             "elements = { 127.0.0.0/8 }\n",
-            "tcp dport != { 80, 443 } accept\n",
+            "policy accept;\n    tcp dport { 80, 443 } jump clients\n  }\n",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }

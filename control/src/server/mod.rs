@@ -169,7 +169,7 @@ impl Server<'_> {
             settings,
             rulesets,
             logs: LogWriter::start()?,
-            nftables: Nftables::new(&owner, ports),
+            nftables: Nftables::new(&owner, ports, start.data.nftables()),
             fleet: Fleet::new(owner),
             keeper: keeper.clone(),
             proxy,
