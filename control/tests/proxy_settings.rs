@@ -186,6 +186,25 @@ fn faults_are_placed_and_change_nothing() {
 }
 
 #[test]
+fn a_folder_below_a_protected_path_is_protected_as_well() {
+    let server = Server::start();
+    let paths = format!(
+        "[proxy]\nstatic = {{ '/admin/files' = 'public', '/admin/open/files' = 'public', '/files' = 'public' }}\n\
+         [[proxy.paths]]\nprefix = '/admin'\nbasic-auth = {{ users = {{ ann = '{HASH}' }} }}\n\
+         [[proxy.paths]]\nprefix = '/admin/open'\nmax-body-size = '1k'\n\
+         [[proxy.paths]]\nprefix = '/admin/files/secret'\ndeny = ['0.0.0.0/0']\n"
+    );
+    let shop = app(&paths);
+    deploy(&server, "shop", shop.path());
+    let status = |target: &str, headers: &str| server.get_with("shop.localhost", target, headers).0;
+    assert_eq!(status("/files/style.css", ""), 200);
+    assert_eq!(status("/admin/files/style.css", ""), 401);
+    assert_eq!(status("/admin/files/style.css", ANN), 200);
+    assert_eq!(status("/admin/open/files/style.css", ""), 200, "of two paths around it the inner one counts");
+    assert_eq!(status("/admin/files/secret/x", ANN), 403);
+}
+
+#[test]
 fn apps_share_a_host_and_requests() {
     let server = Server::start();
     let main = app("domains = ['shop.test']\n[proxy]\ncanary = { app = 'next', header = 'X-Canary: yes' }\n");

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::firewall::Shield;
 use crate::model::{AppName, Desired};
 use crate::settings::{Settings, StaticRoute, Target};
-use crate::traffic::{Rules, Traffic};
+use crate::traffic::{PathTraffic, Traffic};
 
 impl Control {
     /// Makes the route table of this moment and hands it to the proxy. What cannot be routed is reported, and the
@@ -185,41 +185,35 @@ impl Control {
         main.waf = protection.ok().flatten();
         main.bans = serving.shield.as_ref().ok().and_then(|shield| shield.bans.clone());
         let source = self.data.release(app, serving.release.source).join("source");
-        self.divide(main, traffic, &manifest.tls, &source)
+        self.divide(main, &traffic, &manifest.tls, &source)
     }
 
     /// The routes that `[proxy]` and `[tls]` make of one; nothing of it is served if its back end is absent.
-    fn divide(&self, mut main: Route, traffic: Traffic, tls: &TlsOptions, folder: &Path) -> Vec<Route> {
+    fn divide(&self, main: Route, traffic: &Traffic, tls: &TlsOptions, folder: &Path) -> Vec<Route> {
         let canary = self.canary(&traffic.canary);
-        main.path_prefix.clone_from(&traffic.prefix);
-        let with = |rules: Rules| {
+        let route = |prefix: &str, path: Option<&PathTraffic>| {
+            let rules = path.map_or(&traffic.rules, |path| &path.rules);
             let mut route = main.clone();
-            route.policy = Some(Arc::new(Policy { canary: canary.clone(), ..rules.policy }));
-            route.limits = rules.limits;
+            route.path_prefix = prefix.to_owned();
+            route.policy = Some(Arc::new(Policy { canary: canary.clone(), ..rules.policy.clone() }));
+            route.limits = rules.limits.clone();
+            let own = path.and_then(|path| path.client_certificates);
+            let client_certificates = own.or(tls.client_certificates);
+            self.secure(&mut route, &TlsOptions { client_certificates, ..tls.clone() }, folder);
             route
         };
-        let mut routes = Vec::new();
-        let folders = match main.backend {
-            Backend::Unavailable { .. } => Vec::new(),
-            _ => traffic.folders,
-        };
-        for (prefix, files) in folders {
-            let mut route = with(traffic.rules.clone());
-            route.path_prefix = prefix;
-            route.backend = Backend::Static(files);
-            self.secure(&mut route, tls, folder);
+        let mut routes = vec![route(&traffic.prefix, None)];
+        let serves = !matches!(main.backend, Backend::Unavailable { .. });
+        for (prefix, files) in traffic.folders.iter().filter(|_| serves) {
+            // What is said about the paths around a folder holds for its files too.
+            let mut route = route(prefix, traffic.path_of(prefix));
+            // It stays unavailable when the authorities of its clients are not known.
+            if !matches!(route.backend, Backend::Unavailable { .. }) {
+                route.backend = Backend::Static(files.clone());
+            }
             routes.push(route);
         }
-        for path in traffic.paths {
-            let mut route = with(path.rules);
-            route.path_prefix = path.prefix;
-            let client_certificates = path.client_certificates.or(tls.client_certificates);
-            self.secure(&mut route, &TlsOptions { client_certificates, ..tls.clone() }, folder);
-            routes.push(route);
-        }
-        let mut whole = with(traffic.rules);
-        self.secure(&mut whole, tls, folder);
-        routes.insert(0, whole);
+        routes.extend(traffic.paths.iter().map(|path| route(&path.prefix, Some(path))));
         routes
     }
 
@@ -286,7 +280,7 @@ impl Control {
             }
         };
         main.waf = protection.and_then(Result::ok).flatten();
-        self.divide(main, traffic, &route.tls, Path::new(""))
+        self.divide(main, &traffic, &route.tls, Path::new(""))
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Traffic {
     pub rules: Rules,
     /// Other rules for some paths.
     pub paths: Vec<PathTraffic>,
-    /// Folders served under their own prefixes.
+    /// Folders served under their own prefixes, each under the rules of its [`Traffic::path_of`].
     pub folders: Vec<(String, StaticFiles)>,
     /// The group of instances, yet without any.
     pub pool: Pool,
@@ -118,6 +118,12 @@ impl Traffic {
         let pool = instances::pool(proxy, subject)?;
         let canary = instances::canary(proxy, &pool)?;
         Ok(Traffic { prefix, rules, paths, folders, pool, files, canary })
+    }
+
+    /// The longest of [`Traffic::paths`] that holds `prefix`; `None` where the rules for everything hold.
+    pub fn path_of(&self, prefix: &str) -> Option<&PathTraffic> {
+        let holding = self.paths.iter().filter(|path| is_below(&path.prefix, prefix));
+        holding.max_by_key(|path| path.prefix.len())
     }
 
     /// Every path prefix that requests are routed by.
@@ -191,12 +197,15 @@ fn prefix(text: &str, key: &[&str]) -> Result<String, Fault> {
 }
 
 fn below(outer: &str, inner: String, key: &[&str]) -> Result<String, Fault> {
-    let inside = outer == "/"
-        || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if inside {
+    if is_below(outer, &inner) {
         return Ok(inner);
     }
     Err(fault(key.iter().copied(), format!("`{inner}` does not lie below `path-prefix` ({outer})")))
+}
+
+/// Whether a path prefix is `outer` or lies below it.
+fn is_below(outer: &str, inner: &str) -> bool {
+    outer == "/" || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A relative path as it stands in a file.
