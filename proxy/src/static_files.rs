@@ -24,13 +24,16 @@ mod disk;
 mod listing;
 
 use conditions::{Conditions, Outcome, Part, entity_tag};
-use disk::Disk;
+use disk::{Disk, Root};
 
 /// A folder to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticFiles {
     /// The folder. Nothing outside it is ever opened, symbolic links that lead out of it included.
     pub root: PathBuf,
+    /// A folder around `root` from which on paths are somebody else's to change, e.g. an app's: the way to `root` is
+    /// found anew for each request, and never leaves it. Both must be free of links when this is made.
+    pub within: Option<PathBuf>,
     /// The file that stands for a folder.
     pub index: String,
     /// Removed from the start of the path before a file is looked for, for routes with a path prefix.
@@ -50,6 +53,7 @@ impl StaticFiles {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
+            within: None,
             index: "index.html".to_owned(),
             strip_prefix: String::new(),
             max_age: None,
@@ -162,6 +166,10 @@ impl StaticFiles {
         taken
     }
 
+    fn folder(&self) -> Root<'_> {
+        Root { path: &self.root, within: self.within.as_deref() }
+    }
+
     /// Finds the file and makes the answer; `None` where it would have to wait longer than it may.
     fn look(&self, asked: &Asked, disk: Disk) -> Option<Result<FileAnswer, u16>> {
         let answer = self.find(asked, disk).and_then(|found| match found {
@@ -191,7 +199,7 @@ impl StaticFiles {
     /// Opens what a relative path names; the index for a folder, the fallback for nothing.
     fn find(&self, asked: &Asked, disk: Disk) -> io::Result<Found> {
         let relative = &asked.relative;
-        let found = disk.open(&self.root, relative).and_then(|(file, metadata)| {
+        let found = disk.open(self.folder(), relative).and_then(|(file, metadata)| {
             if metadata.is_file() && !asked.as_directory {
                 return Ok(Found::File(Opened { file, metadata, name: relative.clone() }));
             }
@@ -200,7 +208,7 @@ impl StaticFiles {
             }
             let name =
                 if relative.is_empty() { self.index.clone() } else { format!("{relative}/{}", self.index) };
-            match (disk.open(&self.root, &name), asked.as_directory) {
+            match (disk.open(self.folder(), &name), asked.as_directory) {
                 (Ok((file, metadata)), true) if metadata.is_file() => {
                     Ok(Found::File(Opened { file, metadata, name }))
                 }
@@ -214,7 +222,7 @@ impl StaticFiles {
         });
         match (found, &self.fallback) {
             (Err(error), Some(fallback)) if error.kind() == io::ErrorKind::NotFound => {
-                let (file, metadata) = disk.open(&self.root, fallback)?;
+                let (file, metadata) = disk.open(self.folder(), fallback)?;
                 Ok(Found::File(Opened { file, metadata, name: fallback.clone() }))
             }
             (found, _) => found,
@@ -234,7 +242,7 @@ impl StaticFiles {
                 Coding::Brotli => "br",
                 Coding::Gzip => "gz",
             };
-            match disk.open(&self.root, &format!("{name}.{extension}")) {
+            match disk.open(self.folder(), &format!("{name}.{extension}")) {
                 Ok((file, metadata)) if metadata.is_file() => return Ok(Some((*coding, file, metadata))),
                 Err(error) if disk == Disk::Cached && error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(error);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,14 @@ pub enum ArtifactKind {
     },
     /// The source with the app's own commands run in it.
     Plain,
+}
+
+impl Artifact {
+    /// The folder that the build was given: its parent belongs to the server, everything in it to the app.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.root.parent().unwrap_or(&self.root)
+    }
 }
 
 impl ArtifactKind {

@@ -1,7 +1,5 @@
 //! The group of instances, before it is known which there are.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +13,7 @@ use hop3_runtimes::manifest::proxy::upstream::{
 };
 use hop3_runtimes::manifest::units::Span;
 
-use super::{Fault, Files, Subject, fault, shown};
-
-/// Longest PEM file that is read, in bytes.
-const LONGEST_PEM: u64 = 1 << 20;
+use super::{Fault, Files, Subject, fault};
 
 /// The group that the keys describe, yet without instances.
 pub(super) fn pool(proxy: &Proxy, subject: &Subject<'_>) -> Result<Pool, Fault> {
@@ -57,8 +52,23 @@ pub(super) fn pool(proxy: &Proxy, subject: &Subject<'_>) -> Result<Pool, Fault> 
 }
 
 /// Who goes to the canary, and the group there, yet without instances.
-pub(super) fn canary(proxy: &Proxy, pool: &Pool) -> Result<Option<(CanaryOptions, Canary)>, Fault> {
+pub(super) fn canary(
+    proxy: &Proxy,
+    subject: &Subject<'_>,
+    pool: &Pool,
+) -> Result<Option<(CanaryOptions, Canary)>, Fault> {
+    if !proxy.canary_of.is_empty() && matches!(subject.files, Files::Anywhere(_)) {
+        return Err(fault(["canary-of"], "a [[route]] is nobody's canary, only apps are"));
+    }
     let Some(options) = &proxy.canary else { return Ok(None) };
+    if !options.upstream.is_empty() && !matches!(subject.files, Files::Anywhere(_)) {
+        // The proxy would reach for an app what the app itself cannot: the server's own socket, other machines.
+        return Err(fault(
+            ["canary", "upstream"],
+            "addresses are for a [[route]] alone; an app names an `app`",
+        )
+        .hint("deploy the other version as an app, and name that"));
+    }
     if options.app.is_some() != options.upstream.is_empty() {
         return Err(fault(["canary"], "needs `app` (another app) or `upstream` (addresses), not both"));
     }
@@ -109,6 +119,7 @@ fn scripts(options: &FastCgiOptions, subject: &Subject<'_>) -> Result<Option<Scr
     };
     let root = subject.files.folder(root).map_err(|cause| fault(["fastcgi", "root"], cause))?;
     let mut files = ScriptFiles::new(root);
+    Arc::make_mut(&mut files.files).within = subject.files.within();
     let is_name =
         |name: &str| !name.is_empty() && !name.starts_with('/') && name.split('/').all(|part| part != "..");
     if let Some(index) = &options.index {
@@ -133,7 +144,7 @@ pub(super) fn tls(proxy: &Proxy, subject: &Subject<'_>) -> Result<Arc<UpstreamTl
     let default = Default::default();
     let options = proxy.upstream_tls.as_ref().unwrap_or(&default);
     let read = |path: &Option<std::path::PathBuf>, key: &str| {
-        let read = path.as_ref().map(|path| pem(&subject.files, path)).transpose();
+        let read = path.as_ref().map(|path| subject.files.pem(path)).transpose();
         read.map_err(|cause| fault(["upstream-tls", key], cause))
     };
     let identity = match (read(&options.certificate, "certificate")?, read(&options.key, "key")?) {
@@ -149,15 +160,6 @@ pub(super) fn tls(proxy: &Proxy, subject: &Subject<'_>) -> Result<Arc<UpstreamTl
         http2: options.http2.unwrap_or(true),
     });
     made.map(Arc::new).map_err(|error| fault(["upstream-tls"], error.to_string()))
-}
-
-fn pem(files: &Files<'_>, path: &Path) -> Result<Vec<u8>, String> {
-    let found = files.find(path)?;
-    let unreadable = |error: std::io::Error| format!("`{}` cannot be read: {error}", shown(path));
-    if fs::metadata(&found).map_err(unreadable)?.len() > LONGEST_PEM {
-        return Err(format!("`{}` is larger than {LONGEST_PEM} bytes", shown(path)));
-    }
-    fs::read(found).map_err(unreadable)
 }
 
 fn breaker(proxy: &Proxy) -> Result<Breaker, Fault> {

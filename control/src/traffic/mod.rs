@@ -111,12 +111,12 @@ impl Traffic {
                 return Err(fault(at, format!("`{url}` is routed already")));
             }
             let root = subject.files.folder(folder).map_err(|cause| fault(at, cause))?;
-            let strip_prefix = url.clone();
+            let (strip_prefix, within) = (url.clone(), subject.files.within());
             // A single page stands for the paths of the app, not for files that are missing.
-            folders.push((url, StaticFiles { root, strip_prefix, fallback: None, ..files.clone() }));
+            folders.push((url, StaticFiles { root, within, strip_prefix, fallback: None, ..files.clone() }));
         }
         let pool = instances::pool(proxy, subject)?;
-        let canary = instances::canary(proxy, &pool)?;
+        let canary = instances::canary(proxy, subject, &pool)?;
         Ok(Traffic { prefix, rules, paths, folders, pool, files, canary })
     }
 

@@ -171,7 +171,7 @@ fn faults_are_named_with_their_place() {
         ("protocol = 'uwsgi'\nupstream-tls = {}", "3:1", "`protocol = \"http\"` alone"),
         ("upstream-tls = {ca = 'none.pem'}", "2:22", "cannot be found"),
         ("canary = {percent = 10}", "2:1", "needs `app`"),
-        ("canary = {upstream = ['x'], percent = 10}", "2:23", "is no endpoint"),
+        ("canary = {upstream = 'unix:/run/hop3.sock', percent = 10}", "2:22", "for a [[route]] alone"),
         ("canary = {app = 'b', percent = 101}", "2:32", "between 0 and 100"),
         ("[proxy.balancing]\nsticky = {cookie = 'a b'}", "3:20", "no name of a cookie"),
         ("[proxy.breaker]\nfirst-pause = '20s'", "2:8", "at most `longest-pause`"),

@@ -10,6 +10,18 @@ use bytes::Bytes;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
+/// How a folder is opened whose content is opened next.
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// A folder to open files of.
+#[derive(Clone, Copy, Debug)]
+pub struct Root<'a> {
+    /// The folder.
+    pub path: &'a Path,
+    /// What the way to it must not leave; see [`super::StaticFiles::within`].
+    pub within: Option<&'a Path>,
+}
+
 /// How far a call may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disk {
@@ -21,12 +33,12 @@ pub enum Disk {
 
 impl Disk {
     /// Opens beneath `root`; the kernel refuses every way out of it.
-    pub fn open(self, root: &Path, relative: &str) -> io::Result<(File, Box<Metadata>)> {
-        let directory = self.directory(root)?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let name = if relative.is_empty() { "." } else { relative };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | self.resolve();
-        let file = match rustix::fs::openat2(&directory, name, flags, Mode::empty(), resolve) {
+    pub fn open(self, root: Root<'_>, relative: &str) -> io::Result<(File, Box<Metadata>)> {
+        let name = Path::new(if relative.is_empty() { "." } else { relative });
+        let opened = self.directory(root).and_then(|directory| {
+            self.beneath(&directory, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK)
+        });
+        let file = match opened {
             Ok(descriptor) => File::from(descriptor),
             // Kernels before 5.6 and some sandboxes lack openat2, those before 5.12 the flag that forbids waiting.
             Err(Errno::NOSYS | Errno::INVAL) if self == Self::Cached => {
@@ -57,15 +69,25 @@ impl Disk {
         Ok(piece.into())
     }
 
-    fn directory(self, root: &Path) -> io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        if self == Self::Patient {
-            return Ok(rustix::fs::open(root, flags, Mode::empty())?);
+    /// The root itself, the way to it held to what lies in its surroundings.
+    fn directory(self, root: Root<'_>) -> Result<OwnedFd, Errno> {
+        let Some(within) = root.within else { return self.folder(root.path) };
+        let way = root.path.strip_prefix(within).map_err(|_| Errno::XDEV)?;
+        let outer = self.folder(within)?;
+        if way.as_os_str().is_empty() { Ok(outer) } else { self.beneath(&outer, way, FOLDER) }
+    }
+
+    /// A folder that nobody can put another one in the place of.
+    fn folder(self, path: &Path) -> Result<OwnedFd, Errno> {
+        match self {
+            Self::Patient => rustix::fs::open(path, FOLDER, Mode::empty()),
+            Self::Cached => rustix::fs::openat2(CWD, path, FOLDER, Mode::empty(), self.resolve()),
         }
-        match rustix::fs::openat2(CWD, root, flags, Mode::empty(), self.resolve()) {
-            Err(Errno::NOSYS | Errno::INVAL) => Err(io::ErrorKind::WouldBlock.into()),
-            opened => Ok(opened?),
-        }
+    }
+
+    fn beneath(self, directory: &OwnedFd, name: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | self.resolve();
+        rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve)
     }
 
     fn resolve(self) -> ResolveFlags {
@@ -74,10 +96,14 @@ impl Disk {
 }
 
 /// Resolves first, then compares: for kernels that cannot do it in one step.
-fn compared(root: &Path, name: &str) -> io::Result<File> {
-    let root = root.canonicalize()?;
-    let path = root.join(name).canonicalize()?;
-    if !path.starts_with(&root) {
+fn compared(root: Root<'_>, name: &Path) -> io::Result<File> {
+    let folder = root.path.canonicalize()?;
+    let path = folder.join(name).canonicalize()?;
+    let is_theirs = match root.within {
+        Some(within) => folder.starts_with(within.canonicalize()?),
+        None => true,
+    };
+    if !is_theirs || !path.starts_with(&folder) {
         return Err(io::ErrorKind::NotFound.into());
     }
     File::open(path)
@@ -90,24 +116,57 @@ mod tests {
     #[test]
     fn what_is_in_memory_is_read_without_waiting_and_nothing_beyond_the_end() {
         let folder = tempfile::tempdir().unwrap();
+        let root = Root { path: folder.path(), within: None };
         std::fs::write(folder.path().join("a"), b"0123456789").unwrap();
-        let (file, metadata) = Disk::Patient.open(folder.path(), "a").unwrap();
+        let (file, metadata) = Disk::Patient.open(root, "a").unwrap();
         assert_eq!(metadata.len(), 10);
         assert_eq!(Disk::Patient.read(&file, 2, 3).unwrap(), "234");
         assert_eq!(Disk::Patient.read(&file, 8, 3).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         // Where kernel and file system can do it, it is in memory now.
         let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        match Disk::Cached.open(folder.path(), "a") {
+        match Disk::Cached.open(root, "a") {
             Ok((file, _)) => match Disk::Cached.read(&file, 2, 3) {
                 Ok(piece) => assert_eq!(piece, "234"),
                 Err(error) => assert!(would_block(&error), "{error}"),
             },
             Err(error) => assert!(would_block(&error), "{error}"),
         }
-        let missing = Disk::Cached.open(folder.path(), "b").map(|_| ()).unwrap_err();
+        let missing = Disk::Cached.open(root, "b").map(|_| ()).unwrap_err();
         assert!(would_block(&missing) || missing.kind() == io::ErrorKind::NotFound, "{missing}");
-        let outside = Disk::Patient.open(folder.path(), "../a").map(|_| ()).unwrap_err();
+        let outside = Disk::Patient.open(root, "../a").map(|_| ()).unwrap_err();
         assert_eq!(outside.kind(), io::ErrorKind::NotFound);
-        assert!(Disk::Cached.open(folder.path(), "../a").is_err());
+        assert!(Disk::Cached.open(root, "../a").is_err());
+    }
+
+    #[test]
+    fn a_root_that_became_a_link_leads_nowhere_else() {
+        let outer = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("a"), b"secret").unwrap();
+        let (within, path) = (outer.path().canonicalize().unwrap(), outer.path().join("app/public"));
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("a"), b"public").unwrap();
+        let path = path.canonicalize().unwrap();
+        let root = Root { path: &path, within: Some(&within) };
+        let read = || {
+            let (file, metadata) = Disk::Patient.open(root, "a")?;
+            Disk::Patient.read(&file, 0, metadata.len())
+        };
+        assert_eq!(read().unwrap(), "public");
+        assert!(compared(root, Path::new("a")).is_ok());
+
+        std::fs::rename(&path, within.join("app/moved")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), &path).unwrap();
+        assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(Disk::Cached.open(root, "a").is_err());
+        assert!(compared(root, Path::new("a")).is_err());
+        // Also where a folder above it was replaced.
+        std::fs::rename(within.join("app"), within.join("old")).unwrap();
+        std::fs::create_dir(elsewhere.path().join("public")).unwrap();
+        std::fs::write(elsewhere.path().join("public/a"), b"secret").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), within.join("app")).unwrap();
+        assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
+        let foreign = Root { path: elsewhere.path(), within: Some(&within) };
+        assert_eq!(Disk::Patient.open(foreign, "a").map(|_| ()).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -20,6 +20,7 @@ use self::upstream::{
 use super::tls::ClientCertificateMode;
 use super::units::{ByteSize, Span};
 use super::waf::RateLimit;
+use crate::names::AppName;
 
 /// `[proxy]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +101,10 @@ pub struct Proxy {
     pub health_check: Option<ActiveCheck>,
     /// `[proxy.canary]`: a part of the requests goes elsewhere.
     pub canary: Option<CanaryOptions>,
+    /// Apps whose `canary` this one agrees to be. It answers their requests behind their passwords and firewalls, not
+    /// behind its own.
+    #[serde(alias = "canary_of")]
+    pub canary_of: Vec<AppName>,
     /// `[[proxy.paths]]`: other rules for a part of the paths.
     pub paths: Vec<PathRules>,
 }

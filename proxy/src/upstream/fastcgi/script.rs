@@ -1,7 +1,7 @@
 //! Which file answers a request, for applications of one file per page such as PHP's.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::http1::target::normalized_path;
@@ -74,23 +74,25 @@ impl ScriptFiles {
         if relative.split('/').any(hidden) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let file = beneath(&self.root, relative.trim_start_matches('/'))?;
+        let file = self.beneath(relative.trim_start_matches('/'))?;
         Ok(Script { root: self.root.clone(), file, name: name.to_vec(), path_info: path_info.to_vec() })
+    }
+
+    /// A plain file beneath the root, links resolved.
+    fn beneath(&self, relative: &str) -> io::Result<PathBuf> {
+        let path = self.root.join(relative);
+        let (root, real) = (self.root.canonicalize()?, path.canonicalize()?);
+        let leaves = |within: &PathBuf| Ok::<_, io::Error>(!root.starts_with(within.canonicalize()?));
+        let left = self.files.within.as_ref().map(leaves).transpose()?;
+        if left == Some(true) || !real.starts_with(&root) || !real.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(path)
     }
 }
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// A plain file beneath the root, links resolved.
-fn beneath(root: &Path, relative: &str) -> io::Result<PathBuf> {
-    let path = root.join(relative);
-    let real = path.canonicalize()?;
-    if !real.starts_with(root.canonicalize()?) || !real.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok(path)
 }
 
 /// `.php`, `.php8`, `.phtml`, `.phar`, …

@@ -150,9 +150,9 @@ pub struct ActiveCheck {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct CanaryOptions {
-    /// Another app of this server, e.g. the next version deployed beside this one.
+    /// Another app of this server, e.g. the next version deployed beside this one. Its `canary-of` must name this app.
     pub app: Option<crate::names::AppName>,
-    /// Or addresses, as in `upstream` of a route.
+    /// Or addresses, as in `upstream` of a route; for routes alone.
     pub upstream: OneOrMany,
     /// Hundredths of the clients; the same client always goes the same way. Default: 0.
     pub percent: u8,
