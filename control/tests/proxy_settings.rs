@@ -48,6 +48,14 @@ fn app(hop3: &str) -> tempfile::TempDir {
     app
 }
 
+/// An app without a process.
+fn static_site() -> tempfile::TempDir {
+    let site = folder(&[]);
+    fs::create_dir(site.path().join("public")).unwrap();
+    fs::write(site.path().join("public/index.html"), "site").unwrap();
+    site
+}
+
 fn deploy(server: &Server, name: &str, folder: &Path) {
     server.ok(&["deploy", name, folder.to_str().unwrap()]);
 }
@@ -205,6 +213,40 @@ fn a_folder_below_a_protected_path_is_protected_as_well() {
 }
 
 #[test]
+fn an_app_that_changes_its_folders_is_served_nothing_else() {
+    let server = Server::start();
+    let secret = folder(&[("style.css", "secret"), ("index.html", "secret")]);
+    let shop = app("[proxy]\nstatic = { '/files' = 'public' }\nerror-pages = { 404 = 'sorry.html' }\n");
+    deploy(&server, "shop", shop.path());
+    let site = static_site();
+    deploy(&server, "site", site.path());
+    let get = |app: &str, target: &str| server.get(&format!("{app}.localhost"), target);
+    assert_eq!(get("shop", "/files/style.css"), (200, "body{}".to_owned()));
+    assert_eq!(get("site", "/"), (200, "site".to_owned()));
+    for (app, target) in [("shop", "/files/style.css"), ("site", "/")] {
+        // What a process of any app could do, since all run as one account.
+        let built = server.data().join("apps").join(app).join("releases/v1/artifact/src");
+        fs::rename(built.join("public"), built.join("moved")).unwrap();
+        std::os::unix::fs::symlink(secret.path(), built.join("public")).unwrap();
+        assert_eq!(get(app, target).0, 404, "{app}");
+        fs::rename(&built, built.with_extension("old")).unwrap();
+        fs::create_dir(secret.path().join("public")).unwrap();
+        fs::copy(secret.path().join("style.css"), secret.path().join("public/style.css")).unwrap();
+        fs::copy(secret.path().join("index.html"), secret.path().join("public/index.html")).unwrap();
+        std::os::unix::fs::symlink(secret.path(), &built).unwrap();
+        assert_eq!(get(app, target).0, 404, "{app}");
+        fs::remove_dir_all(secret.path().join("public")).unwrap();
+    }
+
+    // What was read when it was deployed stays in force, whoever else restarts or is deployed.
+    let other = app("");
+    deploy(&server, "other", other.path());
+    let (status, page) = get("shop", "/files/none");
+    assert!(status == 404 && page.contains("sorry 404"), "{status} {page}");
+    assert!(get("shop", "/x").1.starts_with("shop "));
+}
+
+#[test]
 fn apps_share_a_host_and_requests() {
     let server = Server::start();
     let main = app("domains = ['shop.test']\n[proxy]\ncanary = { app = 'next', header = 'X-Canary: yes' }\n");
@@ -219,9 +261,15 @@ fn apps_share_a_host_and_requests() {
     assert!(get("/a", "").starts_with("shop ") && get("/blog/b", "").starts_with("blog "));
     assert!(get("/blog/b", "").contains(" /b "), "the prefix is taken off: {}", get("/blog/b", ""));
 
-    // The canary is served by the other app once that is there.
+    // The canary is served by the other app once that is there and agrees: it may have passwords of its own.
     assert!(get("/a", "X-Canary: yes\r\n").starts_with("shop "));
-    let next = app("");
+    let next = app("[proxy]\ncanary-of = ['blog']\n");
+    deploy(&server, "next", next.path());
+    assert!(get("/a", "X-Canary: yes\r\n").starts_with("shop "));
+    let refused = server.command(&["deploy", "shop", main.path().to_str().unwrap()]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("'next' does not agree to be the canary of 'shop'"), "{refused:?}");
+    fs::write(next.path().join("hop3.toml"), "[proxy]\ncanary-of = ['blog', 'shop']\n").unwrap();
     deploy(&server, "next", next.path());
     assert!(get("/a", "X-Canary: yes\r\n").starts_with("next "));
     assert!(get("/a", "X-Canary: no\r\n").starts_with("shop ") && get("/a", "").starts_with("shop "));

@@ -1,7 +1,5 @@
 //! Certificates as the API shows and changes them, and what `[tls]` means for a route.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use hop3_proxy::{ClientAuthority, ClientCertificates, HostPattern, RouteTable, RouteTls};
@@ -13,9 +11,6 @@ use crate::certificates::report::{CertificateStatus, ImportedCertificate};
 use crate::certificates::{Notice, Wanted};
 use crate::failure::{Failure, did_you_mean};
 use crate::model::{Actor, Entry, Timestamp};
-
-/// Longest file of client authorities that is read, in bytes.
-const LONGEST_AUTHORITY: u64 = 1 << 20;
 
 impl Control {
     /// The certificates of all apps and static routes.
@@ -143,17 +138,15 @@ impl Control {
         self.keeper.want(wanted);
     }
 
-    /// What `[tls]` means for a route, and whether plain HTTP is redirected. Relative files are below `folder`.
-    ///
-    /// # Errors
-    /// The client authorities cannot be read: the route must not answer then.
+    /// What `[tls]` means for a route whose clients' certificates are of `authority`, and whether plain HTTP is
+    /// redirected.
     pub(super) fn route_tls(
         &self,
         owner: &str,
         hosts: &[HostPattern],
         options: &TlsOptions,
-        folder: &Path,
-    ) -> Result<(RouteTls, bool), Failure> {
+        authority: Option<&Arc<ClientAuthority>>,
+    ) -> (RouteTls, bool) {
         let holding = self.keeper.shelf().get(owner);
         let now = Timestamp::now();
         let trusted = || {
@@ -162,19 +155,16 @@ impl Control {
                 && hosts.iter().all(|host| holding.show(&host.to_string(), now).is_some())
         };
         let redirect = self.listen.https.is_some() && options.redirect.unwrap_or_else(trusted);
-        let client_certificates = options.client_ca.as_ref().map(|file| {
-            let authority = client_authority(&folder.join(file))?;
-            let mode = options.client_certificates.unwrap_or_default();
-            Ok::<_, Failure>(ClientCertificates {
-                authority: Arc::new(authority),
-                required: mode == ClientCertificateMode::Require,
-            })
+        let mode = options.client_certificates.unwrap_or_default();
+        let client_certificates = authority.map(|authority| ClientCertificates {
+            authority: authority.clone(),
+            required: mode == ClientCertificateMode::Require,
         });
         let tls = RouteTls {
             strict_transport_security: options.hsts.map(|hsts| hsts.field().into()),
-            client_certificates: client_certificates.transpose()?,
+            client_certificates,
         };
-        Ok((tls, redirect))
+        (tls, redirect)
     }
 
     /// `[tls]` of an app or static route.
@@ -197,24 +187,4 @@ impl Control {
         Err(Failure::not_found(format!("no app or static route '{name}' is served"))
             .maybe_hint(nearest.or_else(|| Some("`hop3 certs list` shows all".into()))))
     }
-}
-
-/// Whether the files that `[tls]` of an app names can be used, before anything is changed.
-///
-/// # Errors
-/// The client authorities cannot be read.
-pub(super) fn check_tls(options: &TlsOptions, folder: &Path) -> Result<(), Failure> {
-    let file = options.client_ca.as_ref();
-    file.map_or(Ok(()), |file| client_authority(&folder.join(file)).map(drop))
-}
-
-/// Reads the authorities whose client certificates count.
-fn client_authority(file: &Path) -> Result<ClientAuthority, Failure> {
-    let refuse = |cause: String| Failure::usage("[tls] client-ca cannot be used").cause(cause);
-    let unreadable = |error: std::io::Error| refuse(format!("`{}`: {error}", file.display()));
-    if fs::metadata(file).map_err(unreadable)?.len() > LONGEST_AUTHORITY {
-        return Err(refuse(format!("`{}` is larger than {LONGEST_AUTHORITY} bytes", file.display())));
-    }
-    let text = fs::read_to_string(file).map_err(unreadable)?;
-    ClientAuthority::from_pem(&text).map_err(|error| refuse(error.to_string()))
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use hop3_runtimes::manifest::{Manifest, ManifestError};
 use hop3_runtimes::source_tree::SourceTree;
 
-use super::certificates::check_tls;
 use super::executor::{Work, builder_name};
+use super::front::client_authority;
 use super::phase::Terms;
 use super::{Control, Reporter, Serving, Upload, environment, locked};
 use crate::api::wire::{ConfigChange, DeployRequest, Deployed};
@@ -46,11 +46,13 @@ impl Control {
         let incoming = tokio::task::block_in_place(|| self.unpacked(&upload))?;
         let manifest = Manifest::load(incoming.path()).map_err(|error| manifest_failure(&error))?;
         self.check_hosts(name, &manifest)?;
-        check_tls(&manifest.tls, incoming.path())?;
+        client_authority(&manifest.tls, Files::Inside(incoming.path()))?;
         let mut variables = self.current_variables(name)?;
         merge(&mut variables, env.clone());
         tokio::task::block_in_place(|| {
-            self.check_traffic(name, &manifest, Files::Unbuilt(incoming.path()), &variables)
+            let files = Files::Unbuilt(incoming.path());
+            self.check_traffic(name, &manifest, files, &variables)?;
+            self.check_canary(name, &manifest, files)
         })?;
         let options = manifest.waf.clone().or(&self.settings.load().waf);
         let owner = self.owner(name, incoming.path());
@@ -277,6 +279,7 @@ impl Control {
             new: Vec::new(),
             old,
             healthy_after: None,
+            front: None,
             failure: None,
         };
         self.execute(work, guard).await

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use super::fleet::{self, Launch};
+use super::front::Front;
 use super::phase::{self, Effect, Event, Phase, Terms};
 use super::{Control, Reporter, Serving, environment, locked};
 use crate::api::wire::Deployed;
@@ -56,6 +57,8 @@ pub(super) struct Work {
     /// Instances it replaces.
     pub(super) old: Vec<InstanceId>,
     pub(super) healthy_after: Option<Duration>,
+    /// How requests come to it, known once it is built.
+    pub(super) front: Option<Arc<Front>>,
     pub(super) failure: Option<Failure>,
 }
 
@@ -233,7 +236,7 @@ impl Control {
         }
         self.run_once(work, &specifications).await?;
         // Folders and pages that the build was to make are there now, or the release must not serve.
-        tokio::task::block_in_place(|| self.traffic_of(&work.app, &work.release))?;
+        work.front = Some(tokio::task::block_in_place(|| self.front_of(&work.app, &work.release))?);
         for specification in specifications {
             let id = specification.id.clone();
             // Counted as started even when that fails half-way: stopping what does not run is a success.
@@ -327,6 +330,7 @@ impl Control {
                 release: Arc::new(work.release.clone()),
                 desired: Desired::Running,
                 shield: Ok(work.shield.clone()),
+                front: work.front.clone().ok_or_else(|| Failure::internal("[proxy] was not read")),
             },
         );
         self.publish();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hop3_runtimes::instance::InstanceId;
 
 use super::fleet::Launch;
+use super::front::Front;
 use super::{Control, Reporter, locked};
 use crate::api::wire::Deployed;
 use crate::failure::{Failure, Kind};
@@ -34,9 +35,10 @@ impl Control {
             return Ok(self.ended(name, &release, None));
         }
         let release = self.with_newest_config(&app, release)?;
+        let front = tokio::task::block_in_place(|| self.front_for(name, &release))?;
         let ids = self.bring_up(name, &release, report).await?;
         self.set_desired(actor, "app:start", name, Desired::Running)?;
-        self.serve_release(name, &release);
+        self.serve_release(name, &release, front);
         let after = self.fleet.all_healthy(&ids).await.ok();
         Ok(self.ended(name, &release, after.map(|after| after.as_secs_f64())))
     }
@@ -78,11 +80,12 @@ impl Control {
         let _guard = self.lock(name, report).await?;
         let (app, release) = self.current(name)?;
         let release = self.with_newest_config(&app, release)?;
+        let front = tokio::task::block_in_place(|| self.front_for(name, &release))?;
         let old: Vec<InstanceId> = self.fleet.of(name).into_iter().map(|(id, _)| id).collect();
         let ids = self.bring_up(name, &release, report).await?;
         self.set_desired(actor, "app:restart", name, Desired::Running)?;
         self.fleet.retire(&old);
-        self.serve_release(name, &release);
+        self.serve_release(name, &release, front);
         self.drained(&old, release.manifest.drain()).await;
         self.fleet.stop(&old).await;
         let after = self.fleet.all_healthy(&ids).await.ok();
@@ -175,10 +178,11 @@ impl Control {
     }
 
     /// Serves a release that runs, with the firewall that stands already.
-    fn serve_release(&self, name: &AppName, release: &Release) {
+    fn serve_release(&self, name: &AppName, release: &Release, front: Arc<Front>) {
         if let Some(serving) = locked(&self.deployed).get_mut(name) {
             serving.desired = Desired::Running;
             serving.release = Arc::new(release.clone());
+            serving.front = Ok(front);
         }
         self.publish();
     }

@@ -13,6 +13,7 @@ mod draining;
 mod environment;
 mod executor;
 mod fleet;
+mod front;
 mod lifecycle;
 mod logs;
 pub mod phase;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 pub use fleet::Fleet;
+use front::Front;
 use hop3_proxy::{Bans, ProxyHandle};
 pub(crate) use rehearsal::at_level;
 pub use report::Reporter;
@@ -76,7 +78,7 @@ pub struct Control {
     locks: Mutex<HashMap<AppName, Arc<tokio::sync::Mutex<()>>>>,
     deployed: Mutex<BTreeMap<AppName, Serving>>,
     /// By the name of the static route.
-    routes: Mutex<Vec<RouteShield>>,
+    routes: Mutex<Vec<ServedRoute>>,
     /// Persistent collections of the rules, by app or static route.
     collections: Mutex<HashMap<String, Arc<Collections>>>,
     /// Writes what the rules log.
@@ -119,20 +121,23 @@ pub struct Parts {
     pub upgrades: mpsc::Sender<UpgradeWish>,
 }
 
-/// What is served of an app: its current release and the firewall in front of it.
+/// What is served of an app: its current release, and what requests meet in front of it.
 #[derive(Debug, Clone)]
 struct Serving {
     release: Arc<Release>,
     desired: Desired,
     /// `Err` when no rules could be loaded at all: then the app answers 503, never unprotected.
     shield: Result<Shield, Failure>,
+    /// `Err` when something it names could not be read: then the app answers 503.
+    front: Result<Arc<Front>, Failure>,
 }
 
-/// The firewall of a static route.
+/// The same of a static route.
 #[derive(Debug, Clone)]
-struct RouteShield {
+struct ServedRoute {
     name: String,
     shield: Result<Shield, Failure>,
+    front: Result<Arc<Front>, Failure>,
 }
 
 /// A packed source that has arrived.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::executor::{Deployment, slot};
 use super::fleet::Launch;
+use super::front::front_of_route;
 use super::phase::{self, Effect, Event};
 use super::{Control, Serving, locked};
 use crate::failure::{Failure, chain};
@@ -31,7 +32,7 @@ impl Control {
             self.clean_up_folders();
             self.finish_deployments()
         })?;
-        self.raise_route_shields();
+        self.load_routes();
         let (apps, records) = {
             let snapshot = self.store.read()?;
             (snapshot.apps()?, snapshot.instances::<InstanceRecord>()?)
@@ -151,19 +152,20 @@ impl Control {
         Ok(())
     }
 
-    fn raise_route_shields(&self) {
+    fn load_routes(&self) {
         let settings = self.settings.load();
-        let shields = settings.routes.iter().map(|route| super::RouteShield {
+        let served = settings.routes.iter().map(|route| super::ServedRoute {
             name: route.name(),
             shield: tokio::task::block_in_place(|| self.raise_route(route, &settings)),
+            front: tokio::task::block_in_place(|| front_of_route(route, &settings)),
         });
-        let shields: Vec<_> = shields.collect();
-        for route in &shields {
-            if let Err(failure) = &route.shield {
-                tracing::error!(route = route.name, "{failure}");
+        let served: Vec<_> = served.collect();
+        for route in &served {
+            for failure in [route.shield.as_ref().err(), route.front.as_ref().err()].into_iter().flatten() {
+                tracing::error!(route = route.name, "it answers 503: {failure}");
             }
         }
-        *locked(&self.routes) = shields;
+        *locked(&self.routes) = served;
     }
 
     /// What is to be served of an app; `None` when nothing was deployed.
@@ -174,7 +176,11 @@ impl Control {
         if let Err(failure) = &shield {
             tracing::error!(app = %app.name, "its firewall cannot be loaded, so it answers 503: {failure}");
         }
-        Ok(Some(Serving { release: Arc::new(release), desired: app.desired, shield }))
+        let front = self.front_of(&app.name, &release);
+        if let Err(failure) = &front {
+            tracing::error!(app = %app.name, "[proxy] cannot be put into force, so it answers 503: {failure}");
+        }
+        Ok(Some(Serving { release: Arc::new(release), desired: app.desired, shield, front }))
     }
 
     /// The firewall of a release, compiled.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use super::front::front_of_route;
 use super::{Control, locked};
 use crate::failure::Failure;
-use crate::settings::Settings;
+use crate::settings::{Settings, StaticRoute};
 
 impl Control {
     /// Puts `settings` into force. Says what takes effect only with a restart, and whose rules stayed old.
     ///
     /// # Errors
-    /// Its routes clash with each other or with apps; everything stays as it was.
+    /// Its routes clash with each other or with apps, or a file they name cannot be read; everything stays as it was.
     pub fn reload(&self, settings: Settings) -> Result<Vec<String>, Failure> {
         let before = self.settings.load_full();
         let mut notes = Vec::new();
@@ -29,20 +30,28 @@ impl Control {
                 notes.push(format!("{name} takes effect with `hop3 upgrade` or the next start"));
             }
         }
+        let front = |route: &StaticRoute| Ok((route.name(), front_of_route(route, &settings)?));
+        let fronts = settings.routes.iter().map(front).collect::<Result<_, Failure>>()?;
         // The table is made once to find clashes, before anything is replaced.
-        let shields = locked(&self.routes).clone();
-        notes.extend(self.reload_route_rules(&settings));
+        let served = locked(&self.routes).clone();
+        notes.extend(self.reload_route_rules(&settings, fronts));
         if let Err(failure) = self.table(&settings) {
-            *locked(&self.routes) = shields;
+            *locked(&self.routes) = served;
             return Err(failure);
         }
         if before.acme != settings.acme {
             self.keeper.configure(settings.acme.clone());
         }
+        // Redirects name an app's hosts, and rate limits have their default here.
+        let fronts_changed =
+            before.domain != settings.domain || before.waf.rate_limit != settings.waf.rate_limit;
         let waf_changed = before.waf != settings.waf || before.firewall != settings.firewall;
         self.bans.configure(settings.bans.proxy.clone());
         self.settings.store(Arc::new(settings));
         self.nftables.wanted.notify_one();
+        if fronts_changed {
+            notes.extend(self.reload_fronts());
+        }
         if waf_changed {
             notes.extend(self.reload_rules());
         }

@@ -1,6 +1,5 @@
 //! From what is deployed to the proxy's route table.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use hop3_proxy::{Backend, HostPattern, Policy, Protection, ProtectionMode, Route, RouteTable, StaticFiles};
@@ -9,9 +8,10 @@ use hop3_runtimes::manifest::Manifest;
 use hop3_runtimes::manifest::tls::TlsOptions;
 use hop3_runtimes::manifest::waf::WafMode;
 
+use super::front::Front;
 use super::ping::reachable;
-use super::traffic::{route_group, traffic_of_route};
-use super::{Control, Serving, locked};
+use super::traffic::route_group;
+use super::{Control, ServedRoute, Serving, locked};
 use crate::failure::Failure;
 use crate::firewall::Shield;
 use crate::model::{AppName, Desired};
@@ -45,15 +45,10 @@ impl Control {
     /// Two routes claim the same host and path.
     pub(super) fn table(&self, settings: &Settings) -> Result<RouteTable, Failure> {
         let mut routes: Vec<Route> = Vec::new();
-        let shields = locked(&self.routes).clone();
+        let served = locked(&self.routes).clone();
         for route in &settings.routes {
-            let shield =
-                shields.iter().find(|shield| shield.name == route.name()).map(|shield| &shield.shield);
-            let protection = shield.map(|shield| self.protection(&route.name(), shield, settings));
-            let bans = shield.and_then(|shield| shield.as_ref().ok()).and_then(|shield| shield.bans.clone());
-            let mut made = self.static_routes(route, protection, settings);
-            made.iter_mut().for_each(|route| route.bans.clone_from(&bans));
-            routes.extend(made);
+            let served = served.iter().find(|served| served.name == route.name());
+            routes.extend(self.static_routes(route, served, settings));
         }
         let deployed = locked(&self.deployed).clone();
         for (app, serving) in &deployed {
@@ -165,32 +160,27 @@ impl Control {
         let mut main = Route::new(app.as_str(), hosts, unavailable("the app is stopped"));
         // Also when the rest of [proxy] cannot be put into force: another app may have the rest of the host.
         main.path_prefix = manifest.proxy.path_prefix.clone().unwrap_or_else(|| "/".to_owned());
-        let protection = self.protection(app.as_str(), &serving.shield, settings);
-        let traffic = match self.traffic_of(app, &serving.release) {
-            Ok(traffic) => traffic,
-            Err(failure) => {
-                tracing::error!(app = %app, "[proxy] cannot be put into force, so it answers 503: {failure}");
-                main.backend = unavailable("[proxy] of the app cannot be put into force");
-                return vec![main];
-            }
+        let Ok(front) = &serving.front else {
+            main.backend = unavailable("[proxy] of the app cannot be put into force");
+            return vec![main];
         };
+        let protection = self.protection(app.as_str(), &serving.shield, settings);
         match (&protection, serving.desired) {
             (Err(_), _) => main.backend = unavailable("the firewall of the app could not be loaded"),
             (_, Desired::Stopped) => {}
-            _ => match self.backend(app, serving, &traffic) {
+            _ => match self.backend(app, serving, &front.traffic) {
                 Some(backend) => main.backend = backend,
                 None => return Vec::new(),
             },
         }
         main.waf = protection.ok().flatten();
         main.bans = serving.shield.as_ref().ok().and_then(|shield| shield.bans.clone());
-        let source = self.data.release(app, serving.release.source).join("source");
-        self.divide(main, &traffic, &manifest.tls, &source)
+        self.divide(&main, front, &manifest.tls)
     }
 
     /// The routes that `[proxy]` and `[tls]` make of one; nothing of it is served if its back end is absent.
-    fn divide(&self, main: Route, traffic: &Traffic, tls: &TlsOptions, folder: &Path) -> Vec<Route> {
-        let canary = self.canary(&traffic.canary);
+    fn divide(&self, main: &Route, front: &Front, tls: &TlsOptions) -> Vec<Route> {
+        let (traffic, canary) = (&front.traffic, self.canary(front));
         let route = |prefix: &str, path: Option<&PathTraffic>| {
             let rules = path.map_or(&traffic.rules, |path| &path.rules);
             let mut route = main.clone();
@@ -198,8 +188,9 @@ impl Control {
             route.policy = Some(Arc::new(Policy { canary: canary.clone(), ..rules.policy.clone() }));
             route.limits = rules.limits.clone();
             let own = path.and_then(|path| path.client_certificates);
-            let client_certificates = own.or(tls.client_certificates);
-            self.secure(&mut route, &TlsOptions { client_certificates, ..tls.clone() }, folder);
+            let tls = TlsOptions { client_certificates: own.or(tls.client_certificates), ..tls.clone() };
+            let authority = front.client_authority.as_ref();
+            (route.tls, route.redirect_https) = self.route_tls(&route.app, &route.hosts, &tls, authority);
             route
         };
         let mut routes = vec![route(&traffic.prefix, None)];
@@ -207,26 +198,11 @@ impl Control {
         for (prefix, files) in traffic.folders.iter().filter(|_| serves) {
             // What is said about the paths around a folder holds for its files too.
             let mut route = route(prefix, traffic.path_of(prefix));
-            // It stays unavailable when the authorities of its clients are not known.
-            if !matches!(route.backend, Backend::Unavailable { .. }) {
-                route.backend = Backend::Static(files.clone());
-            }
+            route.backend = Backend::Static(files.clone());
             routes.push(route);
         }
         routes.extend(traffic.paths.iter().map(|path| route(&path.prefix, Some(path))));
         routes
-    }
-
-    /// Applies `[tls]`. A route whose client authorities cannot be read answers nobody.
-    fn secure(&self, route: &mut Route, options: &TlsOptions, folder: &Path) {
-        match self.route_tls(&route.app, &route.hosts, options, folder) {
-            Ok((tls, redirect)) => (route.tls, route.redirect_https) = (tls, redirect),
-            Err(failure) => {
-                let cause = failure.cause.as_deref().unwrap_or_default();
-                tracing::error!(app = &*route.app, cause, "{}", failure.message);
-                route.backend = unavailable("the authorities of client certificates could not be loaded");
-            }
-        }
     }
 
     /// What answers an app's requests now; `None` when it has no `web` process at all.
@@ -239,7 +215,9 @@ impl Control {
         for endpoint in self.fleet.endpoints(app, serving.release.number) {
             if let Endpoint::Folder(root) = endpoint {
                 let strip_prefix = traffic.prefix.trim_end_matches('/').to_owned();
-                return Some(Backend::Static(StaticFiles { root, strip_prefix, ..traffic.files.clone() }));
+                let within = Some(artifact.folder().to_owned());
+                let files = StaticFiles { root, within, strip_prefix, ..traffic.files.clone() };
+                return Some(Backend::Static(files));
             }
         }
         let group = self.group(app, serving, &traffic.pool);
@@ -253,34 +231,30 @@ impl Control {
     fn static_routes(
         &self,
         route: &StaticRoute,
-        protection: Option<Result<Option<Arc<Protection>>, Failure>>,
+        served: Option<&ServedRoute>,
         settings: &Settings,
     ) -> Vec<Route> {
-        let mut main = Route::new(route.name(), route.hosts.clone(), unavailable("it is not loaded"));
+        let name = route.name();
+        let mut main = Route::new(&*name, route.hosts.clone(), unavailable("it is not loaded"));
         main.path_prefix = route.path_prefix.clone();
-        let traffic = match traffic_of_route(route, settings) {
-            Ok(traffic) => traffic,
-            Err(fault) => {
-                let (key, message) = (fault.shown(), &fault.message);
-                tracing::error!(
-                    route = route.name(),
-                    key,
-                    "[route.proxy] cannot be put into force: {message}"
-                );
-                main.backend = unavailable("[route.proxy] cannot be put into force");
-                return vec![main];
-            }
+        let Some(ServedRoute { shield, front, .. }) = served else { return vec![main] };
+        let Ok(front) = front else {
+            main.backend = unavailable("[route.proxy] cannot be put into force");
+            return vec![main];
         };
+        let protection = self.protection(&name, shield, settings);
         main.backend = match (&protection, &route.target) {
-            (None | Some(Err(_)), _) => unavailable("the firewall of the route could not be loaded"),
-            (_, Target::Upstream(upstream)) => route_group(upstream, route, &traffic.pool),
+            (Err(_), _) => unavailable("the firewall of the route could not be loaded"),
+            (_, Target::Upstream(upstream)) => route_group(upstream, route, &front.traffic.pool),
             (_, Target::Folder(root)) => {
                 let strip_prefix = route.path_prefix.trim_end_matches('/').to_owned();
-                Backend::Static(StaticFiles { root: root.clone(), strip_prefix, ..traffic.files.clone() })
+                let files = front.traffic.files.clone();
+                Backend::Static(StaticFiles { root: root.clone(), strip_prefix, ..files })
             }
         };
-        main.waf = protection.and_then(Result::ok).flatten();
-        self.divide(main, &traffic, &route.tls, Path::new(""))
+        main.waf = protection.ok().flatten();
+        main.bans = shield.as_ref().ok().and_then(|shield| shield.bans.clone());
+        self.divide(&main, front, &route.tls)
     }
 }
 

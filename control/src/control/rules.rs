@@ -1,11 +1,13 @@
 //! Installing, switching and verifying rulesets, and what it means for those who use them.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use hop3_rules::{Installed, RulesetName, Selection, Source, Version};
 
+use super::front::Front;
 use super::{Control, locked};
 use crate::api::wire::{InstallRules, RulesChanged, RulesVerified, RulesetSummary};
 use crate::failure::Failure;
@@ -108,25 +110,31 @@ impl Control {
             }
         }
         let settings = self.settings.load();
-        alarms.extend(self.reload_route_rules(&settings));
+        alarms.extend(self.reload_route_rules(&settings, HashMap::new()));
         self.publish();
         alarms
     }
 
-    /// The same for the static routes of `settings`.
-    pub(super) fn reload_route_rules(&self, settings: &Settings) -> Vec<String> {
+    /// The same for the static routes of `settings`, which are served behind `fronts`, else those they have.
+    pub(super) fn reload_route_rules(
+        &self,
+        settings: &Settings,
+        mut fronts: HashMap<String, Arc<Front>>,
+    ) -> Vec<String> {
         let mut alarms = Vec::new();
         let old = locked(&self.routes).clone();
         let mut new = Vec::new();
         for route in &settings.routes {
             let name = route.name();
             let fresh = self.raise_route(route, settings);
-            let mut shield = match old.iter().find(|old| old.name == name) {
-                Some(old) => old.shield.clone(),
-                None => Err(Failure::internal("no rules were ever loaded")),
+            let never = || Failure::internal("it was never loaded");
+            let (mut shield, front) = match old.iter().find(|old| old.name == name) {
+                Some(old) => (old.shield.clone(), old.front.clone()),
+                None => (Err(never()), Err(never())),
             };
             alarms.extend(replace(&name, &mut shield, fresh));
-            new.push(super::RouteShield { name, shield });
+            let front = fronts.remove(&name).map_or(front, Ok);
+            new.push(super::ServedRoute { name, shield, front });
         }
         *locked(&self.routes) = new;
         alarms

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use hop3_proxy::{Backend, Endpoint, Member, Pool};
 use hop3_runtimes::manifest::Manifest;
-use hop3_runtimes::manifest::proxy::upstream::CanaryOptions;
 
+use super::front::Front;
 use super::{Control, Serving, locked};
 use crate::failure::{Failure, Kind};
 use crate::model::{AppName, Release, Variables};
@@ -68,24 +68,50 @@ impl Control {
         pool
     }
 
-    /// The canary with its instances; `None` while there is none, and everybody gets the ordinary ones.
-    pub(super) fn canary(
-        &self,
-        canary: &Option<(CanaryOptions, hop3_proxy::Canary)>,
-    ) -> Option<hop3_proxy::Canary> {
-        let (options, canary) = canary.as_ref()?;
+    /// The canary of what `front` belongs to, with its instances; `None` while there is none, and everybody gets the
+    /// ordinary ones.
+    pub(super) fn canary(&self, front: &Front) -> Option<hop3_proxy::Canary> {
+        let (options, canary) = front.traffic.canary.as_ref()?;
         let mut pool = Pool::clone(&canary.pool);
         if let Some(app) = &options.app {
-            let serving = locked(&self.deployed).iter().find_map(|(name, serving)| {
-                (name.as_str() == app.as_str()).then(|| (name.clone(), serving.clone()))
-            });
-            let (app, serving) = serving?;
-            pool = self.group(&app, &serving, &pool);
+            let serving = locked(&self.deployed).get(app).cloned()?;
+            if front.app.as_ref().is_some_and(|main| !agrees(&serving.release.manifest, main)) {
+                return None;
+            }
+            pool = self.group(app, &serving, &pool);
         } else {
             let written = options.upstream.0.iter().filter_map(|address| address.parse().ok());
             pool.members = written.map(|endpoint| Member { endpoint, weight: 1 }).collect();
         }
         (!pool.members.is_empty()).then(|| hop3_proxy::Canary { pool: Arc::new(pool), ..canary.clone() })
+    }
+
+    /// Whether the app that is to be the canary of `app` agrees, if it is there yet: it is reached past its own
+    /// passwords and firewall.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) fn check_canary(
+        &self,
+        app: &AppName,
+        manifest: &Manifest,
+        files: Files<'_>,
+    ) -> Result<(), Failure> {
+        let Some(other) = manifest.proxy.canary.as_ref().and_then(|canary| canary.app.as_ref()) else {
+            return Ok(());
+        };
+        let serving = locked(&self.deployed).get(other).cloned();
+        if serving.is_none_or(|serving| agrees(&serving.release.manifest, app)) {
+            return Ok(());
+        }
+        let fault = Fault {
+            key: vec!["canary".into(), "app".into()],
+            message: format!("'{other}' does not agree to be the canary of '{app}'"),
+            hint: Some(format!(
+                "write canary-of = [\"{app}\"] under [proxy] of its hop3.toml, and deploy it"
+            )),
+        };
+        Err(located(&fault, manifest, files))
     }
 
     /// Every path prefix that a manifest claims on the app's hosts.
@@ -127,6 +153,11 @@ pub(super) fn route_group(upstream: &[Endpoint], route: &StaticRoute, pool: &Poo
     let member = |endpoint: &Endpoint| Member { endpoint: endpoint.clone(), weight: route.weight(endpoint) };
     pool.members = upstream.iter().map(member).collect();
     Backend::Pool(Arc::new(pool))
+}
+
+/// Whether an app agrees to be the canary of `main`.
+fn agrees(manifest: &Manifest, main: &AppName) -> bool {
+    manifest.proxy.canary_of.contains(main)
 }
 
 fn located(fault: &Fault, manifest: &Manifest, files: Files<'_>) -> Failure {
