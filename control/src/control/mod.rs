@@ -279,19 +279,29 @@ impl Control {
 
     /// Waits until no other operation touches the app.
     async fn lock(&self, app: &AppName, report: &Reporter) -> Result<OwnedMutexGuard<()>, Failure> {
-        if self.frozen.load(Ordering::Acquire) {
-            return Err(Failure::conflict("the server is being replaced by its successor")
-                .hint("try again in a few seconds"));
-        }
+        self.check_thawed()?;
         let lock = locked(&self.locks).entry(app.clone()).or_default().clone();
-        if let Ok(guard) = lock.clone().try_lock_owned() {
-            return Ok(guard);
+        let guard = match lock.clone().try_lock_owned() {
+            Ok(guard) => guard,
+            Err(_) => {
+                report.line(format!("-> Waiting for another operation on '{app}' to finish"));
+                tokio::time::timeout(PATIENCE, lock.lock_owned()).await.map_err(|_| {
+                    Failure::new(Kind::Conflict, format!("another operation on '{app}' is under way"))
+                        .hint(format!("try again later; `hop3 app:status {app}` shows how it is"))
+                })?
+            }
+        };
+        // It may have begun to freeze in between; whoever freezes looks at the locks after saying so.
+        self.check_thawed()?;
+        Ok(guard)
+    }
+
+    fn check_thawed(&self) -> Result<(), Failure> {
+        match self.frozen.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(Failure::conflict("the server is being replaced by its successor")
+                .hint("try again in a few seconds")),
         }
-        report.line(format!("-> Waiting for another operation on '{app}' to finish"));
-        tokio::time::timeout(PATIENCE, lock.lock_owned()).await.map_err(|_| {
-            Failure::new(Kind::Conflict, format!("another operation on '{app}' is under way"))
-                .hint(format!("try again later; `hop3 app:status {app}` shows how it is"))
-        })
     }
 }
 

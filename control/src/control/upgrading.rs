@@ -28,7 +28,7 @@ pub struct Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.control.frozen.store(false, Ordering::Release);
+        self.control.frozen.store(false, Ordering::SeqCst);
     }
 }
 
@@ -50,7 +50,7 @@ impl Control {
     /// One is under way.
     pub fn freeze(self: &Arc<Self>) -> Result<Frozen, Failure> {
         // First, so that no operation slips in behind the look at the locks. Dropping it thaws.
-        self.frozen.store(true, Ordering::Release);
+        self.frozen.store(true, Ordering::SeqCst);
         let mut frozen = Frozen { control: self.clone(), _guards: Vec::new() };
         for (app, lock) in locked(&self.locks).iter() {
             let guard = lock.clone().try_lock_owned().map_err(|_| {
