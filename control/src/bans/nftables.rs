@@ -108,8 +108,9 @@ impl Nftables {
     /// Notes that there may be a table before there is one: nobody would take away what nobody knows of.
     async fn mark_and_run(&self, text: String) -> Result<(), Failure> {
         let known = self.mark.exists();
-        fs::write(&self.mark, &self.table)
-            .map_err(|error| failed("bans cannot be put into nftables without a note of it").because(&error))?;
+        fs::write(&self.mark, &self.table).map_err(|error| {
+            failed("bans cannot be put into nftables without a note of it").because(&error)
+        })?;
         let outcome = run(text).await;
         if outcome.is_err() && !known {
             // All of the text or nothing came into force.
