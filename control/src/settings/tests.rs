@@ -64,7 +64,7 @@ static = "public"
     .unwrap();
     assert_eq!(settings.threads, 2);
     let clients = &settings.clients;
-    assert!(clients.trusted_proxies[0].contains("10.1.2.3".parse().unwrap()));
+    assert!(clients.trusted_proxies[0].holds("10.1.2.3".parse().unwrap()));
     assert_eq!((clients.trusted_proxies.len(), clients.proxy_protocol.len()), (1, 1));
     assert_eq!(clients.forwarding, hop3_proxy::ForwardingFields::Forwarded);
     assert_eq!(clients.limits.max_connections_per_client, 7);
