@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use hop3_proxy::{Backend, Endpoint, StaticFiles};
-use support::{Client, Reply, backend, ok, route, start, to};
+use support::{Client, Reply, backend, curl, ok, route, start, to};
 
 #[tokio::test]
 async fn a_site_is_served() {
