@@ -249,9 +249,9 @@ async fn nobody_is_banned_for_what_an_incomplete_head_says_of_him() {
         let _reset = client.stream.read_to_end(&mut text).await;
         assert!(text.starts_with(b"HTTP/1.1 400 "), "{}", text.escape_ascii());
     };
-    // The client made up the first field; its proxy added the last.
+    // What the client made up, and a line after which nothing is read; what its proxy adds would come behind.
     for _ in 0..5 {
-        ask("X-Forwarded-For: 203.0.113.9\r\nA : b\r\nX-Forwarded-For: 203.0.113.10").await;
+        ask("X-Forwarded-For: 203.0.113.9\r\nA: b\nc").await;
     }
     let many = (0..200).map(|number| format!("A{number}: b\r\n")).collect::<String>();
     for _ in 0..5 {
