@@ -262,6 +262,7 @@ impl Exchange<'_> {
         }
         strip_response(&mut answer.head.headers, true);
         self.inspect_response_head(&answer.head)?;
+        answer.head.headers.set("x-request-id", self.id.clone());
         let result = tunnel(answer, live.route.limits.tunnel_timeout, body, sink).await;
         self.upstream_time = Some(started.elapsed());
         result
