@@ -331,10 +331,6 @@ impl Exchange<'_> {
             Some(0) => BodyLength::Empty,
             Some(length) => BodyLength::Known(length),
         };
-        if body == BodyLength::Streamed && live.route.waf.is_none() {
-            // Trailers will pass, and there are servers that take only those that were announced.
-            self.request.headers.all("trailer").for_each(|names| headers.push("trailer", names.clone()));
-        }
         ForwardedRequest {
             method: self.request.method.clone(),
             path_and_query,
