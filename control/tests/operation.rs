@@ -426,6 +426,46 @@ fn requests_are_written_to_a_file_that_may_be_rotated() {
     assert!(!server.log().contains("\"target\":\"access\""), "the server's log is not filled with requests");
 }
 
+/// What systemd says against units; an empty text when nothing.
+fn verified(units: &Path) -> Option<String> {
+    let files: Vec<_> = fs::read_dir(units).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(files).output();
+    let Ok(output) = output else {
+        println!("SKIP units: there is no systemd-analyze; run tests/setup/install test");
+        return None;
+    };
+    // What it thinks of other units of this machine is not our business.
+    let said = String::from_utf8_lossy(&output.stderr);
+    let ours = said.lines().filter(|line| line.contains("hop3") || line.contains(&*units.to_string_lossy()));
+    Some(ours.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn systemd_understands_the_printed_units() {
+    let accounts: [&[&str]; 2] = [&[], &["--user", "nobody"]];
+    for account in accounts {
+        let units = tempfile::tempdir().unwrap();
+        let print = |arguments: &[&str]| {
+            let all = [&["unit", "--json", "--data", "/srv/my data/100%"], arguments].concat();
+            let printed: Value = serde_json::from_str(&server::run(&all).stdout).unwrap();
+            let file = units.path().join(printed["file"].as_str().unwrap());
+            fs::write(&file, printed["text"].as_str().unwrap()).unwrap();
+            file
+        };
+        let service = print(account);
+        for purpose in ["http", "https", "admin"] {
+            print(&["--socket", purpose]);
+        }
+        let Some(said) = verified(units.path()) else { return };
+        assert_eq!(said, "");
+        // It does look: what it does not know is named.
+        let text = fs::read_to_string(&service).unwrap();
+        fs::write(&service, text.replace("KillMode=", "KilMode=")).unwrap();
+        let said = verified(units.path()).unwrap();
+        assert!(said.contains("KilMode"), "{said}");
+    }
+}
+
 #[test]
 fn units_are_printed_without_a_server() {
     let ended = server::run(&["unit", "--user", "hop3", "--data", "/srv/hop3"]);
