@@ -173,6 +173,20 @@ async fn every_kind_of_offence_leads_to_a_ban() {
 }
 
 #[tokio::test]
+async fn a_limit_that_all_share_bans_nobody() {
+    let backend = backend(answer).await;
+    let period = Duration::from_secs(3600);
+    let rate_limit = Some(RateLimit { requests: 1, period, burst: 0, key: RateKey::Route });
+    let policy = Some(Arc::new(Policy { rate_limit, ..Policy::default() }));
+    let proxy = start(vec![Route { bans: rules(1), policy, ..to(&backend) }]);
+    assert_eq!(status(ANN, proxy.http, "/", "").await, Some(200));
+    for round in 0..12 {
+        assert_eq!(status(BOB, proxy.http, "/", "").await, Some(429), "{round}");
+    }
+    assert_eq!(proxy.handle.bans().list(SystemTime::now()), []);
+}
+
+#[tokio::test]
 async fn requests_without_a_route_follow_the_servers_rules() {
     let backend = backend(answer).await;
     let proxy = start(vec![to(&backend)]);

@@ -66,11 +66,12 @@ impl Exchange<'_> {
             return Err(OwnAnswer { page: maintenance.page.clone(), ..answer }.into());
         }
         if let Some(limiter) = &live.state.limiter
-            && let Err(after) = limiter.take(self.client, &self.request.headers)
+            && let Err(exhausted) = limiter.take(self.client, &self.request.headers)
         {
             live.metrics.count_limited(Limited::Rate);
-            self.offence = Some(Offence::RateLimit);
-            return Err(OwnAnswer::retry(429, after, "too many requests").into());
+            // Whoever comes when others have emptied a shared bucket did nothing wrong.
+            self.offence = exhausted.by_client.then_some(Offence::RateLimit);
+            return Err(OwnAnswer::retry(429, exhausted.wait, "too many requests").into());
         }
         if let Some((status, to)) = policy.redirects.iter().find_map(|redirect| redirect.answer(self.request))
         {

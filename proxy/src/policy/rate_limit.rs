@@ -47,6 +47,15 @@ pub struct RateLimiter {
     sets: Box<[Mutex<[Bucket; WAYS]>]>,
 }
 
+/// Why a request has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    /// How long until the next token.
+    pub wait: Duration,
+    /// Whether the client emptied the bucket alone: others may share the bucket of a route or of a header's value.
+    pub by_client: bool,
+}
+
 /// A key and the moment (in microseconds since the limiter's start) at which its bucket will be full again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
@@ -73,9 +82,19 @@ impl RateLimiter {
     }
 
     /// Takes a token, or says how long to wait for the next one.
-    pub fn take(&self, client: IpAddr, headers: &Headers) -> Result<(), Duration> {
+    pub fn take(&self, client: IpAddr, headers: &Headers) -> Result<(), Exhausted> {
         let now = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.take_at(self.key(client, headers), now)
+        let wait = self.take_at(self.key(client, headers), now);
+        wait.map_err(|wait| Exhausted { wait, by_client: self.is_of_client(headers) })
+    }
+
+    /// Whether the bucket of a request with these headers is the client's alone.
+    fn is_of_client(&self, headers: &Headers) -> bool {
+        match &self.limit.key {
+            RateKey::Client => true,
+            RateKey::Header(name) => !headers.contains(name),
+            RateKey::Route => false,
+        }
     }
 
     fn key(&self, client: IpAddr, headers: &Headers) -> u64 {
@@ -176,5 +195,23 @@ mod tests {
         let mut token = Headers::default();
         token.push("X-Token", "a");
         assert!(!key(RateKey::Header("x-token".into()), "2001:db8::1", &token));
+    }
+
+    #[test]
+    fn a_shared_bucket_is_nobodys_doing() {
+        let mut token = Headers::default();
+        token.push("X-Token", "a");
+        let by_client = |kind: RateKey, headers: &Headers| {
+            let limit = RateLimit { requests: 1, period: Duration::from_secs(3600), burst: 0, key: kind };
+            let limiter = RateLimiter::new(limit);
+            let client = "192.0.2.1".parse().unwrap();
+            assert_eq!(limiter.take(client, headers), Ok(()));
+            limiter.take(client, headers).unwrap_err().by_client
+        };
+        let header = || RateKey::Header("x-token".into());
+        assert!(by_client(RateKey::Client, &token));
+        assert!(by_client(header(), &Headers::default()), "the address stands in for it");
+        assert!(!by_client(header(), &token));
+        assert!(!by_client(RateKey::Route, &token));
     }
 }
