@@ -22,11 +22,14 @@ pub struct Scores {
     sets: OnceLock<Box<[Mutex<[Score; WAYS]>]>>,
 }
 
-/// A client and what it did: a counter over a sliding window, of which two halves are kept.
+/// A client and what it did within one length of window: apps that look back differently far keep scores apart, because
+/// what has faded for one still counts for another. A counter over a sliding window, of which two halves are kept.
 #[derive(Clone, Copy, Debug, Default)]
 struct Score {
     /// Hash of the client.
     key: u64,
+    /// Length of the window in seconds.
+    window: u32,
     /// Seconds since 1970 at which the present window began.
     start: u32,
     /// Parts of the threshold in the window before; they count as far as they lie within one window's length.
@@ -37,19 +40,18 @@ struct Score {
 
 impl Score {
     /// The same at `now`.
-    fn at(self, now: u32, window: Duration) -> Self {
-        let window = u32::try_from(window.as_secs()).unwrap_or(u32::MAX).max(1);
-        match now.saturating_sub(self.start) / window {
+    fn at(self, now: u32) -> Self {
+        match now.saturating_sub(self.start) / self.window.max(1) {
             0 => self,
-            1 => Self { start: self.start + window, before: self.present, present: 0.0, ..self },
+            1 => Self { start: self.start + self.window, before: self.present, present: 0.0, ..self },
             _ => Self { start: now, before: 0.0, present: 0.0, ..self },
         }
     }
 
     /// How much there is against the client at `now`.
-    fn level(self, now: u32, window: Duration) -> f32 {
-        let score = self.at(now, window);
-        let passed = now.saturating_sub(score.start) as f32 / window.as_secs_f32().max(1.0);
+    fn level(self, now: u32) -> f32 {
+        let score = self.at(now);
+        let passed = now.saturating_sub(score.start) as f32 / score.window.max(1) as f32;
         score.present + score.before * (1.0 - passed).max(0.0)
     }
 
@@ -65,25 +67,26 @@ impl Default for Scores {
 }
 
 impl Scores {
-    /// Adds `part` of a threshold to a client at `now` (since 1970). Whether its threshold is reached; its score begins
-    /// at zero again then.
+    /// Adds `part` of a threshold within `window` to a client at `now` (since 1970). Whether its threshold is reached; its
+    /// score begins at zero again then.
     pub fn add(&self, client: &Prefix, part: f32, window: Duration, now: Duration) -> bool {
         let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+        let window = u32::try_from(window.as_secs()).unwrap_or(u32::MAX).max(1);
         let key = self.hasher.hash_one(client);
         let mut set = self.set(key).lock().unwrap_or_else(PoisonError::into_inner);
-        let place = set.iter().position(|score| score.key == key && !score.is_free());
+        let is_it = |score: &Score| score.key == key && score.window == window && !score.is_free();
+        let place = set.iter().position(is_it);
         let place = place.unwrap_or_else(|| {
-            let levels = set.iter().map(|score| score.level(now, window)).enumerate();
+            let levels = set.iter().map(|score| score.level(now)).enumerate();
             levels.min_by(|(_, left), (_, right)| left.total_cmp(right)).map_or(0, |(place, _)| place)
         });
-        let known = set[place].key == key;
-        let mut score = if known { set[place].at(now, window) } else { Score::default() };
+        let mut score = if is_it(&set[place]) { set[place].at(now) } else { Score::default() };
         if score.is_free() {
-            score = Score { key, start: now, ..Score::default() };
+            score = Score { key, window, start: now, ..Score::default() };
         }
         score.present += part.max(0.0);
         // Ten offences of a tenth are one whole, whatever their sum is in binary.
-        let reached = score.level(now, window) >= 0.9999;
+        let reached = score.level(now) >= 0.9999;
         set[place] = if reached { Score::default() } else { score };
         reached
     }
@@ -96,14 +99,14 @@ impl Scores {
         set.iter_mut().filter(|score| score.key == key).for_each(|score| *score = Score::default());
     }
 
-    /// How many clients have something against them at `now`, as long as points fade within `window`.
+    /// How many clients have something against them at `now`.
     #[cfg(test)]
-    pub fn count(&self, window: Duration, now: Duration) -> usize {
+    pub fn count(&self, now: Duration) -> usize {
         let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
         let sets = self.sets.get().into_iter().flatten();
         let in_set = |set: &Mutex<[Score; WAYS]>| {
             let set = set.lock().unwrap_or_else(PoisonError::into_inner);
-            set.iter().filter(|score| score.level(now, window) > 0.0).count()
+            set.iter().filter(|score| score.level(now) > 0.0).count()
         };
         sets.map(in_set).sum()
     }
@@ -172,8 +175,32 @@ mod tests {
         for number in 0..1000 {
             assert!(!scores.add(&client(number), 0.6, WINDOW, at(0)), "{number}");
         }
-        assert_eq!(scores.count(WINDOW, at(1)), 1000);
-        assert_eq!(scores.count(WINDOW, at(1200)), 0);
+        assert_eq!(scores.count(at(1)), 1000);
+        assert_eq!(scores.count(at(1200)), 0);
+    }
+
+    #[test]
+    fn a_short_window_forgets_nothing_of_a_long_one() {
+        let scores = Scores::default();
+        let (short, long) = (Duration::from_secs(60), Duration::from_secs(3600));
+        assert!(!scores.add(&client(1), 0.9, long, at(0)));
+        assert!(!scores.add(&client(1), 0.1, short, at(1000)), "nine of ten count elsewhere");
+        assert!(!scores.add(&client(1), 0.8, short, at(1001)));
+        assert!(scores.add(&client(1), 0.1, long, at(1002)), "the nine still count within their hour");
+        assert!(scores.add(&client(1), 0.1, short, at(1003)));
+        // Nor does it make room of what has only faded by its own measure.
+        assert!(!scores.add(&client(7), 0.95, long, at(2000)));
+        for number in 0..1_000_000 {
+            scores.add(&client(0x0A00_0000 + number), 0.01, short, at(2900));
+        }
+        assert!(scores.add(&client(7), 0.05, long, at(2901)));
+        assert!(
+            !scores.add(&client(8), 0.9, long, at(2901)) && !scores.add(&client(8), 0.9, short, at(2901))
+        );
+        scores.forget(&client(8));
+        assert!(
+            !scores.add(&client(8), 0.9, long, at(2901)) && !scores.add(&client(8), 0.9, short, at(2901))
+        );
     }
 
     #[test]
@@ -184,7 +211,7 @@ mod tests {
         for number in 0..1_000_000 {
             scores.add(&client(0x0A00_0000 + number), 0.01, WINDOW, at(0));
         }
-        assert_eq!(scores.count(WINDOW, at(0)), SETS * WAYS, "memory is what it was");
+        assert_eq!(scores.count(at(0)), SETS * WAYS, "memory is what it was");
         assert!(scores.add(&attacker, 0.05, WINDOW, at(1)));
     }
 }
