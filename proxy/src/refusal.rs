@@ -30,16 +30,22 @@ pub async fn refuse(
     sink: &mut ResponseSink<'_>,
 ) {
     let (time, started) = (SystemTime::now(), Instant::now());
-    let RefusedRequest { refusal, line, head } = request;
+    let RefusedRequest { refusal, line, head, complete } = request;
     context.metrics.count_rejected(refusal.reason());
     let host: Arc<str> = head.as_ref().map(RefusedHead::host).unwrap_or_default().into();
     let live = head.as_ref().and_then(|head| route(context, &host, head));
     let head = head.unwrap_or_default();
+    let peer = connection.client.ip();
+    // Of a head in pieces nobody but its sender is known. (A trusted proxy is never banned for what it passes on.)
+    let client = match complete {
+        true => client_address(peer, &head.headers, &context.config),
+        false => peer.to_canonical(),
+    };
     let transaction = TransactionContext {
         id: context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
         time,
         app: live.as_ref().map_or_else(|| UNROUTED.into(), |live| live.route.app.clone()),
-        client: client_address(connection.client.ip(), &head.headers, &context.config),
+        client,
         client_port: connection.client.port(),
         server: connection.server,
         entropy: context.entropy(),

@@ -236,6 +236,41 @@ async fn behind_a_trusted_proxy_the_client_is_banned_and_not_the_proxy() {
 }
 
 #[tokio::test]
+async fn nobody_is_banned_for_what_an_incomplete_head_says_of_him() {
+    let backend = backend(answer).await;
+    let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let config = ProxyConfig { trusted_proxies, ..ProxyConfig::default() };
+    let proxy = start_with(config, vec![protected(&backend, ProtectionMode::Block)]);
+    let ask = async |fields: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: shop.test\r\n{fields}\r\n\r\n");
+        let mut client = Client::connect(proxy.http).await;
+        client.send(head).await;
+        let mut text = Vec::new();
+        let _reset = client.stream.read_to_end(&mut text).await;
+        assert!(text.starts_with(b"HTTP/1.1 400 "), "{}", text.escape_ascii());
+    };
+    // What the client made up, and a line after which nothing is read; what its proxy adds would come behind.
+    for _ in 0..5 {
+        ask("X-Forwarded-For: 203.0.113.9\r\nA: b\nc").await;
+    }
+    let many = (0..200).map(|number| format!("A{number}: b\r\n")).collect::<String>();
+    for _ in 0..5 {
+        let mut client = Client::connect(proxy.http).await;
+        let spoken = format!("X-Forwarded-For: 203.0.113.9\r\n{many}X-Forwarded-For: 203.0.113.10");
+        client.send(format!("GET / HTTP/1.1\r\nHost: shop.test\r\n{spoken}\r\n\r\n")).await;
+        let mut text = Vec::new();
+        let _reset = client.stream.read_to_end(&mut text).await;
+        assert!(text.starts_with(b"HTTP/1.1 431 "), "{}", text.escape_ascii());
+    }
+    assert_eq!(proxy.handle.bans().list(SystemTime::now()), []);
+    for _ in 0..3 {
+        ask("X-Forwarded-For: 203.0.113.9\r\nHost: shop.test\r\nX-Forwarded-For: 203.0.113.10").await;
+    }
+    let banned = proxy.handle.bans().list(SystemTime::now());
+    assert_eq!(banned.iter().map(|ban| ban.prefix.to_string()).collect::<Vec<_>>(), ["203.0.113.10"]);
+}
+
+#[tokio::test]
 async fn behind_the_proxy_protocol_the_named_client_is_banned() {
     let backend = backend(answer).await;
     let proxy_protocol = vec!["127.0.0.1".parse().unwrap()];

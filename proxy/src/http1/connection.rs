@@ -179,7 +179,7 @@ async fn next_request(
         Ok(Err(HeadError::Closed | HeadError::Io(_))) => return Next::End,
         Ok(Err(HeadError::Field(error))) => {
             let came = source.parts().0.split().freeze();
-            RefusedRequest::whole(Refusal::Field(error), came, limits.max_fields)
+            RefusedRequest::legible(Refusal::Field(error), came, limits.max_fields)
         }
         Ok(Err(HeadError::TooLarge)) => RefusedRequest::part(Refusal::HeadTooLarge, source.parts().0),
         Err(_) => RefusedRequest::part(Refusal::HeadTimeout, source.parts().0),

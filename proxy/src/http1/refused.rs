@@ -21,18 +21,28 @@ pub struct RefusedRequest {
     pub line: Bytes,
     /// The head, where enough of it came to tell its parts apart.
     pub head: Option<RefusedHead>,
+    /// Whether all of its fields are there. Only then do they tell whom a trusted proxy speaks for: what the proxy added
+    /// may stand behind what the client made up.
+    pub complete: bool,
 }
 
 impl RefusedRequest {
-    /// A head that came whole, or with the line that is malformed. At most `max_fields` fields are read.
+    /// A head that came whole. At most `max_fields` fields are read.
     pub fn whole(refusal: Refusal, bytes: Bytes, max_fields: usize) -> Self {
+        let legible = Self::legible(refusal, bytes, max_fields);
+        let complete = legible.head.as_ref().is_some_and(|head| head.headers.len() < max_fields);
+        Self { complete, ..legible }
+    }
+
+    /// A head that came up to the line that is malformed, or farther. At most `max_fields` fields are read.
+    pub fn legible(refusal: Refusal, bytes: Bytes, max_fields: usize) -> Self {
         let line = first_line(&bytes);
-        Self { refusal, line, head: RefusedHead::read(bytes, max_fields) }
+        Self { refusal, line, head: RefusedHead::read(bytes, max_fields), complete: false }
     }
 
     /// A head of which only a part came.
     pub fn part(refusal: Refusal, bytes: &[u8]) -> Self {
-        Self { refusal, line: first_line(bytes), head: None }
+        Self { refusal, line: first_line(bytes), head: None, complete: false }
     }
 }
 

@@ -71,7 +71,8 @@ pub fn refused_request(refusal: Refusal, parts: &http::request::Parts, max_field
         headers,
     };
     let line = format!("{} {}", parts.method, parts.uri);
-    RefusedRequest { head: Some(head), ..RefusedRequest::part(refusal, line.as_bytes()) }
+    let complete = parts.headers.len() <= max_fields;
+    RefusedRequest { head: Some(head), complete, ..RefusedRequest::part(refusal, line.as_bytes()) }
 }
 
 /// `:authority`, or `Host` in its place; both must agree.
