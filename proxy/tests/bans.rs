@@ -322,11 +322,11 @@ async fn networks_are_banned_by_hand() {
         until: None,
         count: 1,
     };
-    proxy.handle.bans().add(ban.clone()).unwrap();
+    proxy.handle.bans().add(ban.clone(), SystemTime::now()).unwrap();
     for (address, expected) in [(ANN, None), (BOB, None), ([127, 0, 0, 4], Some(200))] {
         assert_eq!(status(address, proxy.http, "/", "").await, expected, "{address:?}");
     }
     let past = SystemTime::now() - Duration::from_secs(1);
-    proxy.handle.bans().add(Ban { until: Some(past), ..ban }).unwrap();
+    proxy.handle.bans().add(Ban { until: Some(past), ..ban }, SystemTime::now()).unwrap();
     assert_eq!(status(ANN, proxy.http, "/", "").await, Some(200), "it has ended");
 }

@@ -28,7 +28,7 @@ fn a_million_banned_addresses_fit_into_bounded_memory() {
     };
     let automatic = |ban: Ban| Ban { reason: Reason::from_name("firewall").unwrap(), ..ban };
     let wished = ban([192, 0, 2, 1].into(), 60);
-    bans.add(wished.clone()).unwrap();
+    bans.add(wished.clone(), now).unwrap();
     let before = resident();
     let started = Instant::now();
     for number in 0..1_000_000_u64 {
@@ -36,7 +36,7 @@ fn a_million_banned_addresses_fit_into_bounded_memory() {
             0 => IpAddr::from([10, (number >> 16) as u8, (number >> 8) as u8, number as u8]),
             _ => Ipv6Addr::from_bits((0x2001_0db8 << 96) | u128::from(number) << 64 | 7).into(),
         };
-        bans.add(automatic(ban(address, 3600 + number / 1000))).unwrap();
+        bans.add(automatic(ban(address, 3600 + number / 1000)), now).unwrap();
     }
     let elapsed = started.elapsed();
     let grown = resident().saturating_sub(before);

@@ -68,7 +68,7 @@ impl Control {
             until,
             count: earlier.as_ref().map_or(1, |ban| ban.count),
         };
-        self.bans.add(ban.clone()).map_err(refused)?;
+        self.bans.add(ban.clone(), since).map_err(refused)?;
         let record = BanRecord::from(&ban);
         let end =
             record.until.map_or_else(|| "until it is cleared".to_owned(), |until| format!("until {until}"));
@@ -77,7 +77,7 @@ impl Control {
         if let Err(error) = self.store.change(&entry, |change| change.put_ban(&record)) {
             // What cannot be recorded does not happen.
             self.bans.lift(&prefix);
-            self.bans.restore(earlier);
+            self.bans.restore(earlier, since);
             return Err(error.into());
         }
         Ok(record)
@@ -116,7 +116,10 @@ impl Control {
     /// The store cannot be read.
     pub fn restore_bans(&self) -> Result<(), Failure> {
         let kept = self.store.read()?.bans()?;
-        self.bans.restore(kept.iter().filter_map(BanRecord::ban));
+        let without_room = self.bans.restore(kept.iter().filter_map(BanRecord::ban), SystemTime::now());
+        if without_room > 0 {
+            tracing::error!(bans = without_room, "bans of an earlier run have no room and are not in force");
+        }
         Ok(())
     }
 

@@ -7,6 +7,9 @@ use hop3_runtimes::manifest::units::Span;
 use hop3_runtimes::manifest::waf::{Bans, WafOptions};
 use serde::Deserialize;
 
+/// Most that `max-duration` may be: ten years, of 365¼ days as [`Span`] counts them.
+const LONGEST: Duration = Duration::from_secs(10 * 31_557_600);
+
 /// `[server.bans]` as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -14,7 +17,7 @@ pub struct BansOptions {
     /// Addresses and networks that are never banned. Trusted proxies never are, whatever stands here.
     /// Default: `["127.0.0.0/8", "::1"]`.
     pub allow: Option<Vec<AllowedNetwork>>,
-    /// The longest ban, and how long an ended one is remembered. Default: 7 days.
+    /// The longest ban, and how long an ended one is remembered; at most 10 years. Default: 7 days.
     pub max_duration: Option<Span>,
     /// Bits of an IPv6 address that are one client, 32 to 128. Default: 64.
     pub ipv6_prefix: Option<u8>,
@@ -96,6 +99,9 @@ impl BansOptions {
         };
         let unrouted = waf.resolve().ok().and_then(|waf| waf.bans).as_ref().map(ban_rules);
         let max_duration = self.max_duration.map_or(Duration::from_secs(7 * 24 * 3600), |span| span.0);
+        if max_duration > LONGEST {
+            return Err(format!("`max-duration` must be at most 10 years, not {}", Span(max_duration)));
+        }
         let proxy = BanSettings { unrouted, points, max_duration, ipv6_prefix, network_after, allow };
         Ok(BansSettings { proxy, nftables: self.nftables.unwrap_or(false) })
     }

@@ -104,6 +104,7 @@ fn faults_are_named_with_their_place() {
         ("[server.listen]\nhttp = true", "2:8", "true"),
         ("[server.log]\nlevel = \"loud\"", "2:9", "unknown value `loud`"),
         ("[server]\ndomain = \"a b\"", "2:10", "`a b` is not a host name"),
+        ("[server.bans]\nmax-duration = \"11y\"", "1:1", "at most 10 years"),
         ("[[route]]\nupstream = \"http://a\"", "1:1", "needs `hosts`"),
         (route, "1:1", "needs `upstream` or `static`"),
         (&format!("{route}upstream = \"ftp://a\""), "3:12", "`ftp://a` is no endpoint"),

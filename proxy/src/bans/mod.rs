@@ -64,6 +64,7 @@ struct Counters {
     connections: AtomicU64,
     requests: AtomicU64,
     evicted: AtomicU64,
+    without_room: AtomicU64,
 }
 
 /// Why nobody was banned.
@@ -165,7 +166,7 @@ impl Bans {
         let count = earlier.map_or(0, |ban| ban.count).saturating_add(1);
         let duration = self.settings.load().duration(first, count);
         let ban = Ban { until: now.checked_add(duration), count, ..ban };
-        self.put(ban.clone()).ok()?;
+        self.put(ban.clone(), now).ok()?;
         let counter = match ban.reason {
             Reason::Offence(offence) => &self.counters.banned[offence as usize],
             Reason::Network | Reason::Manual => &self.counters.networks,
@@ -178,22 +179,21 @@ impl Bans {
         Some(ban)
     }
 
-    /// Bans somebody because an operator says so.
+    /// Bans somebody at `now` because an operator says so.
     ///
     /// # Errors
     /// See [`BanError`].
-    pub fn add(&self, ban: Ban) -> Result<(), BanError> {
+    pub fn add(&self, ban: Ban, now: SystemTime) -> Result<(), BanError> {
         if let Some(network) = self.allowing(&ban.prefix) {
             return Err(BanError::Allowed(ban.prefix, network));
         }
-        self.put(ban)
+        self.put(ban, now)
     }
 
-    /// Puts bans back that were kept. They count as no change.
-    pub fn restore(&self, bans: impl IntoIterator<Item = Ban>) {
-        for ban in bans {
-            self.table.put(ban);
-        }
+    /// Puts bans back that were kept. They count as no change, but others that had to leave for them do. How many had
+    /// no room and are not in force.
+    pub fn restore(&self, bans: impl IntoIterator<Item = Ban>, now: SystemTime) -> usize {
+        bans.into_iter().filter(|ban| self.make_room(ban.clone(), now).is_err()).count()
     }
 
     /// Lifts a ban and forgets what the client or network has against it. The ban, if there was one, also one that has ended.
@@ -280,20 +280,38 @@ impl Bans {
         let name = "hop3_bans_evicted_total";
         out.family(name, "counter", "Bans that ended early because the table was full.");
         out.sample(name, &[], load(&self.counters.evicted));
+        let name = "hop3_bans_without_room_total";
+        out.family(
+            name,
+            "counter",
+            "Bans not put into force: the table was full of those operators wished for.",
+        );
+        out.sample(name, &[], load(&self.counters.without_room));
         out.finish()
     }
 
-    fn put(&self, ban: Ban) -> Result<(), BanError> {
+    fn put(&self, ban: Ban, now: SystemTime) -> Result<(), BanError> {
         let prefix = ban.prefix;
-        match self.table.put(ban) {
+        self.make_room(ban, now)?;
+        self.changed.note(&prefix);
+        Ok(())
+    }
+
+    /// Puts a ban into the table, and notes which other left for it.
+    fn make_room(&self, ban: Ban, now: SystemTime) -> Result<(), BanError> {
+        match self.table.put(ban, now) {
             Put::Done => {}
             Put::Evicted(other) => {
                 self.counters.evicted.fetch_add(1, Ordering::Relaxed);
                 self.changed.note(&other);
             }
-            Put::Full => return Err(BanError::Full),
+            Put::Full => {
+                if self.counters.without_room.fetch_add(1, Ordering::Relaxed) == 0 {
+                    tracing::warn!(target: "bans", "no room for further bans: operators wished for so many");
+                }
+                return Err(BanError::Full);
+            }
         }
-        self.changed.note(&prefix);
         Ok(())
     }
 

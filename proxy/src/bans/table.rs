@@ -70,14 +70,16 @@ impl Table {
         self.read(prefix).get(prefix).cloned()
     }
 
-    /// Puts a ban in the place of an earlier one of the same prefix. Where there is no room the ban that ends first
-    /// leaves, unless a person wished for it.
-    pub fn put(&self, ban: Ban) -> Put {
+    /// Puts a ban in the place of an earlier one of the same prefix. Where there is no room another leaves: one that has
+    /// ended at `now`, or else the one that ends first, unless a person wished for it.
+    pub fn put(&self, ban: Ban, now: SystemTime) -> Put {
         let prefix = ban.prefix;
         let mut shard = self.write(&prefix);
         let mut evicted = None;
         if shard.len() >= PER_SHARD && !shard.contains_key(&prefix) {
-            let leaving = shard.values().filter(|ban| !ban.is_manual()).min_by_key(|ban| ban.until);
+            let may_leave = |ban: &&Ban| !ban.is_manual() || !ban.holds(now);
+            let order = |ban: &&Ban| (ban.holds(now), ban.until.is_none(), ban.until);
+            let leaving = shard.values().filter(may_leave).min_by_key(order);
             let Some(leaving) = leaving.map(|ban| ban.prefix) else { return Put::Full };
             shard.remove(&leaving);
             self.lengths.less(leaving.raw_length());
@@ -99,7 +101,8 @@ impl Table {
 
     /// Takes away what ended longer ago than `memory`. What that was.
     pub fn forget(&self, memory: Duration, now: SystemTime) -> Vec<Prefix> {
-        let stays = |ban: &Ban| ban.until.is_none_or(|until| until + memory > now);
+        let is_over = |until: SystemTime| now.duration_since(until).is_ok_and(|past| past >= memory);
+        let stays = |ban: &Ban| !ban.until.is_some_and(is_over);
         let mut gone = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -231,9 +234,9 @@ mod tests {
         };
         assert_eq!(find("10.0.0.1", 0), None);
         for prefix in ["10.0.0.1", "10.1.0.0/16", "2001:db8::/64", "::/3"] {
-            assert_eq!(table.put(ban(prefix, Some(100))), Put::Done);
+            assert_eq!(table.put(ban(prefix, Some(100)), time(0)), Put::Done);
         }
-        table.put(ban("192.0.2.0/24", None));
+        table.put(ban("192.0.2.0/24", None), time(0));
         let cases = [
             ("10.0.0.1", Some("10.0.0.1")),
             ("::ffff:10.0.0.1", Some("10.0.0.1")),
@@ -258,9 +261,10 @@ mod tests {
     #[test]
     fn what_ended_long_ago_is_forgotten() {
         let table = Table::default();
-        table.put(ban("10.0.0.1", Some(100)));
-        table.put(ban("10.0.0.2", Some(200)));
-        table.put(ban("10.0.0.3", None));
+        table.put(ban("10.0.0.1", Some(100)), time(0));
+        table.put(ban("10.0.0.2", Some(200)), time(0));
+        table.put(ban("10.0.0.3", None), time(0));
+        assert!(table.forget(Duration::MAX, time(1 << 40)).is_empty(), "nothing is ever long ago");
         assert!(table.forget(Duration::from_secs(50), time(149)).is_empty());
         let gone = table.forget(Duration::from_secs(50), time(150));
         assert_eq!(gone, ["10.0.0.1".parse().unwrap()]);
@@ -273,21 +277,42 @@ mod tests {
     fn a_full_table_keeps_what_lasts_longest_and_what_was_wished_for() {
         let table = Table::default();
         let wished = Ban { reason: Reason::Manual, ..ban("192.0.2.1", Some(1)) };
-        table.put(wished.clone());
         let long = ban("192.0.2.2", Some(1_000_000));
-        table.put(long.clone());
+        let endless = ban("192.0.2.3", None);
+        let kept = [wished, long, endless];
+        kept.iter().for_each(|ban| assert_eq!(table.put(ban.clone(), time(0)), Put::Done));
         let mut evicted = 0;
         for number in 0..100_000_u32 {
             let address = IpAddr::from(std::net::Ipv4Addr::from_bits(0x0A00_0000 + number));
             let next = Ban { prefix: Prefix::host(address), ..ban("::1", Some(100 + u64::from(number))) };
-            evicted += usize::from(matches!(table.put(next), Put::Evicted(_)));
+            evicted += usize::from(matches!(table.put(next, time(0)), Put::Evicted(_)));
         }
-        assert_eq!(table.count(|_| true) + evicted, 100_002);
+        assert_eq!(table.count(|_| true) + evicted, 100_003);
         assert!(table.count(|_| true) <= SHARDS * PER_SHARD);
-        assert_eq!(table.get(&wished.prefix), Some(wished));
-        assert_eq!(table.get(&long.prefix), Some(long));
+        kept.into_iter().for_each(|ban| assert_eq!(table.get(&ban.prefix), Some(ban)));
         let counted: u32 = table.lengths.counts.lock().unwrap().iter().sum();
         assert_eq!(counted as usize, table.count(|_| true));
+    }
+
+    #[test]
+    fn what_has_ended_leaves_a_full_table_first_whoever_wished_for_it() {
+        let table = Table::default();
+        let mut addresses = 0x0A00_0000_u32..;
+        let mut put = |reason, until, now| {
+            let address = addresses.next().map(std::net::Ipv4Addr::from_bits).unwrap();
+            table.put(
+                Ban { prefix: Prefix::host(address.into()), reason, ..ban("::1", Some(until)) },
+                time(now),
+            )
+        };
+        let full = SHARDS * PER_SHARD;
+        let placed = (0..200_000).filter(|_| put(Reason::Manual, 50, 0) == Put::Done).count();
+        assert_eq!(placed, full, "wishes in every place");
+        let automatic = Reason::Offence(Offence::Firewall);
+        assert!((0..1000).all(|_| put(automatic, 100, 49) == Put::Full));
+        assert!((0..1000).all(|_| matches!(put(automatic, 100, 50), Put::Evicted(_))));
+        assert_eq!(table.count(|ban| !ban.is_manual()), 1000, "none left for another of its kind");
+        assert_eq!(table.count(Ban::is_manual), full - 1000);
     }
 
     #[test]

@@ -88,6 +88,30 @@ fn a_network_of_ipv6_is_one_client() {
     assert!(banned(&bans, "2001:db8:7:2::1", time(1)));
 }
 
+fn manual(prefix: &str) -> Ban {
+    Ban {
+        prefix: prefix.parse().unwrap(),
+        reason: Reason::Manual,
+        app: None,
+        note: "scanner".into(),
+        since: time(0),
+        until: None,
+        count: 1,
+    }
+}
+
+/// As many bans, each of another address.
+fn many(count: u32, reason: Reason) -> impl Iterator<Item = Ban> {
+    let address = |number| std::net::Ipv4Addr::from_bits(0x0A00_0000 + number).into();
+    let until = Some(time(1000));
+    (0..count).map(move |number| Ban {
+        prefix: Prefix::host(address(number)),
+        reason,
+        until,
+        ..manual("::1")
+    })
+}
+
 #[test]
 fn proxies_and_those_allowed_are_never_banned() {
     let bans = Bans::new(vec!["10.0.0.0/24".parse().unwrap()]);
@@ -96,18 +120,9 @@ fn proxies_and_those_allowed_are_never_banned() {
     for spared in ["10.0.0.9", "192.0.2.9"] {
         assert!(offend(&bans, spared, Offence::Firewall, 50, time(0)).is_empty(), "{spared}");
     }
-    let manual = |prefix: &str| Ban {
-        prefix: prefix.parse().unwrap(),
-        reason: Reason::Manual,
-        app: None,
-        note: "scanner".into(),
-        since: time(0),
-        until: None,
-        count: 1,
-    };
-    let refused = bans.add(manual("192.0.2.12")).unwrap_err().to_string();
+    let refused = bans.add(manual("192.0.2.12"), time(0)).unwrap_err().to_string();
     assert_eq!(refused, "`192.0.2.12` lies in `192.0.2.8/29`, which is never banned");
-    bans.add(manual("0.0.0.0/0")).unwrap();
+    bans.add(manual("0.0.0.0/0"), time(0)).unwrap();
     for (client, away) in [("10.0.0.9", false), ("192.0.2.9", false), ("192.0.2.16", true), ("::1", false)] {
         assert_eq!(banned(&bans, client, time(5)), away, "{client}");
     }
@@ -139,9 +154,38 @@ fn what_is_lifted_begins_anew() {
     assert_eq!(offend(&bans, "192.0.2.1", Offence::Firewall, 1, time(1))[0].count, 1);
 
     let other = Bans::default();
-    other.restore(bans.remembered());
+    assert_eq!(other.restore(bans.remembered(), time(1)), 0);
     assert_eq!(other.list(time(2)), bans.list(time(2)));
     assert_eq!(other.take_changes(), Changes::These(vec![]), "what was kept is kept");
+}
+
+#[test]
+fn what_has_no_room_after_a_restart_is_told() {
+    let bans = Bans::default();
+    assert_eq!(bans.restore(many(58_000, Reason::Offence(Offence::Firewall)), time(0)), 0);
+    let Changes::These(left) = bans.take_changes() else { panic!("fewer than that left") };
+    assert!(!left.is_empty(), "more than the table holds");
+    assert_eq!(left.len() + bans.remembered().len(), 58_000);
+    assert!(left.iter().all(|prefix| bans.get(prefix).is_none()), "who has to forget them is told");
+
+    let full = Bans::default();
+    let without_room = full.restore(many(70_000, Reason::Manual), time(0));
+    assert_eq!(
+        (without_room + full.remembered().len(), full.take_changes()),
+        (70_000, Changes::These(vec![]))
+    );
+    let told = format!("hop3_bans_without_room_total {without_room}");
+    assert!(full.expose(time(0)).lines().any(|line| line == told), "{told}");
+    let refused = (0..255).find_map(|number| full.add(manual(&format!("192.0.2.{number}")), time(0)).err());
+    assert_eq!(refused, Some(BanError::Full));
+    let offenders = |bans: &Bans| {
+        (0..255)
+            .flat_map(|last| offend(bans, &format!("203.{last}.113.1"), Offence::Firewall, 3, time(0)))
+            .count()
+    };
+    let put = offenders(&full);
+    let told = format!("hop3_bans_without_room_total {}", without_room + 1 + 255 - put);
+    assert!(put < 255 && full.expose(time(0)).lines().any(|line| line == told), "{told}");
 }
 
 #[test]
@@ -226,7 +270,7 @@ fn networks_are_spared_where_bans_are_few_or_old_or_nobody_wants_it() {
         until: None,
         ..offend(&operated, "192.0.2.1", Offence::Firewall, 3, time(0)).remove(0)
     };
-    operated.add(wish.clone()).unwrap();
+    operated.add(wish.clone(), time(0)).unwrap();
     ban_clients(&operated, "192.0.2.", 2..9, time(1));
     assert_eq!(operated.get(&wish.prefix), Some(wish));
 }
