@@ -240,8 +240,17 @@ impl<'c> ResponseSink<'c> {
     /// Gives the answer up: the connection will be closed, or the stream reset, without a proper end.
     pub fn abort(&mut self) {
         match &mut self.stream {
-            SinkStream::Http1(sink) => sink.keep_alive = false,
+            SinkStream::Http1(sink) => sink.abort(),
             SinkStream::Http2(sink) => sink.abort(),
+        }
+    }
+
+    /// Like [`ResponseSink::abort`], for a client that is to get no more of our time: an HTTP/1 connection ends at once,
+    /// with what was gathered for it.
+    pub fn cut(&mut self) {
+        self.abort();
+        if let SinkStream::Http1(sink) = &mut self.stream {
+            sink.resets = true;
         }
     }
 
@@ -252,10 +261,10 @@ impl<'c> ResponseSink<'c> {
         }
     }
 
-    /// Whether an HTTP/1 client was too slow to take what was written.
-    pub const fn is_stalled(&self) -> bool {
+    /// Whether the HTTP/1 connection has to end with a reset.
+    pub const fn resets(&self) -> bool {
         match &self.stream {
-            SinkStream::Http1(sink) => sink.stalled,
+            SinkStream::Http1(sink) => sink.resets,
             SinkStream::Http2(_) => false,
         }
     }

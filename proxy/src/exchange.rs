@@ -44,6 +44,8 @@ pub(crate) enum Stop {
     Own(Box<OwnAnswer>),
     /// Close without an answer.
     Abort(String),
+    /// Close at once, without an answer: the client gets no more of our time.
+    Cut(String),
 }
 
 impl Stop {
@@ -62,7 +64,7 @@ impl From<Decision> for Option<Stop> {
             Decision::Pass => None,
             Decision::Deny(status) => Some(Stop::answer(status, "refused by the firewall")),
             Decision::Redirect(status, to) => Some(Stop::Redirect(status, to.into())),
-            Decision::Drop => Some(Stop::Abort("dropped by the firewall".to_owned())),
+            Decision::Drop => Some(Stop::Cut("dropped by the firewall".to_owned())),
         }
     }
 }
@@ -241,7 +243,7 @@ impl Exchange<'_> {
     /// A banned client's connection is closed; that of a trusted proxy, which others share, is answered.
     async fn turn_away(&mut self, body: &RequestBody<'_>, sink: &mut ResponseSink<'_>) {
         let stop = if self.client == self.connection.client.ip().to_canonical() {
-            Stop::Abort("the client is banned".to_owned())
+            Stop::Cut("the client is banned".to_owned())
         } else {
             Stop::answer(403, "the client is banned")
         };
@@ -341,6 +343,11 @@ impl Exchange<'_> {
             Stop::Abort(note) => {
                 self.note = Some(note);
                 sink.abort();
+                return;
+            }
+            Stop::Cut(note) => {
+                self.note = Some(note);
+                sink.cut();
                 return;
             }
         };

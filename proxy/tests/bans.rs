@@ -79,8 +79,8 @@ async fn attackers_are_turned_away_before_tls_and_nobody_else() {
     assert_eq!(status(ANN, proxy.http, "/", "").await, None);
     assert_eq!(status(BOB, proxy.http, "/", "").await, Some(200));
     // A connection from before the ban ends with its next request.
-    kept.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
-    assert!(kept.is_closed().await);
+    kept.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 1000000\r\n\r\nand so on").await;
+    assert!(kept.is_reset().await, "at once: nobody waits for what it sends");
     // No byte of TLS is answered.
     let mut tls = connect_from(ANN, proxy.https).await.unwrap();
     let mut byte = [0];

@@ -110,7 +110,7 @@ async fn redirects_drops_and_notes() {
     let record = audit(&mut proxy).await;
     assert_eq!((record.action, record.matches.len()), (AppliedAction::Passed, 1));
     client.send("GET /drop HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
-    assert!(client.response(false).await.is_none());
+    assert!(client.is_reset().await);
     let record = audit(&mut proxy).await;
     assert_eq!((record.action, record.status), (AppliedAction::Dropped, 499));
     let json = Client::connect(proxy.http)

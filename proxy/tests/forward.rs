@@ -155,6 +155,19 @@ async fn answers_of_unknown_length_are_streamed() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_looks_incomplete_to_old_clients() {
+    let backend = backend(|_| {
+        let begun = [&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9000\r\n"[..], &[b'x'; 0x9000]];
+        Reply::Close([&begun.concat()[..], b"\r\n"].concat())
+    })
+    .await;
+    let proxy = start(vec![to(&backend)]);
+    let mut old = Client::connect(proxy.http).await;
+    old.send("GET / HTTP/1.0\r\nHost: shop.test\r\n\r\n").await;
+    assert!(old.is_reset().await, "the end of the connection would be the end of the answer");
+}
+
+#[tokio::test]
 async fn expectations_are_met_by_the_proxy() {
     let backend = backend(length_of_body).await;
     let proxy = start(vec![to(&backend)]);

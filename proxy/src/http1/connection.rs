@@ -17,6 +17,7 @@ use crate::http1::refused::RefusedRequest;
 use crate::http1::request::parse_request;
 use crate::http1::sink::Http1Sink;
 use crate::http1::source::{HeadError, Source};
+use crate::patience::within;
 use crate::refusal::refuse;
 use crate::request::Request;
 
@@ -68,7 +69,7 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                     && !source.has_buffered()
                     && gathered.is_empty()
                 {
-                    return drop(writer.shutdown().await);
+                    return end(source, writer, LINGER_TIME).await;
                 }
                 after
             }
@@ -77,26 +78,21 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                 let sink = Http1Sink::new(&mut writer, &mut gathered, &request, &context.config.limits);
                 let mut sink = ResponseSink::new(SinkStream::Http1(sink));
                 refuse(context, connection, *refused, &mut sink).await;
-                if sink.is_stalled() { After::Reset } else { After::Close }
+                if sink.resets() { After::Reset } else { After::Close }
             }
-            Next::End => return drop(writer.shutdown().await),
+            Next::End => return end(source, writer, LINGER_TIME).await,
         };
         match after {
             After::Keep => {}
             After::Close => break,
-            After::Reset => {
-                if let Some(conn) = Conn::join(source.into_inner(), writer) {
-                    conn.reset();
-                }
-                return;
-            }
+            After::Reset => return reset(source, writer),
         }
     }
     // What was gathered before an answer was given up is the truth as far as it goes.
     if !gathered.is_empty() {
         let _ = timeout(DRAIN_TIME, writer.write_all_buf(&mut gathered)).await;
     }
-    linger(&mut source, &mut writer).await;
+    linger(source, writer).await;
 }
 
 /// What becomes of the connection after a request.
@@ -106,7 +102,7 @@ enum After {
     Keep,
     /// It ends, and the client can still read what was written.
     Close,
-    /// It ends at once: the client does not read.
+    /// It ends at once: the client does not read, or is to get nothing more, or would take a part for the whole.
     Reset,
 }
 
@@ -132,7 +128,7 @@ async fn exchange(
         sink.close_after();
     }
     serve(context, connection, request, &mut body, &mut sink).await;
-    match (sink.is_stalled(), sink.keeps_alive()) {
+    match (sink.resets(), sink.keeps_alive()) {
         (true, _) => After::Reset,
         (false, true) => After::Keep,
         (false, false) => After::Close,
@@ -233,11 +229,31 @@ async fn drain_body(source: &mut Source<ConnReader>, decoder: &mut BodyDecoder) 
     timeout(DRAIN_TIME, read_over).await.unwrap_or(false)
 }
 
+/// Closes a connection on which nothing is left to say. A client that does not take even that within `limit`, because
+/// what was said before still fills its window, is cut off.
+async fn end(source: Source<ConnReader>, mut writer: ConnWriter, limit: Duration) {
+    if within(limit, writer.shutdown()).await.is_err() {
+        reset(source, writer);
+    }
+}
+
+/// Ends the connection at once.
+fn reset(source: Source<ConnReader>, writer: ConnWriter) {
+    if let Some(conn) = Conn::join(source.into_inner(), writer) {
+        conn.reset();
+    }
+}
+
 /// Closes so that the client can still read our answer: closing with unread input would reset the connection and take
 /// the answer with it (RFC 9112 section 9.6).
-async fn linger(source: &mut Source<ConnReader>, writer: &mut ConnWriter) {
-    let closing = async {
-        writer.shutdown().await?;
+async fn linger(mut source: Source<ConnReader>, mut writer: ConnWriter) {
+    let until = Instant::now() + LINGER_TIME;
+    match timeout_at(until, writer.shutdown()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => return,
+        Err(_) => return reset(source, writer),
+    }
+    let read_over = async {
         let (_, reader) = source.parts();
         let mut scratch = [0; 4096];
         let mut read = 0;
@@ -249,5 +265,9 @@ async fn linger(source: &mut Source<ConnReader>, writer: &mut ConnWriter) {
         }
         Ok::<(), std::io::Error>(())
     };
-    let _ = timeout(LINGER_TIME, closing).await;
+    let _ = timeout_at(until, read_over).await;
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

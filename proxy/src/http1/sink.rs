@@ -30,8 +30,8 @@ pub struct Http1Sink<'c> {
     takes_trailers: bool,
     framing: Framing,
     pace: Pace,
-    /// Whether the client was too slow to take what was written.
-    pub stalled: bool,
+    /// Whether the connection has to end with a reset. So it does when the client was too slow to take what was written.
+    pub resets: bool,
     /// Whether the connection may serve another request after this one.
     pub keep_alive: bool,
 }
@@ -63,7 +63,7 @@ impl<'c> Http1Sink<'c> {
             takes_trailers: request.headers.has_token("te", "trailers"),
             framing: Framing::None,
             pace: Pace::of_response(limits),
-            stalled: false,
+            resets: false,
             keep_alive: request.keep_alive,
         }
     }
@@ -149,7 +149,7 @@ impl<'c> Http1Sink<'c> {
             let length = self.gathered.len() + data.len();
             let mut pieces = (&mut *self.gathered).chain(&mut data);
             let written = self.pace.wait(self.writer.write_all_buf(&mut pieces)).await;
-            self.stalled |= written.is_err();
+            self.resets |= written.is_err();
             written??;
             self.pace.passed(length);
         }
@@ -164,12 +164,12 @@ impl<'c> Http1Sink<'c> {
         if !self.gathered.is_empty() {
             let length = self.gathered.len();
             let written = self.pace.wait(self.writer.write_all_buf(self.gathered)).await;
-            self.stalled |= written.is_err();
+            self.resets |= written.is_err();
             written??;
             self.pace.passed(length);
         }
         let flushed = self.pace.wait(self.writer.flush()).await;
-        self.stalled |= flushed.is_err();
+        self.resets |= flushed.is_err();
         flushed?
     }
 
@@ -192,6 +192,12 @@ impl<'c> Http1Sink<'c> {
             _ => {}
         }
         self.flush().await
+    }
+
+    /// Gives the answer up. Where it would end with the connection, a reset tells that it is not complete.
+    pub fn abort(&mut self) {
+        self.keep_alive = false;
+        self.resets |= self.framing == Framing::UntilClose;
     }
 
     /// The writing half, for a tunnel.

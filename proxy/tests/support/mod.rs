@@ -318,6 +318,14 @@ impl Client {
         }
     }
 
+    /// Whether the peer resets the connection, after whatever it sent before.
+    pub async fn is_reset(&mut self) -> bool {
+        let limit = Duration::from_secs(60);
+        let rest = tokio::time::timeout(limit, self.stream.read_to_end(&mut self.buffer));
+        let end = rest.await.expect("an end within 60 s");
+        end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+
     /// Whether the peer closes within five seconds without sending anything more.
     pub async fn is_closed(&mut self) -> bool {
         let read = tokio::time::timeout(Duration::from_secs(5), self.stream.read_buf(&mut self.buffer)).await;
