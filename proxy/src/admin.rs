@@ -22,7 +22,7 @@ const MAX_CONNECTIONS: usize = 32;
 /// Time for a whole exchange.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Serves one request per connection until the shutdown has ended.
+/// Serves one request per connection until `stop` begins; ends when those under way are answered.
 pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>, mut stop: Drain) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();

@@ -57,22 +57,25 @@ pub enum Hold {
 impl FromIterator<(Purpose, SocketAddr)> for ListenConfig {
     fn from_iter<I: IntoIterator<Item = (Purpose, SocketAddr)>>(addresses: I) -> Self {
         let mut listen = Self::default();
-        for (purpose, address) in addresses {
-            let first = match purpose {
-                Purpose::Http => &mut listen.http,
-                Purpose::Https => &mut listen.https,
-                Purpose::Admin => &mut listen.admin,
-            };
-            match first {
-                None => *first = Some(address),
-                Some(_) => listen.further.push((purpose, address)),
-            }
-        }
+        addresses.into_iter().for_each(|(purpose, address)| listen.add(purpose, address));
         listen
     }
 }
 
 impl ListenConfig {
+    /// One more address.
+    pub fn add(&mut self, purpose: Purpose, address: SocketAddr) {
+        let first = match purpose {
+            Purpose::Http => &mut self.http,
+            Purpose::Https => &mut self.https,
+            Purpose::Admin => &mut self.admin,
+        };
+        match first {
+            None => *first = Some(address),
+            Some(_) => self.further.push((purpose, address)),
+        }
+    }
+
     /// All addresses.
     pub fn all(&self) -> impl Iterator<Item = (Purpose, SocketAddr)> {
         let first = [(Purpose::Http, self.http), (Purpose::Https, self.https), (Purpose::Admin, self.admin)];

@@ -87,7 +87,7 @@ pub use policy::maintenance::Maintenance;
 pub use policy::rate_limit::{RateKey, RateLimit};
 pub use policy::redirect::{Redirect, RedirectError};
 pub use route::{HostPattern, HostPatternError, Route, RouteError, RouteLimits, RouteTable, RouteTls};
-pub use server::{Addresses, Proxy, ProxyHandle, Services, StartError};
+pub use server::{Proxy, ProxyHandle, Services, StartError};
 pub use sockets::{hand_over, take_handed};
 pub use static_files::StaticFiles;
 pub use tls::client_certificates::{ClientAuthority, ClientAuthorityError, ClientCertificates};

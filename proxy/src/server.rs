@@ -16,7 +16,7 @@ use crate::admission::Admission;
 use crate::backend::Endpoint;
 use crate::bans::Bans;
 use crate::certificates::{CertificateError, CertificatePem, CertificateStore, Certificates};
-use crate::config::{Hold, ProxyConfig, Purpose};
+use crate::config::{Hold, ListenConfig, ProxyConfig, Purpose};
 use crate::context::Context;
 use crate::drain::Drainer;
 use crate::events::EventSender;
@@ -31,6 +31,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How long an idle connection may bring its last request to a proxy that has a successor.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// Longest time that the last scrapes may take once nothing else is left to end.
+const LAST_SCRAPES: Duration = Duration::from_secs(5);
 
 /// Starts proxies.
 #[derive(Debug)]
@@ -96,34 +99,6 @@ impl StartError {
     }
 }
 
-/// The addresses that are listened on, with the ports that were chosen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Addresses {
-    /// Plain HTTP.
-    pub http: Option<SocketAddr>,
-    /// HTTPS.
-    pub https: Option<SocketAddr>,
-    /// Metrics and health.
-    pub admin: Option<SocketAddr>,
-    /// The second and further addresses of each purpose.
-    pub further: Vec<(Purpose, SocketAddr)>,
-}
-
-impl Addresses {
-    /// Notes an address.
-    pub(crate) fn add(&mut self, purpose: Purpose, address: SocketAddr) {
-        let first = match purpose {
-            Purpose::Http => &mut self.http,
-            Purpose::Https => &mut self.https,
-            Purpose::Admin => &mut self.admin,
-        };
-        match first {
-            None => *first = Some(address),
-            Some(_) => self.further.push((purpose, address)),
-        }
-    }
-}
-
 impl Proxy {
     /// Binds all listeners, then serves on the tokio runtime it is called from (it must be called from one). Nothing is
     /// left behind when it fails.
@@ -132,7 +107,7 @@ impl Proxy {
         let certificates = Arc::new(Certificates::new(services.certificates, unknown, SystemTime::now())?);
         let random = [random()?, random()?];
         let mut config = config;
-        // What nobody listens on is closed here: nobody would ever answer its clients.
+        // What nobody listens on ends here (unless the caller keeps it): nobody would ever answer its clients.
         let inherited = std::mem::take(&mut config.inherited);
         let sockets = Sockets::open(&config.listen, &inherited)?;
         let copies = sockets.copies().map_err(StartError::Socket)?;
@@ -161,15 +136,19 @@ impl Proxy {
             tokio::spawn(accept_loop(listener, acceptance))
         };
         let mut acceptors = Vec::new();
-        let mut background = JoinSet::new();
+        let (mut admin, mut background) = (JoinSet::new(), JoinSet::new());
         for (purpose, listener) in listeners {
             match purpose {
                 Purpose::Http => acceptors.push(accepting(listener, None)),
                 Purpose::Https => acceptors.push(accepting(listener, Some(handshakes.clone()))),
                 Purpose::Admin => {
-                    let (context, stop, mut gate) = (context.clone(), stopper.drain(), opened.clone());
-                    background.spawn(async move {
-                        if answered || gate.wait_for(|open| *open).await.is_ok() {
+                    let (context, mut stop, mut gate) = (context.clone(), stopper.drain(), opened.clone());
+                    admin.spawn(async move {
+                        let opened = tokio::select! {
+                            opened = gate.wait_for(|open| answered || *open) => opened.is_ok(),
+                            _ = stop.begun() => false,
+                        };
+                        if opened {
                             admin::serve(listener, context, stop).await;
                         }
                     });
@@ -187,6 +166,7 @@ impl Proxy {
             drainer,
             stopper,
             acceptors,
+            admin,
             background,
         })
     }
@@ -210,19 +190,20 @@ async fn sweep(context: Arc<Context>) {
 pub struct ProxyHandle {
     context: Arc<Context>,
     handshakes: Arc<Handshakes>,
-    addresses: Addresses,
+    addresses: ListenConfig,
     /// To hand on; they keep the addresses open.
     sockets: Vec<Arc<Socket>>,
     gate: watch::Sender<bool>,
     drainer: Drainer,
     stopper: Drainer,
     acceptors: Vec<JoinHandle<JoinSet<()>>>,
+    admin: JoinSet<()>,
     background: JoinSet<()>,
 }
 
 impl ProxyHandle {
-    /// The addresses that are listened on.
-    pub fn addresses(&self) -> Addresses {
+    /// The addresses that are listened on, with the ports that were chosen.
+    pub fn addresses(&self) -> ListenConfig {
         self.addresses.clone()
     }
 
@@ -327,6 +308,8 @@ impl ProxyHandle {
             tasks.shutdown().await;
         }
         self.stopper.begin(Duration::ZERO);
+        let scraped = async { while self.admin.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_SCRAPES, scraped).await;
         self.background.shutdown().await;
         all_ended
     }

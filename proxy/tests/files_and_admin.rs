@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use hop3_proxy::{Backend, Endpoint, StaticFiles};
-use support::{Client, Reply, backend, ok, route, start, to};
+use support::{Client, Reply, backend, curl, ok, route, start, to};
 
 #[tokio::test]
 async fn a_site_is_served() {
@@ -73,6 +75,24 @@ async fn the_admin_listener_tells_health_and_metrics() {
         .unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((now - 3600.0..now + 5.0).contains(&start), "{start} is not about {now}");
+}
+
+#[tokio::test]
+async fn a_scrape_under_way_is_answered_before_the_end() {
+    let backend = backend(|_| Reply::Keep(ok(""))).await;
+    let proxy = start(vec![to(&backend)]);
+    let mut scraper = Client::connect(proxy.admin).await;
+    scraper.send("GET /healthz HTTP/1.1\r\n").await;
+    // Whoever is answered came later: so the first one has been accepted.
+    assert_eq!(curl(&[&format!("http://{}/healthz", proxy.admin)]).await, "ok\n");
+    let admin = proxy.admin;
+    let ending = tokio::spawn(proxy.handle.shutdown(Duration::ZERO));
+    while tokio::net::TcpStream::connect(admin).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    scraper.send("Host: x\r\n\r\n").await;
+    assert_eq!(scraper.response(false).await.map(|answer| answer.text()).as_deref(), Some("ok\n"));
+    ending.await.unwrap();
 }
 
 #[tokio::test]
