@@ -152,7 +152,7 @@ fn faults_are_placed_and_change_nothing() {
     let good = app("");
     deploy(&server, "shop", good.path());
     let cases = [
-        ("[proxy]\nallow = ['here']\n", "hop3.toml:2:10: [proxy] allow.0: `here` is no network"),
+        ("[proxy]\nallow = ['here']\n", "hop3.toml:2:10: [proxy] allow.0: `here` is no address or network"),
         ("[proxy]\ncompresion = true\n", "hop3.toml:2:1: unknown key `compresion`"),
         ("[proxy.balancing]\nmethod = 'dice'\n", "hop3.toml:2:10: `dice` is no way to choose an instance"),
         ("[proxy]\nerror-pages = { 404 = '../../x' }\n", "hop3.toml:2:23: [proxy] error-pages.404:"),
@@ -182,7 +182,7 @@ fn faults_are_placed_and_change_nothing() {
         "\n[[route]]\nhosts = ['a.test']\nupstream = 'http://127.0.0.1:1'\n[route.proxy]\ndeny = ['x']\n";
     fs::write(&file, format!("{before}{route}")).unwrap();
     server.signal("HUP");
-    server.eventually(|| server.log().contains("[proxy] deny.0: `x` is no network").then_some(()));
+    server.eventually(|| server.log().contains("[proxy] deny.0: `x` is no address or network").then_some(()));
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub async fn receive(
         server_name: None,
         client_certificate: None,
     };
-    if config.proxy_protocol.iter().any(|network| network.contains(peer.ip())) {
+    if config.proxy_protocol.iter().any(|network| network.holds(peer.ip())) {
         let limit: Duration = config.limits.handshake_timeout;
         let header = tokio::time::timeout(limit, read_header(stream)).await;
         let ends = header.map_err(|_| Turned::ProxyHeader)?.map_err(|error| {

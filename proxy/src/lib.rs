@@ -40,6 +40,7 @@ mod metrics;
 mod pace;
 mod patience;
 mod policy;
+mod prefix;
 mod proxy_protocol;
 mod record;
 mod refusal;
@@ -59,16 +60,14 @@ mod upstream;
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use acme::{ChallengeError, Challenges, PendingChallenge};
 pub use backend::{Backend, Endpoint, EndpointError};
-pub use bans::{
-    Ban, BanError, BanRules, BanSettings, Bans, Changes, Offence, Points, Prefix, PrefixError, Reason,
-};
+pub use bans::{Ban, BanError, BanRules, BanSettings, Bans, Changes, Offence, Points, Reason};
 pub use certificates::facts::{CertificateFacts, FactsError};
 pub use certificates::{
     CertificateError, CertificateOrigin, CertificatePem, CertificateStore, FALLBACK_NAME, MemoryCertificates,
 };
 pub use config::{
-    ForwardingFields, Hold, ListenConfig, MinVersion, Network, NetworkError, ProxyConfig, Purpose,
-    ServerLimits, TlsOptions, UnknownNames,
+    ForwardingFields, Hold, ListenConfig, MinVersion, ProxyConfig, Purpose, ServerLimits, TlsOptions,
+    UnknownNames,
 };
 pub use events::{AccessRecord, AuditRecord, Event, EventSender};
 pub use firewall::{AppliedAction, Protection, ProtectionMode, RuleMatch};
@@ -86,6 +85,7 @@ pub use policy::header_rules::{HeaderRuleError, HeaderRules};
 pub use policy::maintenance::Maintenance;
 pub use policy::rate_limit::{RateKey, RateLimit};
 pub use policy::redirect::{Redirect, RedirectError};
+pub use prefix::{Prefix, PrefixError};
 pub use route::{HostPattern, HostPatternError, Route, RouteError, RouteLimits, RouteTable, RouteTls};
 pub use server::{Proxy, ProxyHandle, Services, StartError};
 pub use sockets::{hand_over, take_handed};

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use hop3_proxy::{Ban, Network};
+use hop3_proxy::{Ban, Prefix};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -62,7 +62,7 @@ impl Nftables {
     }
 
     /// Makes the sets hold these bans. A failure is told once in the log and stays in [`Nftables::state`].
-    pub async fn sync(&self, bans: &[Ban], allowed: &[Network], now: SystemTime) {
+    pub async fn sync(&self, bans: &[Ban], allowed: &[Prefix], now: SystemTime) {
         if self.ports.is_empty() {
             return;
         }

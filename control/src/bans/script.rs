@@ -3,17 +3,17 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use hop3_proxy::{Ban, Network, Prefix};
+use hop3_proxy::{Ban, Prefix};
 
 /// The commands that make `table` hold these bans. `ports` are those that banned clients are kept from; others, such as
 /// that of SSH, stay open to them. `allowed` is let through whatever else is banned.
-pub fn replacing(table: &str, ports: &[u16], allowed: &[Network], bans: &[Ban], now: SystemTime) -> String {
+pub fn replacing(table: &str, ports: &[u16], allowed: &[Prefix], bans: &[Ban], now: SystemTime) -> String {
     let mut text = removing(table);
     let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
     let bans = disjoint(bans, now);
     let (four, six): (Vec<&Ban>, Vec<&Ban>) = bans.into_iter().partition(|ban| ban.prefix.is_ipv4());
-    let allowed = allowed.iter().filter_map(|network| network.to_string().parse::<Prefix>().ok());
-    let (allowed_four, allowed_six): (Vec<Prefix>, Vec<Prefix>) = allowed.partition(Prefix::is_ipv4);
+    let (allowed_four, allowed_six): (Vec<Prefix>, Vec<Prefix>) =
+        allowed.iter().copied().partition(Prefix::is_ipv4);
     let shown = |prefixes: Vec<Prefix>| prefixes.iter().map(Prefix::to_string).collect();
     let timed = |bans: Vec<&Ban>| bans.into_iter().map(|ban| element(ban, now)).collect();
     // Writing to a String cannot fail.

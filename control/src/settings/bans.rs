@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hop3_proxy::{BanRules, BanSettings, Network, Points};
+use hop3_proxy::{BanRules, BanSettings, Points, Prefix};
 use hop3_runtimes::manifest::units::Span;
 use hop3_runtimes::manifest::waf::{Bans, WafOptions};
 use serde::Deserialize;
@@ -50,10 +50,10 @@ pub struct PointsOptions {
 /// One entry of `allow`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub struct AllowedNetwork(Network);
+pub struct AllowedNetwork(Prefix);
 
 impl TryFrom<String> for AllowedNetwork {
-    type Error = hop3_proxy::NetworkError;
+    type Error = hop3_proxy::PrefixError;
 
     fn try_from(text: String) -> Result<AllowedNetwork, Self::Error> {
         text.parse().map(AllowedNetwork)
@@ -112,6 +112,6 @@ pub fn ban_rules(bans: &Bans) -> BanRules {
     BanRules { threshold: bans.threshold, window: bans.window.0, duration: bans.duration.0 }
 }
 
-fn loopback() -> Vec<Network> {
+fn loopback() -> Vec<Prefix> {
     ["127.0.0.0/8", "::1"].iter().filter_map(|network| network.parse().ok()).collect()
 }

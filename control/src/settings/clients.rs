@@ -1,6 +1,6 @@
 //! `[server.clients]`: who clients are told by, how many there may be, and how slow they may be.
 
-use hop3_proxy::{ForwardingFields, Network, ServerLimits};
+use hop3_proxy::{ForwardingFields, Prefix, ServerLimits};
 use hop3_runtimes::manifest::units::Span;
 use serde::Deserialize;
 
@@ -51,11 +51,11 @@ pub enum Forwarding {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientSettings {
     /// Peers whose forwarding fields are believed.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<Prefix>,
     /// The forwarding fields in use.
     pub forwarding: ForwardingFields,
     /// Peers that begin each connection with a PROXY protocol header.
-    pub proxy_protocol: Vec<Network>,
+    pub proxy_protocol: Vec<Prefix>,
     /// Whether a request without a valid `traceparent` gets a new one.
     pub new_traces: bool,
     /// Limits and deadlines.
@@ -65,7 +65,7 @@ pub struct ClientSettings {
 impl ClientOptions {
     /// Its meaning, or what is wrong with it.
     pub(super) fn resolve(self) -> Result<ClientSettings, String> {
-        let networks = |key: &str, texts: &[String]| -> Result<Vec<Network>, String> {
+        let networks = |key: &str, texts: &[String]| -> Result<Vec<Prefix>, String> {
             texts.iter().map(|text| text.parse().map_err(|error| format!("`{key}`: {error}"))).collect()
         };
         let mut limits = ServerLimits::default();

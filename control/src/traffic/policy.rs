@@ -2,7 +2,7 @@
 
 use hop3_proxy::{
     AddressRules, BasicAuth, CacheRules, Coding, Compression, ConcurrencyLimit, Cors, ErrorPages,
-    HeaderRules, Maintenance, Network, Policy, RateKey, Redirect,
+    HeaderRules, Maintenance, Policy, Prefix, RateKey, Redirect,
 };
 use hop3_runtimes::manifest::proxy::forms::CodingName;
 use hop3_runtimes::manifest::proxy::{self, HeaderChanges, Proxy};
@@ -58,9 +58,9 @@ pub(super) fn policy(proxy: &Proxy, subject: &Subject<'_>) -> Result<Policy, Fau
     })
 }
 
-fn networks(written: &[String], key: &[&str]) -> Result<Vec<Network>, Fault> {
+fn networks(written: &[String], key: &[&str]) -> Result<Vec<Prefix>, Fault> {
     let read = |(index, text): (usize, &String)| {
-        text.parse().map_err(|error: hop3_proxy::NetworkError| {
+        text.parse().map_err(|error: hop3_proxy::PrefixError| {
             fault(key.iter().copied().chain([index.to_string().as_str()]), error.to_string())
         })
     };

@@ -145,7 +145,7 @@ fn faults_are_named_with_their_place() {
     std::os::unix::fs::symlink("/etc", folder.path().join("etc")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("page.html")).unwrap();
     let cases = [
-        ("allow = ['10.0.0.0/8', 'here']", "2:24", "`here` is no network"),
+        ("allow = ['10.0.0.0/8', 'here']", "2:24", "`here` is no address or network"),
         ("path-prefix = 'shop'", "2:15", "is no path prefix"),
         ("path-prefix = '/a/../b'", "2:15", "is no path prefix"),
         ("redirect = {'/a' = '/a'}", "2:20", "redirects to itself"),
@@ -177,7 +177,7 @@ fn faults_are_named_with_their_place() {
         ("[proxy.breaker]\nfirst-pause = '20s'", "2:8", "at most `longest-pause`"),
         ("[[proxy.paths]]\nprefix = '/'", "3:10", "these are all paths"),
         ("[[proxy.paths]]\nprefix = '/a'\n[[proxy.paths]]\nprefix = '/a/'", "5:10", "has rules already"),
-        ("[[proxy.paths]]\nprefix = '/a'\nallow = ['x']", "4:10", "`x` is no network"),
+        ("[[proxy.paths]]\nprefix = '/a'\nallow = ['x']", "4:10", "`x` is no address or network"),
         ("path-prefix = '/shop'\nstatic = {'/x' = 'public'}", "3:18", "does not lie below"),
     ];
     let mut wrong = Vec::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::prefix::Prefix;
+use crate::prefix::Prefix;
 
 /// What a client did. Its points come from [`super::Points`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::prefix::Prefix;
+use crate::prefix::Prefix;
 
 /// Most changes that are remembered one by one.
 const MOST: usize = 16_384;

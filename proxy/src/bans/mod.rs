@@ -10,7 +10,6 @@
 mod ban;
 mod changes;
 mod networks;
-mod prefix;
 mod rules;
 mod scores;
 mod table;
@@ -24,13 +23,12 @@ use arc_swap::ArcSwap;
 
 pub use ban::{Ban, Offence, Reason};
 pub use changes::Changes;
-pub use prefix::{Prefix, PrefixError};
 pub use rules::{BanRules, BanSettings, Points};
 use scores::Scores;
 use table::{Put, Table};
 
-use crate::config::Network;
 use crate::metrics::text::Exposition;
+use crate::prefix::Prefix;
 use changes::Changed;
 
 /// The dynamic firewall of one proxy.
@@ -38,7 +36,7 @@ use changes::Changed;
 pub struct Bans {
     settings: ArcSwap<BanSettings>,
     /// Trusted proxies and the peers that speak the PROXY protocol: they stand for many clients.
-    proxies: Vec<Network>,
+    proxies: Vec<Prefix>,
     scores: Scores,
     /// How many clients of each network were banned lately.
     networks: Scores,
@@ -72,7 +70,7 @@ struct Counters {
 pub enum BanError {
     /// All of it is never banned.
     #[error("`{0}` lies in `{1}`, which is never banned")]
-    Allowed(Prefix, Network),
+    Allowed(Prefix, Prefix),
     /// The table is full of bans that operators wished for.
     #[error("there is no room for another ban")]
     Full,
@@ -91,7 +89,7 @@ pub struct Circumstances<'r> {
 
 impl Bans {
     /// Nobody is banned. `proxies` never will be.
-    pub fn new(proxies: Vec<Network>) -> Self {
+    pub fn new(proxies: Vec<Prefix>) -> Self {
         Self { proxies, ..Self::default() }
     }
 
@@ -108,7 +106,7 @@ impl Bans {
     /// The ban that holds for an address at `now`.
     pub fn find(&self, address: IpAddr, now: SystemTime) -> Option<Prefix> {
         // Networks may hold somebody who is allowed.
-        self.table.find(address, now).filter(|_| self.allowed(address).is_none())
+        self.table.find(address, now).filter(|_| !self.allowed(address))
     }
 
     /// Whether a client is banned at `now`; counts it then.
@@ -135,7 +133,7 @@ impl Bans {
         self.counters.offences[offence as usize].fetch_add(1, Ordering::Relaxed);
         let rules = circumstances.rules?;
         let settings = self.settings.load();
-        if self.allowed(client).is_some() {
+        if self.allowed(client) {
             return None;
         }
         let prefix = Prefix::client(client, settings.ipv6_prefix);
@@ -239,15 +237,14 @@ impl Bans {
         self.changed.wait().await;
     }
 
-    /// The network among those never banned that holds an address.
-    pub fn allowed(&self, address: IpAddr) -> Option<Network> {
+    /// Whether an address is never banned.
+    fn allowed(&self, address: IpAddr) -> bool {
         let settings = self.settings.load();
-        let mut never = self.proxies.iter().chain(&settings.allow);
-        never.find(|network| network.contains(address)).copied()
+        self.proxies.iter().chain(&settings.allow).any(|network| network.holds(address))
     }
 
     /// All that is never banned.
-    pub fn never_banned(&self) -> Vec<Network> {
+    pub fn never_banned(&self) -> Vec<Prefix> {
         self.proxies.iter().chain(&self.settings.load().allow).copied().collect()
     }
 
@@ -316,9 +313,8 @@ impl Bans {
     }
 
     /// The network among those never banned that holds all of a prefix.
-    fn allowing(&self, prefix: &Prefix) -> Option<Network> {
-        let holds = |network: &Network| network.as_prefix().is_some_and(|outer| outer.contains(prefix));
-        self.never_banned().into_iter().find(holds)
+    fn allowing(&self, prefix: &Prefix) -> Option<Prefix> {
+        self.never_banned().into_iter().find(|network| network.contains(prefix))
     }
 }
 

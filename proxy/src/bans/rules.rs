@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::ban::Offence;
-use super::prefix::Prefix;
-use crate::config::Network;
+use crate::prefix::Prefix;
 
 /// Bits of the networks that are banned as a whole: what is routed apart on the internet, and what one site is given.
 const IPV4_NETWORK: u8 = 24;
@@ -76,7 +75,7 @@ pub struct BanSettings {
     /// of it to be; 0 for never. Strangers share networks: the default is a sixteenth of a /24.
     pub network_after: u16,
     /// Never banned, besides trusted proxies.
-    pub allow: Vec<Network>,
+    pub allow: Vec<Prefix>,
 }
 
 impl Default for BanSettings {
@@ -85,7 +84,7 @@ impl Default for BanSettings {
             unrouted: None,
             points: Points::default(),
             max_duration: Duration::from_secs(7 * 24 * 3600),
-            ipv6_prefix: 64,
+            ipv6_prefix: Prefix::CUSTOMER,
             network_after: 16,
             allow: Vec::new(),
         }

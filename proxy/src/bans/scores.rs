@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::prefix::Prefix;
+use crate::prefix::Prefix;
 
 /// Sets of clients; with eight clients each, 65,536 clients in less than two MiB.
 const SETS: usize = 8192;

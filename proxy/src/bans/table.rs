@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime};
 
 use super::ban::Ban;
-use super::prefix::Prefix;
+use crate::prefix::Prefix;
 
 /// Parts that are locked by themselves: many, so that the search for what may leave a full one is short.
 const SHARDS: usize = 512;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::Network;
+use crate::prefix::Prefix;
 
 /// Everybody gets 503, except those who look after the app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub struct Maintenance {
     /// When clients should come again.
     pub retry_after: Option<Duration>,
     /// Networks that reach the app nevertheless.
-    pub allow: Vec<Network>,
+    pub allow: Vec<Prefix>,
 }
 
 impl Maintenance {
     /// Whether this client reaches the app.
     pub fn lets_through(&self, client: IpAddr) -> bool {
-        self.allow.iter().any(|network| network.contains(client))
+        self.allow.iter().any(|network| network.holds(client))
     }
 }

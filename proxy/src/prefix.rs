@@ -1,4 +1,4 @@
-//! What can be banned: one address or one network, in a form that has one spelling.
+//! Networks in CIDR notation: whom a rule, a ban or trust is about. Each has one spelling.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,6 +22,9 @@ pub struct Prefix {
 pub struct PrefixError(String);
 
 impl Prefix {
+    /// Bits of IPv6 that one customer is given at least (RFC 6177).
+    pub const CUSTOMER: u8 = 64;
+
     /// The network of `length` bits around an address; `None` when the family has no so long prefix. An IPv4-mapped
     /// address counts as IPv4.
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
@@ -44,6 +47,11 @@ impl Prefix {
             IpAddr::V4(address) => Self::masked(mapped(address), 128),
             IpAddr::V6(address) => Self::masked(address.to_bits(), ipv6_length.min(128)),
         }
+    }
+
+    /// [`Prefix::client`] with the 64 bits that a customer is given at least.
+    pub fn customer(address: IpAddr) -> Self {
+        Self::client(address, Self::CUSTOMER)
     }
 
     /// The first address.
@@ -70,6 +78,11 @@ impl Prefix {
         self.length == 128
     }
 
+    /// Whether the address lies in it. IPv4-mapped addresses count as IPv4.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.contains(&Self::host(address))
+    }
+
     /// Whether all of `other` lies in it. Networks of IPv6 hold no IPv4.
     pub fn contains(&self, other: &Self) -> bool {
         self.length <= other.length && self.is_ipv4() == other.is_ipv4() && {
@@ -79,12 +92,12 @@ impl Prefix {
     }
 
     /// The key that `address` has among prefixes of `length` bits, counted as in [`Prefix::raw_length`].
-    pub(super) fn around(address: IpAddr, length: u8) -> Self {
+    pub(crate) fn around(address: IpAddr, length: u8) -> Self {
         Self::masked(bits_of(address), length)
     }
 
     /// Bits of the key, 0 to 128: those of an IPv4 prefix begin at 96.
-    pub(super) const fn raw_length(&self) -> u8 {
+    pub(crate) const fn raw_length(&self) -> u8 {
         self.length
     }
 
@@ -185,6 +198,14 @@ mod tests {
         for (network, other, inside) in cases {
             assert_eq!(prefix(network).contains(&prefix(other)), inside, "{network} {other}");
         }
+        // However it is written, a network of IPv4 holds addresses of IPv4.
+        for network in ["10.0.0.0/8", "::ffff:10.0.0.0/104", "::ffff:a00:1"] {
+            for address in ["10.0.0.1", "::ffff:10.0.0.1"] {
+                assert!(prefix(network).holds(address.parse().unwrap()), "{network} {address}");
+            }
+            assert!(!prefix(network).holds("::a00:1".parse().unwrap()), "{network}");
+        }
+        assert!(!prefix("::/0").holds("::ffff:10.0.0.1".parse().unwrap()));
     }
 
     #[test]
