@@ -7,6 +7,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::prefix::Prefix;
+
 /// Parts that are locked by themselves.
 const SHARDS: usize = 16;
 
@@ -17,12 +19,12 @@ pub struct Admission {
     per_client: usize,
     /// Keyed with a random start, so that nobody can choose addresses that share a part.
     hasher: RandomState,
-    shards: [Mutex<HashMap<u128, usize>>; SHARDS],
+    shards: [Mutex<HashMap<Prefix, usize>>; SHARDS],
 }
 
 /// A connection that was let in; dropping it makes room for another.
 #[derive(Debug)]
-pub struct Admitted(Option<(Arc<Admission>, u128)>);
+pub struct Admitted(Option<(Arc<Admission>, Prefix)>);
 
 impl Admission {
     /// Lets in this many connections of one client.
@@ -35,8 +37,8 @@ impl Admission {
         if self.per_client == 0 {
             return Some(Admitted(None));
         }
-        let key = key(client);
-        let mut shard = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let key = Prefix::customer(client);
+        let mut shard = self.shard(&key).lock().unwrap_or_else(PoisonError::into_inner);
         let count = shard.entry(key).or_default();
         if *count >= self.per_client {
             return None;
@@ -45,23 +47,15 @@ impl Admission {
         Some(Admitted(Some((self.clone(), key))))
     }
 
-    fn shard(&self, key: u128) -> &Mutex<HashMap<u128, usize>> {
+    fn shard(&self, key: &Prefix) -> &Mutex<HashMap<Prefix, usize>> {
         &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
-    }
-}
-
-/// The address; of IPv6 the first 64 bits, which are one customer's.
-fn key(client: IpAddr) -> u128 {
-    match client.to_canonical() {
-        IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(address) >> 64 << 64,
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         let Some((admission, key)) = self.0.take() else { return };
-        let mut shard = admission.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = admission.shard(&key).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = shard.get_mut(&key) {
             *count -= 1;
             if *count == 0 {

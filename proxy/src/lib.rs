@@ -47,6 +47,7 @@ mod refusal;
 mod request;
 mod route;
 mod server;
+mod sets;
 mod sockets;
 mod spool;
 mod static_files;

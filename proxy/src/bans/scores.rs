@@ -1,25 +1,21 @@
 //! How much each client has against it: a sliding window per client that did something, in fixed memory.
 //!
-//! A table of sets of eight clients. A client that finds its set full takes the place of the one with the least against
-//! it, so that a flood of addresses forgets the innocent first and no attacker who is nearly banned.
+//! A flood of addresses forgets those first that have the least against them, and no attacker who is nearly banned.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::prefix::Prefix;
+use crate::sets::Sets;
 
 /// Sets of clients; with eight clients each, 65,536 clients in less than two MiB.
 const SETS: usize = 8192;
-/// Clients of a set.
-const WAYS: usize = 8;
 
 /// The scores of all clients.
+#[derive(Debug, Default)]
 pub struct Scores {
-    /// Keyed with a random start, so that nobody can choose addresses that share a set.
-    hasher: RandomState,
     /// Made with the first offence.
-    sets: OnceLock<Box<[Mutex<[Score; WAYS]>]>>,
+    sets: OnceLock<Sets<Score>>,
 }
 
 /// A client and what it did within one length of window: apps that look back differently far keep scores apart, because
@@ -60,75 +56,56 @@ impl Score {
     }
 }
 
-impl Default for Scores {
-    fn default() -> Self {
-        Self { hasher: RandomState::new(), sets: OnceLock::new() }
-    }
-}
-
 impl Scores {
     /// Adds `part` of a threshold within `window` to a client at `now` (since 1970). Whether its threshold is reached; its
     /// score begins at zero again then.
     pub fn add(&self, client: &Prefix, part: f32, window: Duration, now: Duration) -> bool {
         let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
         let window = u32::try_from(window.as_secs()).unwrap_or(u32::MAX).max(1);
-        let key = self.hasher.hash_one(client);
-        let mut set = self.set(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let sets = self.sets.get_or_init(|| Sets::new(SETS));
+        let key = sets.hash(client);
         let is_it = |score: &Score| score.key == key && score.window == window && !score.is_free();
-        let place = set.iter().position(is_it);
-        let place = place.unwrap_or_else(|| {
-            let levels = set.iter().map(|score| score.level(now)).enumerate();
-            levels.min_by(|(_, left), (_, right)| left.total_cmp(right)).map_or(0, |(place, _)| place)
-        });
-        let mut score = if is_it(&set[place]) { set[place].at(now) } else { Score::default() };
-        if score.is_free() {
-            score = Score { key, window, start: now, ..Score::default() };
-        }
-        score.present += part.max(0.0);
-        // Ten offences of a tenth are one whole, whatever their sum is in binary.
-        let reached = score.level(now) >= 0.9999;
-        set[place] = if reached { Score::default() } else { score };
-        reached
+        // Levels are no less than zero, and such numbers have the order of their bits.
+        sets.change(
+            key,
+            is_it,
+            |score| score.level(now).to_bits(),
+            |score| {
+                *score = score.at(now);
+                if score.is_free() {
+                    *score = Score { key, window, start: now, ..Score::default() };
+                }
+                score.present += part.max(0.0);
+                // Ten offences of a tenth are one whole, whatever their sum is in binary.
+                let reached = score.level(now) >= 0.9999;
+                if reached {
+                    *score = Score::default();
+                }
+                reached
+            },
+        )
     }
 
     /// Forgets what a client has against it.
     pub fn forget(&self, client: &Prefix) {
         let Some(sets) = self.sets.get() else { return };
-        let key = self.hasher.hash_one(client);
-        let mut set = sets[place(key)].lock().unwrap_or_else(PoisonError::into_inner);
-        set.iter_mut().filter(|score| score.key == key).for_each(|score| *score = Score::default());
+        let key = sets.hash(client);
+        sets.forget(key, |score| score.key == key);
     }
 
     /// How many clients have something against them at `now`.
     #[cfg(test)]
     pub fn count(&self, now: Duration) -> usize {
         let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
-        let sets = self.sets.get().into_iter().flatten();
-        let in_set = |set: &Mutex<[Score; WAYS]>| {
-            let set = set.lock().unwrap_or_else(PoisonError::into_inner);
-            set.iter().filter(|score| score.level(now) > 0.0).count()
-        };
-        sets.map(in_set).sum()
-    }
-
-    fn set(&self, key: u64) -> &Mutex<[Score; WAYS]> {
-        &self.sets.get_or_init(|| (0..SETS).map(|_| Mutex::default()).collect())[place(key)]
-    }
-}
-
-const fn place(key: u64) -> usize {
-    key as usize % SETS
-}
-
-impl std::fmt::Debug for Scores {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Scores").finish_non_exhaustive()
+        let scores = self.sets.get().map(Sets::entries).unwrap_or_default();
+        scores.iter().filter(|score| score.level(now) > 0.0).count()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sets::WAYS;
 
     const WINDOW: Duration = Duration::from_secs(600);
 

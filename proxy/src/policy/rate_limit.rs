@@ -1,19 +1,17 @@
 //! Request rates: a token bucket per client (GCRA: one moment per key says how full its bucket is).
 //!
-//! Memory is bounded and fixed: a table of sets of eight keys. A key that finds its set full takes the place of the
-//! one whose bucket is fullest, so that a flood of addresses forgets the innocent first, and no attacker who is limited.
+//! Memory is bounded and fixed. A flood of addresses forgets those first whose buckets are fullest, and no attacker who
+//! is limited.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::headers::Headers;
+use crate::prefix::Prefix;
+use crate::sets::Sets;
 
 /// Sets of keys; with eight keys each, 65,536 keys in one MiB.
 const SETS: usize = 8192;
-/// Keys of a set.
-const WAYS: usize = 8;
 
 /// How often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,11 +38,11 @@ pub enum RateKey {
 }
 
 /// The buckets of one route.
+#[derive(Debug)]
 pub struct RateLimiter {
     limit: RateLimit,
-    hasher: RandomState,
     start: Instant,
-    sets: Box<[Mutex<[Bucket; WAYS]>]>,
+    buckets: Sets<Bucket>,
 }
 
 /// Why a request has to wait.
@@ -68,12 +66,7 @@ impl RateLimiter {
     pub fn new(limit: RateLimit) -> Self {
         // One key needs one set.
         let sets = if limit.key == RateKey::Route { 1 } else { SETS };
-        Self {
-            limit,
-            hasher: RandomState::new(),
-            start: Instant::now(),
-            sets: (0..sets).map(|_| Mutex::default()).collect(),
-        }
+        Self { limit, start: Instant::now(), buckets: Sets::new(sets) }
     }
 
     /// What it was made for.
@@ -98,14 +91,11 @@ impl RateLimiter {
     }
 
     fn key(&self, client: IpAddr, headers: &Headers) -> u64 {
-        let by_address = || match client.to_canonical() {
-            IpAddr::V4(address) => self.hasher.hash_one((4_u8, u64::from(address.to_bits()))),
-            IpAddr::V6(address) => self.hasher.hash_one((6_u8, (address.to_bits() >> 64) as u64)),
-        };
+        let by_address = || self.buckets.hash(Prefix::customer(client));
         match &self.limit.key {
             RateKey::Client => by_address(),
             RateKey::Header(name) => {
-                headers.get(name).map_or_else(by_address, |value| self.hasher.hash_one((0_u8, &value[..])))
+                headers.get(name).map_or_else(by_address, |value| self.buckets.hash(&value[..]))
             }
             RateKey::Route => 1,
         }
@@ -117,29 +107,20 @@ impl RateLimiter {
         let interval = (period / requests).max(1);
         // A bucket holds the tokens of a period, or of one interval at least, and the burst.
         let depth = interval.saturating_mul(u64::from(self.limit.burst).saturating_add(requests));
-        let set = &self.sets[usize::try_from(key).unwrap_or(0) % self.sets.len()];
-        let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = set.iter().position(|bucket| bucket.key == key && bucket.full_at > 0);
-        let place = place.unwrap_or_else(|| {
-            let least = set.iter().enumerate().min_by_key(|(_, bucket)| bucket.full_at);
-            least.map_or(0, |(place, _)| place)
-        });
-        let bucket = &mut set[place];
-        if bucket.key != key {
-            *bucket = Bucket { key, full_at: 0 };
-        }
-        let full_at = bucket.full_at.max(now) + interval;
-        if full_at - now > depth {
-            return Err(Duration::from_micros(full_at - now - depth));
-        }
-        bucket.full_at = full_at;
-        Ok(())
-    }
-}
-
-impl std::fmt::Debug for RateLimiter {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("RateLimiter").field("limit", &self.limit).finish_non_exhaustive()
+        let is_it = |bucket: &Bucket| bucket.key == key && bucket.full_at > 0;
+        self.buckets.change(
+            key,
+            is_it,
+            |bucket| bucket.full_at,
+            |bucket| {
+                let full_at = bucket.full_at.max(now) + interval;
+                if full_at - now > depth {
+                    return Err(Duration::from_micros(full_at - now - depth));
+                }
+                *bucket = Bucket { key, full_at };
+                Ok(())
+            },
+        )
     }
 }
 
@@ -173,7 +154,7 @@ mod tests {
             let _ = limiter.take_at(key.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 << 63, SECOND - 500_000);
         }
         assert!(limiter.take_at(42, SECOND).is_err());
-        assert_eq!(limiter.sets.len() * WAYS, 65_536);
+        assert_eq!(limiter.buckets.entries().len(), 65_536);
     }
 
     #[test]
