@@ -76,8 +76,15 @@ impl CertificateFacts {
     /// What is missing in a DER chain between the server's certificate and an authority that clients know. Only the names
     /// in the links are compared: whom clients trust is theirs to know.
     pub fn chain_gap<D: AsRef<[u8]>>(chain: &[D]) -> Option<String> {
-        let parsed = chain.iter().filter_map(|der| x509_parser::parse_x509_certificate(der.as_ref()).ok());
-        let links: Vec<X509Certificate<'_>> = parsed.map(|(_, certificate)| certificate).collect();
+        let mut links: Vec<X509Certificate<'_>> = Vec::with_capacity(chain.len());
+        for der in chain {
+            match x509_parser::parse_x509_certificate(der.as_ref()) {
+                Ok((_, certificate)) => links.push(certificate),
+                Err(error) => {
+                    return Some(format!("certificate {} of it cannot be read: {error}", links.len() + 1));
+                }
+            }
+        }
         if let [only] = &links[..]
             && only.issuer().as_raw() != only.subject().as_raw()
         {
@@ -181,6 +188,25 @@ mod tests {
         for (host, covered) in cases {
             assert_eq!(facts.covers(host), covered, "{host}");
         }
+    }
+
+    #[test]
+    fn a_gap_in_a_chain_is_named() {
+        let certificate = |host: &str| {
+            let chain = self_signed(host, UNIX_EPOCH + Duration::from_secs(1_900_000_000)).unwrap().chain;
+            CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()
+        };
+        let (shop, other) = (certificate("shop.example"), certificate("other.example"));
+        let rubbish = CertificateDer::from(vec![0; 9]);
+        assert_eq!(CertificateFacts::chain_gap(&[&shop]), None);
+        let gap = |chain: &[&CertificateDer<'_>]| CertificateFacts::chain_gap(chain).unwrap();
+        assert!(
+            gap(&[&shop, &other])
+                .ends_with("other.example (self-signed) did not issue the certificate before it")
+        );
+        let unreadable = "certificate 2 of it cannot be read: ";
+        assert!(gap(&[&shop, &rubbish]).starts_with(unreadable));
+        assert!(gap(&[&shop, &rubbish, &other]).starts_with(unreadable), "no word of who issued what");
     }
 
     #[test]
