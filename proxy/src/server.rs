@@ -18,7 +18,7 @@ use crate::bans::Bans;
 use crate::certificates::{CertificateError, CertificatePem, CertificateStore, Certificates};
 use crate::config::{Hold, ListenConfig, ProxyConfig, Purpose};
 use crate::context::Context;
-use crate::drain::Drainer;
+use crate::drain::{Drain, Drainer};
 use crate::events::EventSender;
 use crate::listener::{Acceptance, accept_loop};
 use crate::route::RouteTable;
@@ -102,56 +102,41 @@ impl StartError {
 impl Proxy {
     /// Binds all listeners, then serves on the tokio runtime it is called from (it must be called from one). Nothing is
     /// left behind when it fails.
-    pub fn start(config: ProxyConfig, services: Services) -> Result<ProxyHandle, StartError> {
-        let unknown = config.tls.unknown_names;
-        let certificates = Arc::new(Certificates::new(services.certificates, unknown, SystemTime::now())?);
+    pub fn start(mut config: ProxyConfig, services: Services) -> Result<ProxyHandle, StartError> {
+        let certificates =
+            Arc::new(Certificates::new(services.certificates, config.tls.unknown_names, SystemTime::now())?);
         let random = [random()?, random()?];
-        let mut config = config;
         // What nobody listens on ends here (unless the caller keeps it): nobody would ever answer its clients.
         let inherited = std::mem::take(&mut config.inherited);
         let sockets = Sockets::open(&config.listen, &inherited)?;
         let copies = sockets.copies().map_err(StartError::Socket)?;
         let Sockets { listeners, addresses } = sockets;
-        let permits =
-            Arc::new(Semaphore::new(config.limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-        let admission = Arc::new(Admission::new(config.limits.max_connections_per_client));
         // Redirects name the port that was really chosen.
         config.listen.https = addresses.https;
-        let options = config.tls;
-        let answered = config.hold != Hold::Everybody;
-        let (gate, opened) = watch::channel(config.hold == Hold::Nobody);
+        let (limits, options, hold) = (config.limits.clone(), config.tls, config.hold);
         let context = Arc::new(Context::new(config, services.events, certificates.clone(), random));
         let handshakes = Arc::new(Handshakes::new(certificates, context.challenges.clone(), options)?);
         let (drainer, stopper) = (Drainer::default(), Drainer::default());
-        let accepting = |listener: TcpListener, tls: Option<Arc<Handshakes>>| {
-            let acceptance = Acceptance {
-                context: context.clone(),
-                permits: permits.clone(),
-                admission: admission.clone(),
-                open: drainer.connections(),
-                drain: drainer.drain(),
-                gate: opened.clone(),
-                tls,
-            };
-            tokio::spawn(accept_loop(listener, acceptance))
+        let (gate, opened) = watch::channel(hold == Hold::Nobody);
+        let plain = Acceptance {
+            context: context.clone(),
+            permits: Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
+            admission: Arc::new(Admission::new(limits.max_connections_per_client)),
+            open: drainer.connections(),
+            drain: drainer.drain(),
+            gate: opened.clone(),
+            tls: None,
         };
+        let secure = Acceptance { tls: Some(handshakes.clone()), ..plain.clone() };
         let mut acceptors = Vec::new();
         let (mut admin, mut background) = (JoinSet::new(), JoinSet::new());
         for (purpose, listener) in listeners {
             match purpose {
-                Purpose::Http => acceptors.push(accepting(listener, None)),
-                Purpose::Https => acceptors.push(accepting(listener, Some(handshakes.clone()))),
+                Purpose::Http => acceptors.push(tokio::spawn(accept_loop(listener, plain.clone()))),
+                Purpose::Https => acceptors.push(tokio::spawn(accept_loop(listener, secure.clone()))),
                 Purpose::Admin => {
-                    let (context, mut stop, mut gate) = (context.clone(), stopper.drain(), opened.clone());
-                    admin.spawn(async move {
-                        let opened = tokio::select! {
-                            opened = gate.wait_for(|open| answered || *open) => opened.is_ok(),
-                            _ = stop.begun() => false,
-                        };
-                        if opened {
-                            admin::serve(listener, context, stop).await;
-                        }
-                    });
+                    let gate = (hold == Hold::Everybody).then(|| opened.clone());
+                    admin.spawn(administer(listener, context.clone(), gate, stopper.drain()));
                 }
             }
         }
@@ -174,6 +159,25 @@ impl Proxy {
 
 fn random() -> Result<u64, StartError> {
     getrandom::u64().map_err(StartError::Random)
+}
+
+/// Serves the admin listener, once the gate is open where there is one, until `stop` begins.
+async fn administer(
+    listener: TcpListener,
+    context: Arc<Context>,
+    gate: Option<watch::Receiver<bool>>,
+    mut stop: Drain,
+) {
+    if let Some(mut gate) = gate {
+        let opened = tokio::select! {
+            opened = gate.wait_for(|open| *open) => opened.is_ok(),
+            _ = stop.begun() => false,
+        };
+        if !opened {
+            return;
+        }
+    }
+    admin::serve(listener, context, stop).await;
 }
 
 async fn sweep(context: Arc<Context>) {
