@@ -23,6 +23,7 @@ mod certificates;
 mod config;
 mod conn;
 mod context;
+mod date;
 mod downstream;
 mod drain;
 mod error_page;

@@ -1,5 +1,6 @@
 //! Writing responses to an HTTP/1 client. Small pieces are gathered, so that a small answer is one write.
 
+use std::fmt::Write as _;
 use std::io;
 use std::time::SystemTime;
 
@@ -8,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::config::ServerLimits;
 use crate::conn::ConnWriter;
+use crate::date::http_date;
 use crate::downstream::ResponseLength;
 use crate::headers::{Headers, is_name};
 use crate::http1::response::ResponseHead;
@@ -110,11 +112,12 @@ impl<'c> Http1Sink<'c> {
             }
         }
         if !head.headers.contains("date") && head.status != 101 {
-            put_field(self.gathered, b"date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+            put_field(self.gathered, b"date", &http_date(SystemTime::now()));
         }
         match self.framing {
             Framing::Length(length) => {
-                put_field(self.gathered, b"content-length", length.to_string().as_bytes())
+                // Memory takes whatever is written.
+                let _ = write!(self.gathered, "content-length: {length}\r\n");
             }
             Framing::Chunked => put_field(self.gathered, b"transfer-encoding", b"chunked"),
             Framing::None | Framing::UntilClose => {}
@@ -140,7 +143,9 @@ impl<'c> Http1Sink<'c> {
                     io::Error::new(io::ErrorKind::InvalidData, "the response is longer than announced")
                 })?;
             }
-            Framing::Chunked => self.gathered.put_slice(format!("{:x}\r\n", data.len()).as_bytes()),
+            Framing::Chunked => {
+                let _ = write!(self.gathered, "{:x}\r\n", data.len());
+            }
             Framing::UntilClose => {}
         }
         if self.gathered.len() + data.len() <= GATHER {

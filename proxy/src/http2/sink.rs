@@ -8,6 +8,7 @@ use h2::SendStream;
 use h2::server::SendResponse;
 
 use crate::config::ServerLimits;
+use crate::date::http_date;
 use crate::downstream::ResponseLength;
 use crate::headers::{Headers, is_name};
 use crate::http1::response::ResponseHead;
@@ -75,7 +76,7 @@ impl Http2Sink {
             }
         }
         if !head.headers.contains("date") {
-            response = response.header("date", httpdate::fmt_http_date(SystemTime::now()));
+            response = response.header("date", &http_date(SystemTime::now())[..]);
         }
         if let (ResponseLength::Known(length), false) = (length, bodiless) {
             response = response.header("content-length", length);
