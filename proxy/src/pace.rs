@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::config::ServerLimits;
+use crate::patience::at_once;
 
 /// The client was slower than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +63,7 @@ impl Pace {
     pub async fn wait<T>(&mut self, operation: impl Future<Output = T>) -> Result<T, TooSlow> {
         let mut operation = pin!(operation);
         // Mostly there is nothing to wait for: no clock, no timer.
-        let first = std::future::poll_fn(|context| Poll::Ready(operation.as_mut().poll(context)));
-        if let Poll::Ready(output) = first.await {
+        if let Poll::Ready(output) = at_once(operation.as_mut()).await {
             return Ok(output);
         }
         let started = Instant::now();

@@ -1,6 +1,6 @@
 //! Waiting with a limit, where mostly there is nothing to wait for.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,11 +9,15 @@ use tokio::time::error::Elapsed;
 /// Waits for `operation` up to `limit`. What is ready at once costs neither clock nor timer.
 pub async fn within<F: Future>(limit: Duration, operation: F) -> Result<F::Output, Elapsed> {
     let mut operation = pin!(operation);
-    let first = std::future::poll_fn(|context| Poll::Ready(operation.as_mut().poll(context)));
-    match first.await {
+    match at_once(operation.as_mut()).await {
         Poll::Ready(output) => Ok(output),
         Poll::Pending => tokio::time::timeout(limit, operation).await,
     }
+}
+
+/// What an operation has come to without waiting.
+pub async fn at_once<F: Future>(mut operation: Pin<&mut F>) -> Poll<F::Output> {
+    std::future::poll_fn(|context| Poll::Ready(operation.as_mut().poll(context))).await
 }
 
 #[cfg(test)]
