@@ -174,17 +174,14 @@ impl<'c> ResponseSink<'c> {
     }
 
     /// Sends the head.
-    pub fn send_head(&mut self, head: &ResponseHead, length: ResponseLength) -> io::Result<()> {
+    pub fn send_head(&mut self, mut head: ResponseHead, length: ResponseLength) -> io::Result<()> {
         self.status = Some(head.status);
-        let with_policy = self.strict_transport_security.as_ref().map(|policy| {
-            let mut head = head.clone();
+        if let Some(policy) = &self.strict_transport_security {
             head.headers.set("strict-transport-security", policy.clone());
-            head
-        });
-        let head = with_policy.as_ref().unwrap_or(head);
+        }
         match &mut self.stream {
-            SinkStream::Http1(sink) => sink.send_head(head, length),
-            SinkStream::Http2(sink) => sink.send_head(head, length)?,
+            SinkStream::Http1(sink) => sink.send_head(&head, length),
+            SinkStream::Http2(sink) => sink.send_head(&head, length)?,
         }
         Ok(())
     }

@@ -140,35 +140,32 @@ pub async fn serve(
         started: Instant::now(),
         outcome: Outcome::default(),
     };
-    if let Some(proof) = context.challenges.http(&request.host, &request.path_and_query) {
-        // For the authority that asks, not for the route: its redirect and its firewall do not count.
-        exchange.prove(proof, body, sink).await;
-        exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
-        return;
-    }
-    if context.bans.turns_away(exchange.client, Met::Request, time) {
-        exchange.turn_away(body, sink).await;
-        exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
-        return;
-    }
-    let table = context.table.load_full();
-    exchange.live = table.find(&request.host, &normalized_path(&request.path_and_query)).cloned();
-    if let Some(live) = &exchange.live
-        && is_secure(request, connection, &context.config)
-    {
-        sink.strict_transport_security.clone_from(&live.route.tls.strict_transport_security);
-    }
-    let result = match exchange.live.clone() {
-        Some(live) => exchange.run(&table, &live, body, sink).await,
-        None => Err(Stop::answer(404, "no route for this host and path")),
-    };
-    if let Err(stop) = result {
-        exchange.stop(stop, body, sink).await;
-    }
+    exchange.answer(body, sink).await;
     exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
 }
 
 impl Exchange<'_> {
+    /// Answers, by whoever is to.
+    async fn answer(&mut self, body: &mut RequestBody<'_>, sink: &mut ResponseSink<'_>) {
+        let (context, request) = (self.context, self.request);
+        if let Some(proof) = context.challenges.http(&request.host, &request.path_and_query) {
+            // For the authority that asks, not for the route: its redirect and its firewall do not count.
+            return self.prove(proof, body, sink).await;
+        }
+        if context.bans.turns_away(self.client, Met::Request, self.time) {
+            return self.turn_away(body, sink).await;
+        }
+        let table = context.table.load_full();
+        self.live = table.find(&request.host, &normalized_path(&request.path_and_query)).cloned();
+        let result = match self.live.clone() {
+            Some(live) => self.run(&table, &live, body, sink).await,
+            None => Err(Stop::answer(404, "no route for this host and path")),
+        };
+        if let Err(stop) = result {
+            self.stop(stop, body, sink).await;
+        }
+    }
+
     async fn run(
         &mut self,
         table: &LiveTable,
@@ -176,6 +173,9 @@ impl Exchange<'_> {
         body: &mut RequestBody<'_>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
+        if self.is_secure() {
+            sink.strict_transport_security.clone_from(&live.route.tls.strict_transport_security);
+        }
         self.check_server_name(table, live)?;
         self.check_client_certificate(live)?;
         let route = &live.route;
@@ -234,7 +234,7 @@ impl Exchange<'_> {
         if !body.is_finished() {
             sink.close_after();
         }
-        if let Err(error) = send_page(sink, &head, proof).await {
+        if let Err(error) = send_page(sink, head, proof).await {
             self.note = Some(format!("client: {error}"));
             sink.abort();
         }
@@ -360,7 +360,7 @@ impl Exchange<'_> {
         if !body.is_finished() {
             sink.close_after();
         }
-        if let Err(error) = send_page(sink, &head, page).await {
+        if let Err(error) = send_page(sink, head, page).await {
             self.note.get_or_insert_with(|| format!("client: {error}"));
             sink.abort();
         }
@@ -409,7 +409,7 @@ pub(crate) fn body_stop(error: BodyError) -> Stop {
 
 pub(crate) async fn send_page(
     sink: &mut ResponseSink<'_>,
-    head: &ResponseHead,
+    head: ResponseHead,
     page: Bytes,
 ) -> io::Result<()> {
     sink.send_head(head, ResponseLength::Known(page.len() as u64))?;

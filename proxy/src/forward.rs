@@ -2,7 +2,7 @@
 //! streamed, upgrades.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,6 +18,7 @@ use crate::http1::framing::BodyLength;
 use crate::http1::response::ResponseHead;
 use crate::http1::source::BodyError;
 use crate::http1::target::{normalized_path, percent_decoded};
+use crate::patience::at_once;
 use crate::policy::admission::OwnAnswer;
 use crate::policy::redirect::escaped;
 use crate::spool::Spool;
@@ -394,7 +395,7 @@ impl Exchange<'_> {
         if !body.may_trail() {
             sink.ends_with_body();
         }
-        sink.send_head(&head, length).map_err(gone)?;
+        sink.send_head(head, length).map_err(gone)?;
         for piece in [held.freeze()].into_iter().chain(early).filter(|piece| !piece.is_empty()) {
             sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;
         }
@@ -453,11 +454,6 @@ async fn at_hand(body: &mut ResponseBody<'_, '_>, ended: &mut bool) -> Result<Ve
     Ok(pieces)
 }
 
-/// Whether a future is ready without waiting.
-async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
-    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
-}
-
 /// The path without a prefix that it has once it is normalized.
 fn without_prefix(path_and_query: &Bytes, prefix: &[u8]) -> Bytes {
     let rest = path_and_query.strip_prefix(prefix).filter(|rest| !climbs(rest));
@@ -484,13 +480,14 @@ fn climbs(path_and_query: &[u8]) -> bool {
 
 /// Passes bytes both ways until both sides are done.
 async fn tunnel(
-    answer: Answer<'_>,
+    mut answer: Answer<'_>,
     silence: Duration,
     body: &mut RequestBody<'_>,
     sink: &mut ResponseSink<'_>,
 ) -> Result<(), Stop> {
     let gone = |error: std::io::Error| Stop::client_gone(&error);
-    sink.send_head(&answer.head, ResponseLength::Unknown).map_err(gone)?;
+    let head = std::mem::replace(&mut answer.head, ResponseHead::empty());
+    sink.send_head(head, ResponseLength::Unknown).map_err(gone)?;
     sink.flush().await.map_err(gone)?;
     let (Some((mut source, mut writer, _active)), Some(client)) = (answer.into_tunnel(), body.http1_source())
     else {

@@ -61,7 +61,7 @@ pub async fn refuse(
     sink.close_after();
     let (mut answer, page) = error_page(refusal.status(), &id, None);
     answer.headers.push("x-request-id", id.clone());
-    let sent = send_page(sink, &answer, page).await;
+    let sent = send_page(sink, answer, page).await;
     let metrics = live.map_or_else(|| context.metrics.app(&app), |live| live.metrics.clone());
     metrics.count_request(&head.method, refusal.status(), started.elapsed());
     if !context.events.wants_access() {
