@@ -45,6 +45,40 @@ async fn a_request_reaches_the_back_end_and_its_answer_the_client() {
 }
 
 #[tokio::test]
+async fn the_proxy_is_a_span_of_sampled_traces() {
+    let backend = backend(hello).await;
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let parent = |flags: &str| Some(format!("00-{TRACE}-b7ad6b7169203331-{flags}"));
+    // Spans, one of how many new traces, what the client sends; whether there is a span, and where it belongs.
+    let cases = [
+        (true, 1, None, true, None),
+        (true, 0, None, false, None),
+        (true, 1, Some("rubbish".to_owned()), true, None),
+        (true, 0, parent("01"), true, Some(0xb7ad_6b71_6920_3331)),
+        (true, 1, parent("00"), false, None),
+        (false, 1, parent("01"), false, None),
+        (false, 1, None, false, None),
+    ];
+    for (spans, sample_new_traces, sent, expected, parent) in cases {
+        let config = ProxyConfig { spans, sample_new_traces, ..ProxyConfig::default() };
+        let mut proxy = start_with(config, vec![to(&backend)]);
+        let field = sent.as_ref().map(|sent| format!("traceparent: {sent}\r\n")).unwrap_or_default();
+        Client::connect(proxy.http).await.request("GET", "/", &field, b"").await;
+        let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+        let (seen, case) = (backend.last(), format!("{spans} {sample_new_traces} {sent:?}"));
+        let told = seen.header("traceparent");
+        assert_eq!(record.trace.is_some(), expected, "{case}");
+        let Some(span) = record.trace else {
+            assert_eq!(told, sent.as_deref(), "{case}");
+            continue;
+        };
+        assert_eq!(told, Some(&*format!("00-{:032x}-{:016x}-01", span.trace, span.span)), "{case}");
+        assert_eq!(span.parent, parent, "{case}");
+        assert_eq!(parent.is_some(), format!("{:032x}", span.trace) == TRACE, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn connections_are_reused_on_both_sides() {
     let backend = backend(hello).await;
     let proxy = start(vec![to(&backend)]);
