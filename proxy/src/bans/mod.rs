@@ -103,7 +103,7 @@ impl Bans {
         self.settings.load_full()
     }
 
-    /// The ban that holds for an address at `now`.
+    /// The narrowest banned network around an address at `now`, [`Bans::get`] gives its ban. `None` when it is not banned.
     pub fn find(&self, address: IpAddr, now: SystemTime) -> Option<Prefix> {
         // Networks may hold somebody who is allowed.
         self.table.find(address, now).filter(|_| !self.allowed(address))

@@ -49,7 +49,7 @@ impl Default for Table {
 }
 
 impl Table {
-    /// The end of the ban that holds for `address` at `now`: of the longest one. `None` when it is not banned.
+    /// The narrowest network around `address` whose ban holds at `now`. `None` when it is not banned.
     pub fn find(&self, address: IpAddr, now: SystemTime) -> Option<Prefix> {
         let address = address.to_canonical();
         let lengths = self.lengths.used();
