@@ -79,10 +79,9 @@ pub enum BanError {
 /// What is known about an offence beside its client.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'r> {
-    /// The rules of the app it happened to; `None` when it bans nobody.
-    pub rules: Option<&'r BanRules>,
-    /// The app.
-    pub app: Option<&'r Arc<str>>,
+    /// The app it happened to, and its rules unless it bans nobody. `None` for what no app takes: the settings have the
+    /// rules for that.
+    pub app: Option<(&'r Arc<str>, Option<&'r BanRules>)>,
     /// The transaction id.
     pub transaction: &'r str,
 }
@@ -131,8 +130,11 @@ impl Bans {
         now: SystemTime,
     ) -> Option<Ban> {
         self.counters.offences[offence as usize].fetch_add(1, Ordering::Relaxed);
-        let rules = circumstances.rules?;
         let settings = self.settings.load();
+        let rules = match circumstances.app {
+            Some((_, rules)) => rules?,
+            None => settings.unrouted.as_ref()?,
+        };
         if self.allowed(client) {
             return None;
         }
@@ -144,7 +146,7 @@ impl Bans {
         let ban = Ban {
             prefix,
             reason: Reason::Offence(offence),
-            app: circumstances.app.cloned(),
+            app: circumstances.app.map(|(app, _)| app.clone()),
             note: circumstances.transaction.into(),
             since: now,
             until: None,

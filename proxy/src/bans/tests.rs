@@ -14,7 +14,7 @@ fn rules() -> BanRules {
 
 fn offend(bans: &Bans, client: &str, offence: Offence, times: usize, now: SystemTime) -> Vec<Ban> {
     let (rules, app) = (rules(), Arc::from("shop"));
-    let circumstances = Circumstances { rules: Some(&rules), app: Some(&app), transaction: "t1" };
+    let circumstances = Circumstances { app: Some((&app, Some(&rules))), transaction: "t1" };
     let report = |_| bans.report(client.parse().unwrap(), offence, circumstances, now);
     (0..times).filter_map(report).collect()
 }
@@ -133,9 +133,12 @@ fn proxies_and_those_allowed_are_never_banned() {
 #[test]
 fn apps_without_rules_ban_nobody_but_are_counted() {
     let bans = Bans::default();
-    let circumstances = Circumstances { rules: None, app: None, transaction: "" };
-    for _ in 0..100 {
-        assert_eq!(bans.report([192, 0, 2, 1].into(), Offence::Firewall, circumstances, time(0)), None);
+    let app = Arc::from("shop");
+    for app in [Some((&app, None)), None] {
+        let circumstances = Circumstances { app, transaction: "" };
+        for _ in 0..50 {
+            assert_eq!(bans.report([192, 0, 2, 1].into(), Offence::Firewall, circumstances, time(0)), None);
+        }
     }
     assert!(bans.expose(time(0)).contains("hop3_ban_offences_total{reason=\"firewall\"} 100"));
 }
