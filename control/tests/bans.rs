@@ -78,6 +78,12 @@ fn attackers_are_banned_over_a_restart_until_somebody_clears_them() {
     server.restart(End::Kill);
     assert_eq!(bans(&server)["bans"][0], *ban, "also one that is killed");
 
+    // What rules do to somebody is in the audit chain as what people do, with the ban itself.
+    let audit = server.ok(&["audit", "--verify"]);
+    let line = audit.lines().find(|line| line.contains("waf:bans:add")).unwrap();
+    assert!(line.contains("system") && line.contains("127.0.0.1") && line.contains("firewall"), "{audit}");
+    assert_eq!(audit.matches("waf:bans:add").count(), 1, "{audit}");
+
     let cleared = server.ok(&["waf", "bans", "clear", "127.0.0.1"]);
     assert_eq!(cleared, "✓ 127.0.0.1 is banned no longer.\n");
     assert_eq!(status(&server, "127.0.0.1", "/", false), 200);
@@ -85,6 +91,33 @@ fn attackers_are_banned_over_a_restart_until_somebody_clears_them() {
     assert_eq!(status(&server, "127.0.0.1", "/", false), 200, "cleared for good");
     let audit = server.ok(&["audit", "--verify"]);
     assert!(audit.contains("waf:bans:clear") && audit.contains("hold together"), "{audit}");
+}
+
+#[test]
+fn a_network_of_attackers_is_banned_and_the_audit_log_stays_short() {
+    let (server, _site) = serving("network-after = 4\n", &[]);
+    for last in 1..=4 {
+        for _ in 0..3 {
+            assert_eq!(status(&server, &format!("127.0.7.{last}"), ATTACK, false), 403, "{last}");
+        }
+    }
+    assert_eq!(
+        status(&server, "127.0.7.77", "/", false),
+        0,
+        "who did nothing is turned away with the others"
+    );
+    assert_eq!(status(&server, "127.0.8.1", "/", false), 200);
+    let listed = bans(&server);
+    let listed = listed["bans"].as_array().unwrap();
+    let network = listed.iter().find(|ban| ban["network"] == "127.0.7.0/24").unwrap();
+    assert_eq!((network["reason"].as_str(), listed.len()), (Some("network"), 5), "{listed:?}");
+    // However they were gathered, each is named once.
+    let named = |audit: &str| audit.matches(" 127.0.7.").count();
+    let audit =
+        server.eventually(|| Some(server.ok(&["audit", "--verify"])).filter(|audit| named(audit) >= 5));
+    assert!(named(&audit) == 5 && audit.contains("hold together"), "{audit}");
+    server.ok(&["waf", "bans", "clear", "127.0.7.0/24"]);
+    assert_eq!(status(&server, "127.0.7.77", "/", false), 200);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod server;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
@@ -384,95 +384,6 @@ fn low_ports_need_a_capability_and_the_error_says_which() {
     assert!(ambient.ends_with("0000000000000000"), "apps inherit nothing: {ambient}");
 }
 
-/// A collector of traces that answers its first export with 503. What it got, and how often it was asked.
-fn collector() -> (SocketAddr, mpsc::Receiver<(u16, Value)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let (sender, got) = mpsc::channel();
-    std::thread::spawn(move || {
-        for (number, stream) in listener.incoming().enumerate() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let (mut head, mut length) = (String::new(), 0);
-            while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).unwrap() > 0 {
-                let last = head.lines().last().unwrap_or_default().to_ascii_lowercase();
-                if let Some(value) = last.strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-            }
-            assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
-            assert!(
-                head.contains("content-type: application/json") && head.contains("x-tenant: t1"),
-                "{head}"
-            );
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).unwrap();
-            let status = if number == 0 { 503 } else { 200 };
-            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}");
-            stream.get_mut().write_all(answer.as_bytes()).unwrap();
-            if sender.send((status, serde_json::from_slice(&body).unwrap())).is_err() {
-                return;
-            }
-        }
-    });
-    (address, got)
-}
-
-#[test]
-fn sampled_traces_reach_the_collector() {
-    let (collector, got) = collector();
-    let site = folder(&[("index.html", "shop")]);
-    let settings = format!(
-        "[server.traces]\nendpoint = 'http://{collector}'\nheaders = {{ X-Tenant = 't1' }}\n\
-         [[route]]\nhosts = ['shop.test']\nstatic = '{}'\n",
-        site.path().display()
-    );
-    let server = Server::start_with(&settings, executable());
-    let trace = "0af7651916cd43dd8448eb211c80319c";
-    let parent = |flags: &str| format!("traceparent: 00-{trace}-b7ad6b7169203331-{flags}\r\n");
-    assert_eq!(server.get_with("shop.test", "/?secret=1", &parent("00")).0, 200);
-    assert_eq!(server.get("shop.test", "/").0, 200);
-    assert_eq!(server.get_with("shop.test", "/missing?secret=1", &parent("01")).0, 404);
-    let (status, first) = got.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(status, 503);
-    let (status, second) = got.recv_timeout(PATIENCE).unwrap();
-    assert_eq!((status, &second), (200, &first), "what was not taken is sent again");
-    let scope = &second["resourceSpans"][0];
-    assert_eq!(scope["resource"]["attributes"][0]["value"]["stringValue"], "hop3");
-    let spans = scope["scopeSpans"][0]["spans"].as_array().unwrap();
-    assert_eq!(spans.len(), 1, "what is not sampled is not exported: {spans:?}");
-    let span = &spans[0];
-    assert_eq!((&span["traceId"], &span["parentSpanId"]), (&trace.into(), &"b7ad6b7169203331".into()));
-    assert_eq!((span["spanId"].as_str().unwrap().len(), &span["kind"]), (16, &2.into()));
-    let attribute = |key: &str| {
-        let all = span["attributes"].as_array().unwrap();
-        all.iter().find(|one| one["key"] == key).unwrap_or_else(|| panic!("no {key}"))["value"].clone()
-    };
-    assert_eq!(attribute("url.path")["stringValue"], "/missing");
-    assert_eq!(attribute("http.response.status_code")["intValue"], "404");
-    assert_eq!(attribute("server.address")["stringValue"], "shop.test");
-    assert!(!second.to_string().contains("secret"), "{second}");
-    let time = |key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap();
-    assert!(time("endTimeUnixNano") >= time("startTimeUnixNano"));
-}
-
-#[test]
-fn a_collector_that_never_answers_costs_no_request() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let site = folder(&[("index.html", "shop")]);
-    let settings = format!(
-        "[server.traces]\nendpoint = 'http://{}'\nsample = 1\n[[route]]\nhosts = ['shop.test']\nstatic = '{}'\n",
-        silent.local_addr().unwrap(),
-        site.path().display()
-    );
-    let mut server = Server::start_with(&settings, executable());
-    for _ in 0..200 {
-        assert_eq!(server.get("shop.test", "/").0, 200);
-    }
-    // Nor does it keep the server from ending.
-    server.restart(server::End::Terminate);
-    assert_eq!(server.get("shop.test", "/").0, 200);
-}
-
 #[test]
 fn requests_are_written_to_a_file_that_may_be_rotated() {
     let site = folder(&[("index.html", "shop")]);
@@ -513,6 +424,46 @@ fn requests_are_written_to_a_file_that_may_be_rotated() {
     let line: Value = serde_json::from_str(line).unwrap();
     assert_eq!((&line["target"], &line["status"]), (&"/json".into(), &404.into()));
     assert!(!server.log().contains("\"target\":\"access\""), "the server's log is not filled with requests");
+}
+
+/// What systemd says against units; an empty text when nothing.
+fn verified(units: &Path) -> Option<String> {
+    let files: Vec<_> = fs::read_dir(units).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(files).output();
+    let Ok(output) = output else {
+        println!("SKIP units: there is no systemd-analyze; run tests/setup/install test");
+        return None;
+    };
+    // What it thinks of other units of this machine is not our business.
+    let said = String::from_utf8_lossy(&output.stderr);
+    let ours = said.lines().filter(|line| line.contains("hop3") || line.contains(&*units.to_string_lossy()));
+    Some(ours.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn systemd_understands_the_printed_units() {
+    let accounts: [&[&str]; 2] = [&[], &["--user", "nobody"]];
+    for account in accounts {
+        let units = tempfile::tempdir().unwrap();
+        let print = |arguments: &[&str]| {
+            let all = [&["unit", "--json", "--data", "/srv/my data/100%"], arguments].concat();
+            let printed: Value = serde_json::from_str(&server::run(&all).stdout).unwrap();
+            let file = units.path().join(printed["file"].as_str().unwrap());
+            fs::write(&file, printed["text"].as_str().unwrap()).unwrap();
+            file
+        };
+        let service = print(account);
+        for purpose in ["http", "https", "admin"] {
+            print(&["--socket", purpose]);
+        }
+        let Some(said) = verified(units.path()) else { return };
+        assert_eq!(said, "");
+        // It does look: what it does not know is named.
+        let text = fs::read_to_string(&service).unwrap();
+        fs::write(&service, text.replace("KillMode=", "KilMode=")).unwrap();
+        let said = verified(units.path()).unwrap();
+        assert!(said.contains("KilMode"), "{said}");
+    }
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl Certificates {
         Ok(Self { store, by_name: ArcSwap::default(), fallback, unknown, changing: Mutex::default() })
     }
 
-    /// Makes sure that every host of the table has a certificate, and forgets those of hosts that are gone.
+    /// Makes sure that every host of the table has a certificate, that of [`RouteTable::owner_of`], and forgets those of hosts that are gone.
     ///
     /// A host whose certificate can neither be loaded nor made gets the fallback; the error is logged.
     pub fn provide(&self, table: &RouteTable, now: SystemTime) {
@@ -188,10 +188,11 @@ impl Certificates {
                 if names.contains_key(&name) {
                     continue;
                 }
-                let kept = known.get(&name).filter(|kept| kept.app == route.app && !kept.is_stale(now));
+                let app = table.owner_of(host).unwrap_or(&route.app);
+                let kept = known.get(&name).filter(|kept| kept.app == *app && !kept.is_stale(now));
                 let found = kept
                     .cloned()
-                    .map_or_else(|| load_or_make(&*self.store, &route.app, &name, now).map(Arc::new), Ok);
+                    .map_or_else(|| load_or_make(&*self.store, app, &name, now).map(Arc::new), Ok);
                 match found {
                     Ok(found) => drop(names.insert(name, found)),
                     Err(error) => {

@@ -29,6 +29,7 @@ use crate::request::Request;
 use crate::spool::Spool;
 use crate::table::{LiveBackend, LiveRoute, LiveTable};
 use crate::trace_context::{TraceSpan, traceparent};
+use crate::transaction_id::chosen_before;
 
 /// Why an exchange does not end with the back end's answer.
 #[derive(Debug)]
@@ -106,6 +107,14 @@ fn span(context: &Context, request: &Request) -> Option<TraceSpan> {
     begins.then(|| TraceSpan::beginning([(); 3].map(|()| context.entropy())))
 }
 
+/// The id of a request: the one a trusted proxy chose, else a new one.
+fn id(context: &Context, connection: &ConnectionInfo, request: &Request, time: SystemTime) -> String {
+    let trusted = context.config.trusts(connection.client.ip().to_canonical());
+    let chosen = if trusted { chosen_before(&request.headers) } else { None };
+    chosen
+        .unwrap_or_else(|| context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()))
+}
+
 /// Serves a request. It is recorded when the exchange is dropped, also when that happens half-way.
 pub async fn serve(
     context: &Context,
@@ -119,7 +128,7 @@ pub async fn serve(
         context,
         connection,
         request,
-        id: context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+        id: id(context, connection, request, time),
         client: client_address(connection.client.ip(), &request.headers, &context.config),
         firewall: None,
         upstream_time: None,

@@ -17,10 +17,9 @@ use crate::headers::Headers;
 use crate::http1::framing::BodyLength;
 use crate::http1::response::ResponseHead;
 use crate::http1::source::BodyError;
-use crate::http1::target::{normalized_path, percent_decoded};
+use crate::path_prefix::without_prefix;
 use crate::patience::at_once;
 use crate::policy::admission::OwnAnswer;
-use crate::policy::redirect::escaped;
 use crate::spool::Spool;
 use crate::static_files::{FileAnswer, FileReader, StaticFiles};
 use crate::table::LiveRoute;
@@ -263,6 +262,7 @@ impl Exchange<'_> {
         }
         strip_response(&mut answer.head.headers, true);
         self.inspect_response_head(&answer.head)?;
+        answer.head.headers.set("x-request-id", self.id.clone());
         let result = tunnel(answer, live.route.limits.tunnel_timeout, body, sink).await;
         self.upstream_time = Some(started.elapsed());
         result
@@ -331,10 +331,6 @@ impl Exchange<'_> {
             Some(0) => BodyLength::Empty,
             Some(length) => BodyLength::Known(length),
         };
-        if body == BodyLength::Streamed && live.route.waf.is_none() {
-            // Trailers will pass, and there are servers that take only those that were announced.
-            self.request.headers.all("trailer").for_each(|names| headers.push("trailer", names.clone()));
-        }
         ForwardedRequest {
             method: self.request.method.clone(),
             path_and_query,
@@ -455,30 +451,6 @@ async fn at_hand(body: &mut ResponseBody<'_, '_>, ended: &mut bool) -> Result<Ve
         }
     }
     Ok(pieces)
-}
-
-/// The path without a prefix that it has once it is normalized.
-fn without_prefix(path_and_query: &Bytes, prefix: &[u8]) -> Bytes {
-    let rest = path_and_query.strip_prefix(prefix).filter(|rest| !climbs(rest));
-    match rest.and_then(<[u8]>::first) {
-        // As it was sent, as long as that begins with the prefix letter by letter.
-        Some(b'/') => return path_and_query.slice(prefix.len()..),
-        Some(b'?') => return [b"/", rest.unwrap_or_default()].concat().into(),
-        _ => {}
-    }
-    let path = normalized_path(path_and_query);
-    let rest = path.strip_prefix(prefix).unwrap_or(&path);
-    let query = memchr::memchr(b'?', path_and_query).map_or(&b""[..], |mark| &path_and_query[mark..]);
-    let slash: &[u8] = if rest.starts_with(b"/") { b"" } else { b"/" };
-    [slash, &escaped(rest), query].concat().into()
-}
-
-/// Whether a path has a segment `..`, however it is spelt: without its prefix it could lead above the back end's root.
-fn climbs(path_and_query: &[u8]) -> bool {
-    let path = path_and_query.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let has_up =
-        |path: &[u8]| path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"..");
-    if path.contains(&b'%') { has_up(&percent_decoded(path)) } else { has_up(path) }
 }
 
 /// Passes bytes both ways until both sides are done.

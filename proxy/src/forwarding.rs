@@ -12,15 +12,15 @@ use crate::http1::target::Scheme;
 use crate::request::Request;
 use crate::trace_context::traceparent;
 
-/// Fields that concern one connection only.
-const HOP_BY_HOP: [&str; 9] = [
+/// Fields that concern one connection only (RFC 9110 section 7.6.1). `Trailer` is not among them: it announces, and tells
+/// the next recipient what was lost where trailers did not pass (section 6.6.2).
+const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
     "te",
-    "trailer",
     "transfer-encoding",
     "upgrade",
 ];
@@ -126,7 +126,7 @@ fn host(request: &Request, connection: &ConnectionInfo) -> Bytes {
 
 /// Fields that mean something only before a body (RFC 9110 section 6.5.1), or that a back end may merge into what
 /// was checked before.
-const NOT_IN_TRAILERS: [&str; 22] = [
+const NOT_IN_TRAILERS: [&str; 23] = [
     "authorization",
     "cache-control",
     "content-disposition",
@@ -147,6 +147,7 @@ const NOT_IN_TRAILERS: [&str; 22] = [
     "range",
     "retry-after",
     "set-cookie",
+    "trailer",
     "vary",
     "www-authenticate",
 ];
@@ -262,12 +263,13 @@ mod tests {
 
     #[test]
     fn hop_by_hop_and_forged_fields_are_replaced() {
-        let lines = "Connection: close, X-Secret, host\r\nX-Secret: 1\r\nX-Kept: 2\r\nx_twin: 3\r\nTE: gzip\r\n\
+        let lines = "Connection: close, X-Secret, host\r\nX-Secret: 1\r\nX-Kept: 2\r\nx_twin: 3\r\nTE: gzip\r\nTrailer: X-Sum\r\n\
             Upgrade: h2c\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-proto: https\r\nX-Request-Id: forged\r\n\
             Client-Cert: :AAAA:\r\nForwarded: for=6.6.6.6\r\nExpect: 100-continue\r\nKeep-Alive: 3\r\nProxy-Connection: x\r\n";
         let expected = [
             "Host: Shop.org:81",
             "X-Kept: 2",
+            "Trailer: X-Sum",
             "x-forwarded-for: 10.0.0.1",
             "x-forwarded-proto: http",
             "x-forwarded-host: Shop.org:81",
@@ -341,9 +343,17 @@ mod tests {
     #[test]
     fn trailers_lose_what_frames_routes_or_authorizes() {
         let mut trailers = Headers::default();
-        for name in
-            ["grpc-status", "Content-Length", "Host", "Authorization", "x_y", "X-Forwarded-For", "te", "etag"]
-        {
+        for name in [
+            "grpc-status",
+            "Content-Length",
+            "Host",
+            "Authorization",
+            "x_y",
+            "X-Forwarded-For",
+            "te",
+            "trailer",
+            "etag",
+        ] {
             trailers.push(name, "1");
         }
         trailers.retain(passes_in_trailers);
@@ -364,12 +374,14 @@ mod tests {
     #[test]
     fn responses_lose_hop_by_hop_fields() {
         let mut headers = Headers::default();
-        for (name, value) in [("Connection", "X-A"), ("X-A", "1"), ("Upgrade", "websocket"), ("ETag", "e")] {
+        for (name, value) in
+            [("Connection", "X-A"), ("X-A", "1"), ("Upgrade", "websocket"), ("Trailer", "X-Sum")]
+        {
             headers.push(name, value);
         }
         let mut upgraded = headers.clone();
         strip_response(&mut headers, false);
-        assert_eq!(headers.iter().map(|field| field.name.clone()).collect::<Vec<_>>(), ["ETag"]);
+        assert_eq!(headers.iter().map(|field| field.name.clone()).collect::<Vec<_>>(), ["Trailer"]);
         upgraded.remove("connection");
         strip_response(&mut upgraded, true);
         assert!(upgraded.contains("upgrade"));

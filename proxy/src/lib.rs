@@ -39,6 +39,7 @@ mod http2;
 mod listener;
 mod metrics;
 mod pace;
+mod path_prefix;
 mod patience;
 mod policy;
 mod prefix;

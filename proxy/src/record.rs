@@ -106,11 +106,6 @@ pub(crate) fn report_offence(
     offence: Offence,
     transaction: &str,
 ) {
-    let settings = context.bans.settings();
-    let rules = match live {
-        Some(live) => live.route.bans.as_deref(),
-        None => settings.unrouted.as_ref(),
-    };
-    let app = live.map(|live| &live.route.app);
-    context.bans.report(client, offence, Circumstances { rules, app, transaction }, SystemTime::now());
+    let app = live.map(|live| (&live.route.app, live.route.bans.as_deref()));
+    context.bans.report(client, offence, Circumstances { app, transaction }, SystemTime::now());
 }

@@ -59,7 +59,8 @@ pub async fn refuse(
         report_offence(context, live.as_deref(), client, Offence::Malformed, &id);
     }
     sink.close_after();
-    let (answer, page) = error_page(refusal.status(), &id, None);
+    let (mut answer, page) = error_page(refusal.status(), &id, None);
+    answer.headers.push("x-request-id", id.clone());
     let sent = send_page(sink, answer, page).await;
     let metrics = live.map_or_else(|| context.metrics.app(&app), |live| live.metrics.clone());
     metrics.count_request(&head.method, refusal.status(), started.elapsed());

@@ -226,6 +226,15 @@ impl RouteTable {
         self.index.find(host, path).copied()
     }
 
+    /// The app whose certificate a host is shown with, where several have parts of it: the one with the shortest path,
+    /// most often `/`; of several with equally short ones, the first.
+    pub fn owner_of(&self, host: &HostPattern) -> Option<&Arc<str>> {
+        let paths = self.index.paths(host)?;
+        let (shortest, _) = paths.last()?;
+        let (_, position) = paths.iter().find(|(prefix, _)| prefix.len() == shortest.len())?;
+        Some(&self.routes[*position].app)
+    }
+
     /// The app that a host belongs to, by its `/` or else any route.
     pub(crate) fn app_of_host(&self, host: &str) -> Option<&Arc<str>> {
         let (_, position) = self.index.entries(host)?.last()?;
@@ -268,6 +277,15 @@ impl<T> RouteIndex<T> {
             rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || prefix.is_empty())
         };
         self.entries(host)?.iter().find(|(prefix, _)| matches(prefix)).map(|(_, value)| value)
+    }
+
+    /// What was inserted for exactly this pattern.
+    fn paths(&self, host: &HostPattern) -> Option<&Paths<T>> {
+        match host {
+            HostPattern::Exact(host) => self.exact.get(host),
+            HostPattern::Wildcard(domain) => self.wildcard.get(domain),
+            HostPattern::Any => (!self.any.is_empty()).then_some(&self.any),
+        }
     }
 
     /// The most specific host pattern decides; a path that it lacks is not looked for in a wider pattern.
@@ -337,6 +355,18 @@ mod tests {
             assert_eq!(found, app, "{host}{path}");
         }
         assert_eq!(table.app_of_host("a.org").map(|app| &**app), Some("a"));
+        for (host, owner) in
+            [("a.org", Some("a")), ("*.b.a.org", Some("deep")), ("*", Some("any")), ("b.org", None)]
+        {
+            assert_eq!(table.owner_of(&host.parse().unwrap()).map(|app| &**app), owner, "{host}");
+        }
+        let parts = [
+            route("late", &["x.org"], "/longer"),
+            route("b", &["x.org"], "/b"),
+            route("a", &["x.org"], "/a"),
+        ];
+        let parts = RouteTable::new(parts.into()).unwrap();
+        assert_eq!(parts.owner_of(&"x.org".parse().unwrap()).map(|app| &**app), Some("b"));
     }
 
     #[test]

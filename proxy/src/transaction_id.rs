@@ -1,7 +1,12 @@
-//! Ids of transactions: unique over restarts and machines, sortable by time.
+//! Ids of transactions: unique over restarts and machines, sortable by time; or those that a trusted proxy chose.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use crate::headers::Headers;
+
+/// Lengths of ids that are taken over. They name files, and stand in logs and pages as they are.
+const LENGTHS: std::ops::RangeInclusive<usize> = 20..=128;
 
 /// Makes ids: 11 hexadecimal digits of milliseconds since 1970, 8 of a counter with a random start, 8 that are random
 /// for this process. 27 characters.
@@ -26,10 +31,45 @@ impl TransactionIds {
     }
 }
 
+/// The id that a proxy before us chose: the one `X-Request-Id` of 20 to 128 letters, digits and `+=._-`.
+pub fn chosen_before(headers: &Headers) -> Option<String> {
+    let mut all = headers.all("x-request-id");
+    let (only, None) = (all.next()?, all.next()) else { return None };
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"+=._-".contains(byte);
+    let text = str::from_utf8(only).ok()?;
+    (LENGTHS.contains(&text.len()) && only.iter().all(legal)).then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn ids_of_others_are_taken_over_where_they_are_harmless() {
+        let chosen = |values: &[&str]| {
+            let mut headers = Headers::default();
+            values.iter().for_each(|value| headers.push("X-Request-ID", (*value).to_owned()));
+            chosen_before(&headers)
+        };
+        let longest = "a".repeat(128);
+        for good in ["0af7651916cd43dd8448eb211c80319c", "b5f0a1c6-5e5d-4a3c-8f0e-1234567890ab", &longest] {
+            assert_eq!(chosen(&[good]).as_deref(), Some(good));
+        }
+        let long = "a".repeat(129);
+        for bad in [
+            "",
+            "short",
+            &long,
+            "../../../../../../etc/passwd",
+            "<b>0af7651916cd43dd8448eb21</b>",
+            "0af7651916cd43dd 8448eb21",
+        ] {
+            assert_eq!(chosen(&[bad]), None, "{bad}");
+        }
+        assert_eq!(chosen(&[]), None);
+        assert_eq!(chosen(&[&longest, &longest]), None);
+    }
 
     #[test]
     fn ids_are_unique_and_long_enough() {

@@ -4,8 +4,10 @@
 
 mod support;
 
-use hop3_proxy::{Event, ForwardingFields, ProxyConfig};
-use support::{Client, Reply, TestProxy, backend, ok, start_with, to};
+use std::sync::Arc;
+
+use hop3_proxy::{Event, ForwardingFields, HeaderRules, Policy, ProxyConfig, Route, RouteTable};
+use support::{Client, Reply, TestProxy, backend, ok, response, start_with, to};
 use tokio::io::AsyncWriteExt;
 
 fn hello(_: &support::Received) -> Reply {
@@ -131,4 +133,53 @@ async fn traces_go_on_and_new_ones_begin_on_demand() {
     let new = backend.last().header("traceparent").unwrap().to_owned();
     assert!(new.len() == 55 && new.starts_with("00-") && new.ends_with("-00"), "{new}");
     assert_eq!(backend.last().header("tracestate"), None);
+}
+
+#[tokio::test]
+async fn an_id_is_taken_over_from_trusted_proxies_only() {
+    let backend = backend(|_| Reply::Keep(response("200 OK", "X-Request-Id: of the app\r\n", "hello"))).await;
+    let sent = "0af7651916cd43dd8448eb211c80319c";
+    for (trusted, name, taken_over) in [
+        (vec!["127.0.0.0/8".parse().unwrap()], sent, true),
+        (vec!["127.0.0.0/8".parse().unwrap()], "../../../../../etc/passwd", false),
+        (vec![], sent, false),
+    ] {
+        let config = ProxyConfig { trusted_proxies: trusted, ..ProxyConfig::default() };
+        let mut proxy = start_with(config, vec![to(&backend)]);
+        let mut client = Client::connect(proxy.http).await;
+        let answer = client.request("GET", "/", &format!("X-Request-ID: {name}\r\n"), b"").await;
+        let told = answer.header("x-request-id").unwrap();
+        assert_eq!(told == name, taken_over, "{told}");
+        assert_eq!(answer.head.to_ascii_lowercase().matches("x-request-id").count(), 1, "{}", answer.head);
+        assert_eq!(backend.last().header("x-request-id"), Some(told));
+        let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+        assert_eq!(record.id, told);
+    }
+}
+
+#[tokio::test]
+async fn every_answer_names_its_request_unless_the_app_does_not_want_it() {
+    let backend = backend(hello).await;
+    let proxy = start_with(ProxyConfig::default(), vec![to(&backend)]);
+    let address = proxy.http;
+    let request = async |bytes: &str| {
+        let mut client = Client::connect(address).await;
+        client.send(bytes).await;
+        client.response(false).await.unwrap()
+    };
+    for (status, bytes) in [
+        (404, "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: +1\r\n\r\n"),
+    ] {
+        let page = request(bytes).await;
+        let id = page.header("x-request-id").unwrap();
+        assert!(page.status == status && page.text().contains(id), "{page:?}");
+    }
+    let mut rules = HeaderRules::default();
+    rules.remove("X-Request-Id").unwrap();
+    let policy = Some(Arc::new(Policy { response_headers: rules, ..Policy::default() }));
+    proxy.handle.publish(RouteTable::new(vec![Route { policy, ..to(&backend) }]).unwrap());
+    let answer = request("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    assert_eq!((answer.status, answer.header("x-request-id")), (200, None));
+    assert!(backend.last().header("x-request-id").is_some());
 }

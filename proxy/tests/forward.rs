@@ -42,6 +42,7 @@ async fn a_request_reaches_the_back_end_and_its_answer_the_client() {
     assert_eq!(seen.header("x-forwarded-host"), Some("shop.test"));
     let id = seen.header("x-request-id").unwrap();
     assert!(id.len() >= 20);
+    assert_eq!(answer.header("x-request-id"), Some(id));
     let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
     assert_eq!((record.id.as_str(), record.status, record.sent, &*record.app), (id, 200, 5, "shop"));
     assert!(record.upstream.is_some());

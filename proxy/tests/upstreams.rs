@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -108,6 +108,44 @@ async fn fastcgi_is_spoken_over_kept_connections() {
     client.send(format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len())).await;
     let answer = client.response(false).await.unwrap();
     assert!(answer.text().ends_with(&format!("#{large}")));
+}
+
+/// One process takes a connection, serves it until it is closed, and takes the next, as PHP-FPM's do.
+#[tokio::test]
+async fn a_kept_fastcgi_connection_keeps_nobody_from_its_process() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            while read_fastcgi(&mut stream).await.is_some() {
+                let head = b"Status: 200 OK\r\n\r\nhello";
+                let answer = [record(6, head), record(6, b""), END.into()].concat();
+                stream.write_all(&answer).await.unwrap_or_default();
+            }
+        }
+    });
+    let application = pool(Protocol::FastCgi(Arc::default()), [endpoint]);
+    let mut only = route(Backend::Pool(Arc::new(application)));
+    // Shorter than a connection that is in use all the time would last.
+    only.limits = RouteLimits { response_timeout: Duration::from_secs(15), ..RouteLimits::default() };
+    let proxy = start(vec![only]);
+    let address = proxy.http;
+    let served = Arc::new(AtomicBool::default());
+    let busy = tokio::spawn({
+        let served = served.clone();
+        async move {
+            let mut client = Client::connect(address).await;
+            while !served.load(Ordering::SeqCst) {
+                assert_eq!(client.get("/").await.status, 200);
+            }
+        }
+    });
+    for _ in 0..5 {
+        assert_eq!(get(address, "/").await.status, 200);
+    }
+    served.store(true, Ordering::SeqCst);
+    busy.await.unwrap();
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ async fn trailing(told: mpsc::UnboundedSender<String>) -> std::net::SocketAddr {
             let _ = told.send(all);
             stream
                 .write_all(
-                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 9\r\nContent-Length: 7\r\n\r\n",
+                    b"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 9\r\nContent-Length: 7\r\n\r\n",
                 )
                 .await
         }
@@ -58,20 +58,21 @@ async fn trailers_pass_both_ways_over_http1() {
     let (told, mut seen) = mpsc::unbounded_channel();
     let front = Front::start(|_| {});
     front.lead_to(trailing(told).await);
-    let request = "POST / HTTP/1.1\r\nHost: shop.test\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\
+    let request = "POST / HTTP/1.1\r\nHost: shop.test\r\nTE: trailers\r\nTrailer: X-Check\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\
         X-Check: 7\r\nHost: evil.test\r\nX_Y: z\r\n\r\n";
     let mut client = TcpStream::connect(front.http()).await.unwrap();
     client.write_all(request.as_bytes()).await.unwrap();
     let answer = read_until(&mut client, "0\r\nX-Sum: 9\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\r\n2\r\nok\r\n"), "{answer}");
+    assert!(answer.contains("\r\nTrailer: X-Sum\r\n"), "announced: {answer}");
     let seen = seen.recv().await.unwrap();
     assert!(seen.ends_with("2\r\nhi\r\n0\r\nX-Check: 7\r\n\r\n"), "{seen}");
-    assert!(seen.contains("te: trailers\r\n"), "{seen}");
+    assert!(seen.contains("te: trailers\r\n") && seen.contains("\r\nTrailer: X-Check\r\n"), "{seen}");
 
-    // Who did not say that he takes trailers gets none.
+    // Who did not say that he takes trailers gets none, but hears what there was (RFC 9110 section 6.6.2).
     client.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await.unwrap();
     let answer = read_until(&mut client, "0\r\n\r\n").await;
-    assert!(!answer.contains("X-Sum"), "{answer}");
+    assert!(!answer.contains("X-Sum: 9") && answer.contains("\r\nTrailer: X-Sum\r\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The task that keeps certificates: looks what is due, does it, puts it into force, sleeps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Wanted {
     pub owner: String,
     /// Its hosts, `*.` in front of wildcards.
     pub hosts: Vec<String>,
+    /// Further hosts of which it serves a part, each with the owner whose certificate that is.
+    pub elsewhere: BTreeMap<String, String>,
     /// Whether an authority may be asked.
     pub automatic: bool,
 }
@@ -76,13 +78,28 @@ impl Keeper {
         &self.shelf
     }
 
-    /// Takes over which hosts are routed.
-    pub fn want(&self, wanted: Vec<Wanted>) {
+    /// Takes over which hosts are routed; whether that is news.
+    pub fn want(&self, wanted: Vec<Wanted>) -> bool {
         let mut held = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held != wanted {
+        let news = *held != wanted;
+        if news {
             *held = wanted;
             self.wake.notify_one();
         }
+        news
+    }
+
+    /// Whether a host of an owner is shown with an issued or imported certificate, its own or another owner's.
+    pub fn shows(&self, owner: &str, host: &str, now: Timestamp) -> bool {
+        let holder = {
+            let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            wanted
+                .iter()
+                .find(|wanted| wanted.owner == owner)
+                .and_then(|wanted| wanted.elsewhere.get(host))
+                .cloned()
+        };
+        self.shelf.show(holder.as_deref().unwrap_or(owner), host, now).is_some()
     }
 
     /// Which hosts are routed.
@@ -109,9 +126,9 @@ impl Keeper {
         wanted
             .iter()
             .map(|wanted| {
+                let shown = |owner: &str, host: &str| self.shelf.show(owner, host, now);
                 let holding = self.shelf.get(&wanted.owner);
-                let Wanted { owner, hosts, automatic } = wanted;
-                status(owner, hosts, *automatic, &holding, acme.as_ref(), authority.as_ref(), now)
+                status(wanted, &holding, shown, acme.as_ref(), authority.as_ref(), now)
             })
             .collect()
     }

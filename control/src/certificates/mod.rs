@@ -5,6 +5,9 @@
 //! name could hold up the others, is not paid: a name that cannot be proved is left out and tried again by
 //! itself ([`schedule`]).
 //!
+//! Where several apps serve parts of one host, the certificate is that of the one with the shortest path: its `[tls]`
+//! counts, it orders, the others are shown with it.
+//!
 //! - [`holding`]: what is remembered of one owner, sealed in the store
 //! - [`schedule`], [`limits`], [`names`]: what to do when, as functions of the time
 //! - [`keeper`]: does it; one task, woken by changes and by the clock

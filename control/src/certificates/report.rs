@@ -1,7 +1,9 @@
 //! How certificates look to the operator: `hop3 certs`, `hop3 status`, the log.
 
+use hop3_proxy::CertificatePem;
 use serde::{Deserialize, Serialize};
 
+use super::Wanted;
 use super::holding::{Holding, Trouble};
 use super::names::unissuable;
 use super::schedule::{last_sixth, renewal};
@@ -44,6 +46,9 @@ pub struct HostCertificate {
     /// Why it is self-signed, when it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The owner whose certificate it is, where that is another one: both serve parts of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
 }
 
 /// What importing led to.
@@ -59,17 +64,21 @@ pub struct ImportedCertificate {
     pub notes: Vec<String>,
 }
 
-/// The status of an owner. `automatic` is false where no authority may be asked.
+/// The status of an owner. `shown` tells the certificate that an owner's host is shown with.
 pub fn status(
-    owner: &str,
-    hosts: &[String],
-    automatic: bool,
+    wanted: &Wanted,
     holding: &Holding,
+    shown: impl Fn(&str, &str) -> Option<CertificatePem>,
     acme: Option<&Acme>,
     authority: Option<&Trouble>,
     now: Timestamp,
 ) -> CertificateStatus {
-    let hosts: Vec<_> = hosts.iter().map(|host| host_status(host, automatic, holding, acme, now)).collect();
+    let Wanted { owner, hosts, elsewhere, automatic } = wanted;
+    let automatic = *automatic;
+    let own = hosts.iter().map(|host| {
+        host_status(host, shown(owner, host), || why_self_signed(host, automatic, holding, acme))
+    });
+    let mut hosts: Vec<_> = own.collect();
     let facts = holding.issued_facts();
     let uses_acme = hosts.iter().any(|host| host.origin == "acme");
     let facts = facts.filter(|_| uses_acme);
@@ -100,8 +109,9 @@ pub fn status(
                 trouble.may_retry(now)
             )
         };
+        let in_trouble = holding.names.iter().filter(|(name, _)| !elsewhere.contains_key(*name));
         problems.extend(
-            holding.names.iter().map(|(name, trouble)| {
+            in_trouble.map(|(name, trouble)| {
                 format!("the authority could not verify `{name}`: {}", retried(trouble))
             }),
         );
@@ -113,8 +123,12 @@ pub fn status(
             problems.push(format!("the authority is out of reach: {}", retried(trouble)));
         }
     }
+    hosts.extend(elsewhere.iter().map(|(host, holder)| HostCertificate {
+        holder: Some(holder.clone()),
+        ..host_status(host, shown(holder, host), || format!("the certificate is that of '{holder}'"))
+    }));
     CertificateStatus {
-        owner: owner.to_owned(),
+        owner: owner.clone(),
         hosts,
         renewal: facts.as_ref().map(|facts| renewal(holding, facts)),
         explanation: advice.and_then(|advice| advice.explanation.clone()),
@@ -124,12 +138,10 @@ pub fn status(
 
 fn host_status(
     host: &str,
-    automatic: bool,
-    holding: &Holding,
-    acme: Option<&Acme>,
-    now: Timestamp,
+    shown: Option<CertificatePem>,
+    why_self_signed: impl FnOnce() -> String,
 ) -> HostCertificate {
-    match holding.show(host, now) {
+    match shown {
         Some(shown) => {
             let facts = hop3_proxy::CertificateFacts::of_pem(&shown.chain).ok();
             HostCertificate {
@@ -138,6 +150,7 @@ fn host_status(
                 expires: facts.as_ref().map(|facts| facts.not_after.into()),
                 issuer: facts.map(|facts| facts.issuer),
                 reason: None,
+                holder: None,
             }
         }
         None => HostCertificate {
@@ -145,7 +158,8 @@ fn host_status(
             origin: "self-signed".to_owned(),
             expires: None,
             issuer: None,
-            reason: Some(why_self_signed(host, automatic, holding, acme)),
+            reason: Some(why_self_signed()),
+            holder: None,
         },
     }
 }
@@ -186,8 +200,13 @@ mod tests {
     }
 
     fn reported(holding: &Holding, hosts: &[&str], now: Timestamp) -> CertificateStatus {
-        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        status("demo", &hosts, true, holding, Some(&acme()), None, now)
+        let shown = |_: &str, host: &str| holding.show(host, now);
+        status(&wanted(hosts), holding, shown, Some(&acme()), None, now)
+    }
+
+    fn wanted(hosts: &[&str]) -> Wanted {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        Wanted { owner: "demo".into(), hosts, elsewhere: Default::default(), automatic: true }
     }
 
     #[test]
@@ -225,7 +244,11 @@ mod tests {
         let reasons: Vec<_> = report.hosts.iter().map(|host| host.reason.clone().unwrap()).collect();
         assert!(reasons[0].contains("not issued yet") && reasons[1].contains("localhost"));
         assert!(reasons[2].contains("dns-01"));
-        let none = status("demo", &["a.org".into()], true, &Holding::default(), None, None, START);
+        let none = status(&wanted(&["a.org"]), &Holding::default(), |_, _| None, None, None, START);
         assert!(none.hosts[0].reason.as_ref().unwrap().contains("[server.acme]"));
+        let shared = Wanted { elsewhere: [("b.org".into(), "front".into())].into(), ..wanted(&["a.org"]) };
+        let shared = status(&shared, &Holding::default(), |_, _| None, Some(&acme()), None, START);
+        assert_eq!(shared.hosts[1].holder.as_deref(), Some("front"));
+        assert_eq!(shared.hosts[1].reason.as_deref(), Some("the certificate is that of 'front'"));
     }
 }

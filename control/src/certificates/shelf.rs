@@ -1,20 +1,55 @@
 //! All holdings in memory, and on disk before anybody sees them changed.
+//!
+//! Issued certificates are remembered by their names, too: a host that changes hands goes on being shown with the one
+//! it had until its new owner has its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hop3_proxy::{CertificateFacts, CertificateOrigin, CertificatePem};
+
 use super::holding::{AuthorityRecord, Holding};
 use crate::failure::chain;
-use crate::model::Entry;
+use crate::model::{Entry, Timestamp};
 use crate::store::{Change, Durable, Store, StoreError};
 
 /// The holdings of all owners. Calls that change something block for a few milliseconds.
 #[derive(Debug)]
 pub struct Shelf {
     store: Arc<Store>,
-    holdings: Mutex<BTreeMap<String, Holding>>,
+    held: Mutex<Held>,
     /// Whose holdings do not decrypt or decode: never overwritten.
     unreadable: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// By owner.
+    holdings: BTreeMap<String, Holding>,
+    /// The latest certificate that was issued for each name, whoever owned it then.
+    issued: BTreeMap<String, CertificatePem>,
+}
+
+impl Held {
+    fn insert(&mut self, owner: &str, holding: Holding) {
+        if let (Some(issued), Some(facts)) = (&holding.issued, holding.issued_facts()) {
+            let pem = CertificatePem {
+                chain: issued.chain.clone(),
+                key: issued.key.clone(),
+                origin: CertificateOrigin::Acme,
+            };
+            let later = |name: &String| {
+                self.issued.get(name).is_none_or(|known| expiry(known) <= Some(facts.not_after.into()))
+            };
+            let names: Vec<String> = facts.names.iter().filter(|name| later(name)).cloned().collect();
+            self.issued.extend(names.into_iter().map(|name| (name, pem.clone())));
+        }
+        self.holdings.insert(owner.to_owned(), holding);
+    }
+}
+
+fn expiry(pem: &CertificatePem) -> Option<Timestamp> {
+    CertificateFacts::of_pem(&pem.chain).ok().map(|facts| facts.not_after.into())
 }
 
 impl Shelf {
@@ -23,22 +58,32 @@ impl Shelf {
     /// # Errors
     /// The disk refuses.
     pub fn open(store: Arc<Store>) -> Result<Shelf, StoreError> {
-        let (mut holdings, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
+        let (mut held, mut unreadable) = (Held::default(), BTreeSet::new());
         for (owner, holding) in store.read()?.holdings::<Holding>()? {
             match holding {
-                Ok(holding) => drop(holdings.insert(owner, holding)),
+                Ok(holding) => held.insert(&owner, holding),
                 Err(error) => {
                     tracing::error!(owner, error = chain(&error), "its certificates cannot be read");
                     unreadable.insert(owner);
                 }
             }
         }
-        Ok(Shelf { store, holdings: Mutex::new(holdings), unreadable })
+        Ok(Shelf { store, held: Mutex::new(held), unreadable })
     }
 
     /// What is remembered of an owner.
     pub fn get(&self, owner: &str) -> Holding {
-        self.locked().get(owner).cloned().unwrap_or_default()
+        self.locked().holdings.get(owner).cloned().unwrap_or_default()
+    }
+
+    /// The certificate to show for a host of an owner now: its own; as long as that has none that is valid, the one that
+    /// was issued for the host to somebody else.
+    pub fn show(&self, owner: &str, host: &str, now: Timestamp) -> Option<CertificatePem> {
+        let held = self.locked();
+        let valid = |pem: &CertificatePem| expiry(pem).is_some_and(|expiry| now < expiry);
+        let own = held.holdings.get(owner).and_then(|holding| holding.show(host, now));
+        let other = || held.issued.get(host).filter(|pem| valid(pem)).cloned();
+        if own.as_ref().is_some_and(valid) { own } else { other().or(own) }
     }
 
     /// Changes what is remembered of an owner; not audited.
@@ -64,7 +109,7 @@ impl Shelf {
 
     /// Forgets an owner whose record in the store is gone.
     pub fn forget(&self, owner: &str) {
-        self.locked().remove(owner);
+        self.locked().holdings.remove(owner);
     }
 
     /// What is remembered of an authority.
@@ -101,19 +146,19 @@ impl Shelf {
         if self.unreadable.contains(owner) {
             return Err(StoreError::Decrypt { key: format!("certificates of {owner}") });
         }
-        let mut holdings = self.locked();
-        let before = holdings.get(owner).cloned().unwrap_or_default();
+        let mut held = self.locked();
+        let before = held.holdings.get(owner).cloned().unwrap_or_default();
         let mut after = before.clone();
         let result = edit(&mut after);
         if after != before {
             write(&self.store, &|change| change.put_holding(owner, &after))?;
-            holdings.insert(owner.to_owned(), after);
+            held.insert(owner, after);
         }
         Ok(result)
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Holding>> {
-        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -153,6 +198,35 @@ mod tests {
         assert_eq!(shelf.get("demo").imported.unwrap().added, Timestamp(5));
         assert_eq!(shelf.authority("https://ca").unwrap().account, Some("ACCOUNT-KEY".into()));
         assert!(shelf.get("other").is_empty());
+    }
+
+    #[test]
+    fn a_host_that_changes_hands_keeps_its_certificate_until_it_has_another() {
+        use super::super::holding::Issued;
+        use super::super::schedule::tests::{DAY, START, chain};
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(store(directory.path())).unwrap();
+        let issue = |owner: &str, names: &[&str], days: u32| {
+            let (chain, key) = chain(names, START, DAY * days);
+            let issued = Issued { chain: chain.clone(), key, directory: "d".into(), at: START, advice: None };
+            shelf.note(owner, |holding| holding.issued = Some(issued)).unwrap();
+            Some(chain)
+        };
+        let shown = |owner: &str, host: &str, days: u32| {
+            shelf.show(owner, host, START.after(DAY * days)).map(|pem| pem.chain)
+        };
+        let first = issue("first", &["a.org", "b.org", "*.c.org"], 90);
+        assert_eq!(shown("second", "b.org", 1), first);
+        assert_eq!(shown("second", "x.c.org", 1), None, "a wildcard is its owner's alone");
+        assert_eq!(shown("second", "b.org", 91), None, "it has expired");
+        let second = issue("second", &["b.org"], 30);
+        assert_eq!(
+            (shown("second", "b.org", 1), shown("first", "b.org", 1)),
+            (second.clone(), first.clone())
+        );
+        assert_eq!(shown("second", "b.org", 31), first, "better than one that has expired");
+        shelf.forget("first");
+        assert_eq!(shown("third", "a.org", 1), first);
     }
 
     #[test]

@@ -106,12 +106,16 @@ fn shown(all: &[CertificateStatus]) -> String {
     let mut remarks = String::new();
     for status in all {
         for host in &status.hosts {
-            let HostCertificate { host, origin, expires, issuer, reason } = host;
-            let renewal = status.renewal.filter(|_| origin == "acme");
+            let HostCertificate { host, origin, expires, issuer, reason, holder } = host;
+            let renewal = status.renewal.filter(|_| origin == "acme" && holder.is_none());
+            let origin = match holder {
+                Some(holder) => format!("{origin}, of {holder}"),
+                None => origin.clone(),
+            };
             table.row([
                 status.owner.clone(),
                 host.clone(),
-                origin.clone(),
+                origin,
                 expires.map_or_else(|| "-".into(), day),
                 renewal.map_or_else(|| "-".into(), day),
                 issuer.clone().or_else(|| reason.clone()).unwrap_or_else(|| "-".into()),

@@ -1,7 +1,11 @@
 //! Bans: shown, added, cleared, kept in the store and in nftables.
+//!
+//! What rules ban is kept in gathered transactions, each with one record in the audit chain; while bans come in
+//! floods these grow rarer, so that the chain stays readable and short.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hop3_proxy::{Ban, BanError, Changes, Prefix, Reason};
 
@@ -9,12 +13,16 @@ use super::Control;
 use crate::api::wire::{AddBan, BanList, ClearBans};
 use crate::failure::{Failure, chain};
 use crate::model::{Actor, BanRecord, Entry};
-use crate::store::{Durable, StoreError};
+use crate::store::{Change, Durable, StoreError};
 
 /// How long changes are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(250);
+/// The longest that changes wait while ever more come: what is lost when the power fails.
+const LONGEST_GATHER: Duration = Duration::from_secs(60);
 /// How long to wait after a failed attempt to keep them.
 const RETRY: Duration = Duration::from_secs(5);
+/// Most addresses and networks that an audit record names.
+const NAMED: usize = 10;
 /// How often the kernel's sets are made anew though nothing changed: somebody may have flushed them.
 const REFRESH: Duration = Duration::from_secs(60);
 /// Longest note of an operator, in bytes.
@@ -119,17 +127,25 @@ impl Control {
     pub async fn keep_bans(self: Arc<Self>) {
         let mut stopping = self.stopping.clone();
         let mut refresh = tokio::time::interval(REFRESH);
+        let mut pace = Pace::new(Instant::now());
         loop {
             tokio::select! {
                 () = self.bans.changed() => {}
                 () = self.nftables.wanted.notified() => {}
                 _ = refresh.tick() => {}
+                () = tokio::time::sleep_until(pace.next.into()), if pace.postponed => {}
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             tokio::time::sleep(GATHER).await;
-            if let Err(error) = tokio::task::block_in_place(|| self.flush_bans()) {
-                tracing::error!(error = chain(&error), "bans cannot be kept");
-                tokio::time::sleep(RETRY).await;
+            if pace.may_write(Instant::now()) {
+                match tokio::task::block_in_place(|| self.flush_bans()) {
+                    Ok(0) => {}
+                    Ok(_) => pace.wrote(Instant::now()),
+                    Err(error) => {
+                        tracing::error!(error = chain(&error), "bans cannot be kept");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
             }
             if self.settings.load().bans.nftables {
                 let now = SystemTime::now();
@@ -148,25 +164,64 @@ impl Control {
         self.nftables.remove().await;
     }
 
-    /// Writes what changed since the last time. Blocking.
-    pub(super) fn flush_bans(&self) -> Result<(), StoreError> {
+    /// Writes what changed since the last time, with one audit record of whom rules banned. How many that were. Blocking.
+    pub(super) fn flush_bans(&self) -> Result<usize, StoreError> {
         let written = match self.bans.take_changes() {
-            Changes::These(prefixes) if prefixes.is_empty() => return Ok(()),
-            Changes::These(prefixes) => self.store.note(Durable::Now, |change| {
-                prefixes.iter().try_for_each(|prefix| match self.bans.get(prefix) {
-                    Some(ban) => change.put_ban(&BanRecord::from(&ban)),
-                    None => change.remove_ban(&prefix.to_string()),
-                })
-            }),
-            Changes::All => self.store.note(Durable::Now, |change| {
-                change.remove_bans()?;
-                self.bans.remembered().iter().try_for_each(|ban| change.put_ban(&BanRecord::from(ban)))
-            }),
+            Changes::These(prefixes) if prefixes.is_empty() => return Ok(0),
+            Changes::These(prefixes) => self.keep_changed(&prefixes),
+            Changes::All => self.keep_all(),
         };
         if written.is_err() {
             self.bans.note_all();
         }
         written
+    }
+
+    fn keep_changed(&self, prefixes: &[Prefix]) -> Result<usize, StoreError> {
+        let (mut bans, mut gone, mut imposed) = (Vec::new(), Vec::new(), Vec::new());
+        let snapshot = self.store.read()?;
+        for prefix in prefixes {
+            let Some(ban) = self.bans.get(prefix) else {
+                gone.push(prefix.to_string());
+                continue;
+            };
+            let record = BanRecord::from(&ban);
+            if !ban.is_manual() && snapshot.ban(&record.network)?.as_ref() != Some(&record) {
+                imposed.push(record.clone());
+            }
+            bans.push(record);
+        }
+        self.write_bans(imposed, |change| {
+            bans.iter().try_for_each(|ban| change.put_ban(ban))?;
+            gone.iter().try_for_each(|network| change.remove_ban(network))
+        })
+    }
+
+    fn keep_all(&self) -> Result<usize, StoreError> {
+        let bans: Vec<BanRecord> = self.bans.remembered().iter().map(BanRecord::from).collect();
+        let kept = self.store.read()?.bans()?;
+        let kept: HashMap<&str, &BanRecord> = kept.iter().map(|ban| (ban.network.as_str(), ban)).collect();
+        let by_rule = bans.iter().filter(|ban| ban.reason != Reason::Manual.as_str());
+        let imposed = by_rule.filter(|ban| kept.get(ban.network.as_str()) != Some(ban)).cloned().collect();
+        self.write_bans(imposed, |change| {
+            change.remove_bans()?;
+            bans.iter().try_for_each(|ban| change.put_ban(ban))
+        })
+    }
+
+    /// One transaction; audited when rules banned somebody. What operators did was audited when they did it, and that
+    /// a ban is forgotten after its end changes nothing for anybody.
+    fn write_bans(
+        &self,
+        imposed: Vec<BanRecord>,
+        apply: impl FnOnce(&mut Change<'_>) -> Result<(), StoreError>,
+    ) -> Result<usize, StoreError> {
+        let count = imposed.len();
+        match imposed_entry(imposed) {
+            Some(entry) => self.store.change(&entry, apply)?,
+            None => self.store.note(Durable::Now, apply)?,
+        }
+        Ok(count)
     }
 
     /// The ban that a person means: of exactly this, or of the client that an address belongs to.
@@ -187,6 +242,56 @@ impl Control {
     }
 }
 
+/// What the audit chain says of those whom rules banned; `None` when there are none.
+fn imposed_entry(mut imposed: Vec<BanRecord>) -> Option<Entry> {
+    imposed.sort_by_key(|ban| ban.since);
+    let first = imposed.first()?;
+    let until = |ban: &BanRecord| ban.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    if let [ban] = &imposed[..] {
+        let app = ban.app.as_deref().map(|app| format!(" at '{app}'")).unwrap_or_default();
+        let detail = format!("{}{app}, transaction {},{}", ban.reason, ban.note, until(ban));
+        return Some(Entry::new(&Actor::System, "waf:bans:add", &first.network).detail(detail));
+    }
+    let mut named: Vec<&str> = imposed.iter().take(NAMED).map(|ban| ban.network.as_str()).collect();
+    let more = imposed.len().saturating_sub(NAMED);
+    let rest = format!("and {more} more");
+    if more > 0 {
+        named.push(&rest);
+    }
+    let subject = format!("{} clients", imposed.len());
+    Some(Entry::new(&Actor::System, "waf:bans:add", subject).detail(named.join(" ")))
+}
+
+/// When bans of rules are written: soon, and ever more rarely while there are new ones each time.
+#[derive(Debug)]
+struct Pace {
+    /// Not before.
+    next: Instant,
+    pause: Duration,
+    /// Whether something waits for `next`.
+    postponed: bool,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Pace {
+        Pace { next: now, pause: GATHER, postponed: false }
+    }
+
+    /// Whether it is time; otherwise it is remembered that something waits.
+    fn may_write(&mut self, now: Instant) -> bool {
+        self.postponed = now < self.next;
+        !self.postponed
+    }
+
+    /// Bans of rules were written.
+    fn wrote(&mut self, now: Instant) {
+        // Who comes within twice the pause comes as part of a flood.
+        let quiet = now.saturating_duration_since(self.next) > self.pause * 2;
+        self.pause = if quiet { GATHER } else { (self.pause * 2).min(LONGEST_GATHER) };
+        self.next = now + self.pause;
+    }
+}
+
 fn prefix(network: &str) -> Result<Prefix, Failure> {
     network.parse().map_err(|error: hop3_proxy::PrefixError| Failure::usage(error.to_string()))
 }
@@ -196,5 +301,61 @@ fn refused(error: BanError) -> Failure {
         BanError::Allowed(..) => Failure::conflict(error.to_string())
             .hint("take it out of `allow` of [server.bans], or out of the trusted proxies"),
         BanError::Full => Failure::conflict(error.to_string()).hint("clear bans, or ban whole networks"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn record(number: u64) -> BanRecord {
+        BanRecord {
+            network: format!("10.0.0.{number}"),
+            reason: "firewall".into(),
+            app: Some("shop".into()),
+            note: "1a2b".into(),
+            since: Timestamp(number),
+            until: Some(Timestamp(3_600_000)),
+            count: 1,
+        }
+    }
+
+    #[test]
+    fn an_audit_record_names_whom_rules_banned() {
+        assert_eq!(imposed_entry(Vec::new()), None);
+        let one = imposed_entry(vec![record(7)]).unwrap();
+        assert_eq!((one.action, one.subject.as_str()), ("waf:bans:add", "10.0.0.7"));
+        assert_eq!(one.detail, "firewall at 'shop', transaction 1a2b, until 1970-01-01T01:00:00.000Z");
+        let two = imposed_entry(vec![record(9), record(8)]).unwrap();
+        assert_eq!((two.subject.as_str(), two.detail.as_str()), ("2 clients", "10.0.0.8 10.0.0.9"));
+        let many = imposed_entry((1..=200).map(record).collect()).unwrap();
+        assert!(
+            many.detail.ends_with(" 10.0.0.10 and 190 more") && many.detail.len() < 200,
+            "{}",
+            many.detail
+        );
+    }
+
+    #[test]
+    fn a_flood_is_written_ever_more_rarely_and_calm_soon() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(begun);
+        let (mut now, mut written) = (begun, 0);
+        while now < begun + Duration::from_secs(3600) {
+            now += GATHER;
+            if pace.may_write(now) {
+                pace.wrote(now);
+                written += 1;
+            }
+        }
+        assert!((60..80).contains(&written), "{written} records in an hour of new bans all the time");
+        // After a calm the next ban is written at once, and so is one a while later.
+        for minutes in [10, 20] {
+            let later = now + Duration::from_secs(minutes * 60);
+            assert!(pace.may_write(later));
+            pace.wrote(later);
+            assert_eq!(pace.pause, GATHER);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Certificates as the API shows and changes them, and what `[tls]` means for a route.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hop3_proxy::{ClientAuthority, ClientCertificates, HostPattern, RouteTable, RouteTls};
@@ -39,6 +40,7 @@ impl Control {
         key: &str,
     ) -> Result<ImportedCertificate, Failure> {
         let wanted = self.wanted_of(owner)?;
+        check_hosts(&wanted)?;
         let accepted = import::check(chain, key, &wanted.hosts, Timestamp::now())?;
         let expires = Timestamp::from(accepted.facts.not_after);
         let entry = Entry::new(actor, "certs:add", owner)
@@ -87,6 +89,7 @@ impl Control {
         let chosen = match owner {
             Some(owner) => {
                 let wanted = self.wanted_of(owner)?;
+                check_hosts(&wanted)?;
                 if !orders(&wanted) {
                     return Err(Failure::conflict(format!("no certificate can be ordered for '{owner}'"))
                         .hint("`hop3 certs list` says why for each host"));
@@ -118,24 +121,33 @@ impl Control {
         self.keeper.wake();
     }
 
-    /// Tells the keeper which hosts are routed.
-    pub(super) fn want_certificates(&self, table: &RouteTable) {
+    /// Tells the keeper which hosts are routed; whether that is news.
+    pub(super) fn want_certificates(&self, table: &RouteTable) -> bool {
         let mut wanted: Vec<Wanted> = Vec::new();
         for route in table.routes() {
-            let hosts =
-                route.hosts.iter().filter(|host| **host != HostPattern::Any).map(HostPattern::to_string);
             // An app has several routes, and one certificate.
             if wanted.iter().any(|wanted| *wanted.owner == *route.app) {
                 continue;
             }
+            let named = route.hosts.iter().filter(|host| **host != HostPattern::Any);
+            let (mut hosts, mut elsewhere) = (Vec::new(), BTreeMap::new());
+            for host in named {
+                match table.owner_of(host) {
+                    Some(holder) if *holder != route.app => {
+                        elsewhere.insert(host.to_string(), holder.to_string());
+                    }
+                    _ => hosts.push(host.to_string()),
+                }
+            }
             let automatic = self.tls_options(&route.app).certificate.unwrap_or_default();
             wanted.push(Wanted {
                 owner: route.app.to_string(),
-                hosts: hosts.collect(),
+                hosts,
+                elsewhere,
                 automatic: automatic == CertificateChoice::Auto,
             });
         }
-        self.keeper.want(wanted);
+        self.keeper.want(wanted)
     }
 
     /// What `[tls]` means for a route whose clients' certificates are of `authority`, and whether plain HTTP is
@@ -147,12 +159,11 @@ impl Control {
         options: &TlsOptions,
         authority: Option<&Arc<ClientAuthority>>,
     ) -> (RouteTls, bool) {
-        let holding = self.keeper.shelf().get(owner);
         let now = Timestamp::now();
         let trusted = || {
             self.listen.https.is_some()
                 && !hosts.is_empty()
-                && hosts.iter().all(|host| holding.show(&host.to_string(), now).is_some())
+                && hosts.iter().all(|host| self.keeper.shows(owner, &host.to_string(), now))
         };
         let redirect = self.listen.https.is_some() && options.redirect.unwrap_or_else(trusted);
         let mode = options.client_certificates.unwrap_or_default();
@@ -186,5 +197,19 @@ impl Control {
         let nearest = did_you_mean(name, all.iter().map(|wanted| wanted.owner.as_str()));
         Err(Failure::not_found(format!("no app or static route '{name}' is served"))
             .maybe_hint(nearest.or_else(|| Some("`hop3 certs list` shows all".into()))))
+    }
+}
+
+/// Whether an owner has a certificate of its own at all.
+///
+/// # Errors
+/// All its hosts are shown with another owner's.
+fn check_hosts(wanted: &Wanted) -> Result<(), Failure> {
+    match wanted.elsewhere.iter().next() {
+        Some((host, holder)) if wanted.hosts.is_empty() => Err(Failure::conflict(format!(
+            "the certificate of `{host}` is that of '{holder}'"
+        ))
+        .hint(format!("both serve parts of the host: name '{holder}' in place of '{}'", wanted.owner))),
+        _ => Ok(()),
     }
 }

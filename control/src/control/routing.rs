@@ -25,7 +25,10 @@ impl Control {
         let _one_at_a_time = locked(&self.publishing);
         match self.table(&self.settings.load()) {
             Ok(table) => {
-                self.want_certificates(&table);
+                let news = self.want_certificates(&table);
+                // Who shares hosts with whom is known now, and redirects to HTTPS depend on it.
+                let again = if news { self.table(&self.settings.load()).ok() } else { None };
+                let table = again.unwrap_or(table);
                 if let Some(proxy) = locked(&self.proxy).as_ref() {
                     proxy.publish(table);
                 }

@@ -10,7 +10,8 @@ use super::Timestamp;
 pub struct BanRecord {
     /// Address or network in CIDR notation.
     pub network: String,
-    /// `manual`, or the offence that was one too many: `firewall`, `authentication`, `not-found`, `rate-limit`, `malformed`.
+    /// `manual`, or the offence that was one too many: `firewall`, `authentication`, `not-found`, `rate-limit`, `malformed`;
+    /// `network` when many of its clients were banned.
     pub reason: String,
     /// The app where that happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,7 +23,7 @@ pub struct BanRecord {
     pub since: Timestamp,
     /// Its end; `None` when it lasts until it is cleared.
     pub until: Option<Timestamp>,
-    /// How many bans of this client it is, one following the other.
+    /// How many bans of this client or network it is, one following the other.
     pub count: u32,
 }
 

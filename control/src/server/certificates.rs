@@ -26,7 +26,7 @@ impl StoredCertificates {
 
 impl CertificateStore for StoredCertificates {
     fn load(&self, app: &str, host: &str) -> io::Result<Option<CertificatePem>> {
-        if let Some(shown) = self.shelf.get(app).show(host, Timestamp::now()) {
+        if let Some(shown) = self.shelf.show(app, host, Timestamp::now()) {
             return Ok(Some(shown));
         }
         let found = self.store.read().and_then(|snapshot| snapshot.certificate(host));

@@ -1,4 +1,4 @@
-//! Spans to a collector: OTLP over HTTP with JSON (opentelemetry.io/docs/specs/otlp), in batches, never in anybody's way.
+//! Spans to a collector: OTLP over HTTP or HTTPS with JSON (opentelemetry.io/docs/specs/otlp), in batches, never in anybody's way.
 //!
 //! A full queue and a collector that stays away drop spans, count them and say so in the log.
 
@@ -14,6 +14,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -86,6 +87,8 @@ impl ExportError {
     fn passes(&self) -> bool {
         match self {
             Self::Status(status) => matches!(status.as_u16(), 429 | 502 | 503 | 504),
+            // A certificate that is not believed is no better half a second later.
+            Self::Connection(error) => error.kind() != std::io::ErrorKind::InvalidData,
             Self::Request(_) => false,
             _ => true,
         }
@@ -130,12 +133,23 @@ impl Exporter {
     }
 
     async fn export(&self, batch: Bytes) -> Result<(), ExportError> {
-        let TraceSettings { authority, path, headers, .. } = &self.settings;
-        let stream = TcpStream::connect(authority).await?;
+        let TraceSettings { collector, tls, .. } = &self.settings;
+        let stream = TcpStream::connect(collector.to_string()).await?;
+        match tls {
+            None => self.post(stream, batch).await,
+            Some(tls) => self.post(tls.connect(collector, stream, false).await?, batch).await,
+        }
+    }
+
+    async fn post<S>(&self, stream: S, batch: Bytes) -> Result<(), ExportError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let TraceSettings { collector, path, headers, .. } = &self.settings;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let conversation = tokio::spawn(connection);
         let mut request =
-            Request::post(path).header(HOST, authority).header(CONTENT_TYPE, "application/json");
+            Request::post(path).header(HOST, collector.to_string()).header(CONTENT_TYPE, "application/json");
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -151,7 +165,7 @@ impl Exporter {
         let now = tokio::time::Instant::now();
         if self.told.is_none_or(|told| now - told >= COMPLAINT) {
             self.told = Some(now);
-            tracing::warn!(collector = self.settings.authority, %error, dropped, "spans cannot be exported");
+            tracing::warn!(collector = %self.settings.collector, %error, dropped, "spans cannot be exported");
         }
     }
 

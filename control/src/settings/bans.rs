@@ -21,6 +21,9 @@ pub struct BansOptions {
     pub max_duration: Option<Span>,
     /// Bits of an IPv6 address that are one client, 32 to 128. Default: 64.
     pub ipv6_prefix: Option<u8>,
+    /// How many clients of a network (an IPv4 /24, an IPv6 /48) must be banned within the length of a first ban for all
+    /// of it to be; 0 for never, else at least 2. Default: 16.
+    pub network_after: Option<u16>,
     /// Whether bans are also put into sets of nftables, so that the kernel drops what comes from there. Needs `nft` and
     /// the right to administer the network. Default: false.
     pub nftables: Option<bool>,
@@ -73,6 +76,10 @@ impl BansOptions {
         if !(32..=128).contains(&ipv6_prefix) {
             return Err(format!("`ipv6-prefix` must lie between 32 and 128, not {ipv6_prefix}"));
         }
+        let network_after = self.network_after.unwrap_or(BanSettings::default().network_after);
+        if network_after == 1 {
+            return Err("`network-after` must be at least 2 banned clients, or 0 for never".to_owned());
+        }
         let defaults = Points::default();
         let points = |written: Option<f32>, default: f32, key: &str| match written {
             None => Ok(default),
@@ -95,7 +102,7 @@ impl BansOptions {
         if max_duration > LONGEST {
             return Err(format!("`max-duration` must be at most 10 years, not {}", Span(max_duration)));
         }
-        let proxy = BanSettings { unrouted, points, max_duration, ipv6_prefix, allow };
+        let proxy = BanSettings { unrouted, points, max_duration, ipv6_prefix, network_after, allow };
         Ok(BansSettings { proxy, nftables: self.nftables.unwrap_or(false) })
     }
 }

@@ -222,7 +222,7 @@ impl Settings {
             .map_err(|error| fault(0..0, format!("[server.log.requests]: {error}"), None))?;
         let traces = server
             .traces
-            .resolve()
+            .resolve(folder)
             .map_err(|error| fault(0..0, format!("[server.traces]: {error}"), None))?;
         let mut routes: Vec<StaticRoute> = Vec::new();
         for (index, written) in options.route.into_iter().enumerate() {

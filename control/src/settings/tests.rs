@@ -74,7 +74,10 @@ static = "public"
     assert_eq!((requests.file.to_str(), requests.sample), (Some("/etc/hop3/requests.log"), 10));
     assert_eq!(requests.format, hop3_proxy::AccessLogFormat::Combined);
     let traces = settings.traces.as_ref().unwrap();
-    assert_eq!((&traces.authority[..], &traces.path[..]), ("collector.test:4318", "/v1/traces"));
+    assert_eq!(
+        (traces.collector.to_string().as_str(), &traces.path[..]),
+        ("collector.test:4318", "/v1/traces")
+    );
     assert_eq!((traces.sample, &traces.service[..]), (10, "hop3"));
     assert_eq!(traces.headers, [("authorization".to_owned(), "Bearer x".to_owned())]);
     assert_eq!(settings.drain, std::time::Duration::from_secs(90));

@@ -40,6 +40,15 @@ impl Change<'_> {
 }
 
 impl Snapshot<'_> {
+    /// The ban of exactly this address or network. One that cannot be read is none.
+    ///
+    /// # Errors
+    /// See [`Snapshot::apps`].
+    pub fn ban(&self, network: &str) -> Result<Option<BanRecord>, StoreError> {
+        let table = self.transaction().open_table(BANS)?;
+        Ok(table.get(network)?.and_then(|value| decode("ban", value.value()).ok()))
+    }
+
     /// All bans. One that cannot be read is left out: it is worth less than the others.
     ///
     /// # Errors

@@ -44,23 +44,24 @@ pub enum Reason {
     Manual,
     /// The offence that was one too many.
     Offence(Offence),
+    /// Many clients of the network were banned.
+    Network,
 }
 
 impl Reason {
-    /// `manual`, or as [`Offence::as_str`].
+    /// `manual`, `network`, or as [`Offence::as_str`].
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Manual => "manual",
             Self::Offence(offence) => offence.as_str(),
+            Self::Network => "network",
         }
     }
 
     /// The reason of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        if name == "manual" {
-            return Some(Self::Manual);
-        }
-        Offence::ALL.into_iter().find(|offence| offence.as_str() == name).map(Self::Offence)
+        let offences = Offence::ALL.into_iter().map(Self::Offence);
+        offences.chain([Self::Manual, Self::Network]).find(|reason| reason.as_str() == name)
     }
 }
 
@@ -79,7 +80,7 @@ pub struct Ban {
     pub since: SystemTime,
     /// Its end; none when it lasts until it is lifted.
     pub until: Option<SystemTime>,
-    /// How many bans of this client it is, one following the other.
+    /// How many bans of this client or network it is, one following the other.
     pub count: u32,
 }
 
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn names_of_reasons_are_read_back() {
-        for reason in Offence::ALL.map(Reason::Offence).into_iter().chain([Reason::Manual]) {
+        for reason in Offence::ALL.map(Reason::Offence).into_iter().chain([Reason::Manual, Reason::Network]) {
             assert_eq!(Reason::from_name(reason.as_str()), Some(reason));
         }
         assert_eq!(Reason::from_name("mood"), None);

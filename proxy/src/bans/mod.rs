@@ -1,6 +1,6 @@
 //! The dynamic firewall: who offends too often is turned away at accept time, before TLS, for a growing time.
 //!
-//! [`Bans`] joins the scores of clients, the table of bans and the networks that are never banned. The request path
+//! [`Bans`] joins the scores of clients and networks, the table of bans and the networks that are never banned. The request path
 //! reports offences ([`Bans::report`]) and asks ([`Bans::turns_away`]); the control plane configures, lists, adds, lifts
 //! and keeps ([`Bans::take_changes`]). Time is given to every call that decides something.
 //!
@@ -9,6 +9,7 @@
 
 mod ban;
 mod changes;
+mod networks;
 mod rules;
 mod scores;
 mod table;
@@ -37,6 +38,8 @@ pub struct Bans {
     /// Trusted proxies and the peers that speak the PROXY protocol: they stand for many clients.
     proxies: Vec<Prefix>,
     scores: Scores,
+    /// How many clients of each network were banned lately.
+    networks: Scores,
     table: Table,
     changed: Changed,
     counters: Counters,
@@ -55,6 +58,7 @@ pub enum Met {
 struct Counters {
     offences: [AtomicU64; Offence::ALL.len()],
     banned: [AtomicU64; Offence::ALL.len()],
+    networks: AtomicU64,
     connections: AtomicU64,
     requests: AtomicU64,
     evicted: AtomicU64,
@@ -75,10 +79,9 @@ pub enum BanError {
 /// What is known about an offence beside its client.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'r> {
-    /// The rules of the app it happened to; `None` when it bans nobody.
-    pub rules: Option<&'r BanRules>,
-    /// The app.
-    pub app: Option<&'r Arc<str>>,
+    /// The app it happened to, and its rules unless it bans nobody. `None` for what no app takes: the settings have the
+    /// rules for that.
+    pub app: Option<(&'r Arc<str>, Option<&'r BanRules>)>,
     /// The transaction id.
     pub transaction: &'r str,
 }
@@ -118,7 +121,7 @@ impl Bans {
         true
     }
 
-    /// Counts what a client did. The ban that it led to, if it did.
+    /// Counts what a client did. The ban of the client that it led to, if it did; that of its network may follow.
     pub fn report(
         &self,
         client: IpAddr,
@@ -127,8 +130,11 @@ impl Bans {
         now: SystemTime,
     ) -> Option<Ban> {
         self.counters.offences[offence as usize].fetch_add(1, Ordering::Relaxed);
-        let rules = circumstances.rules?;
         let settings = self.settings.load();
+        let rules = match circumstances.app {
+            Some((_, rules)) => rules?,
+            None => settings.unrouted.as_ref()?,
+        };
         if self.allowed(client) {
             return None;
         }
@@ -137,25 +143,37 @@ impl Bans {
         if !self.scores.add(&prefix, part, rules.window, since_epoch(now)) {
             return None;
         }
-        let earlier = self.table.get(&prefix);
+        let ban = Ban {
+            prefix,
+            reason: Reason::Offence(offence),
+            app: circumstances.app.map(|(app, _)| app.clone()),
+            note: circumstances.transaction.into(),
+            since: now,
+            until: None,
+            count: 1,
+        };
+        let ban = self.impose(ban, rules.duration, now)?;
+        self.widen(&ban, rules, now);
+        Some(ban)
+    }
+
+    /// Bans somebody by rule, beginning with `first` and longer each time; not while such a ban holds.
+    fn impose(&self, ban: Ban, first: Duration, now: SystemTime) -> Option<Ban> {
+        let earlier = self.table.get(&ban.prefix);
         if earlier.as_ref().is_some_and(|ban| ban.holds(now)) {
             return None;
         }
         let count = earlier.map_or(0, |ban| ban.count).saturating_add(1);
-        let duration = settings.duration(rules.duration, count);
-        let ban = Ban {
-            prefix,
-            reason: Reason::Offence(offence),
-            app: circumstances.app.cloned(),
-            note: circumstances.transaction.into(),
-            since: now,
-            until: now.checked_add(duration),
-            count,
-        };
+        let duration = self.settings.load().duration(first, count);
+        let ban = Ban { until: now.checked_add(duration), count, ..ban };
         self.put(ban.clone(), now).ok()?;
-        self.counters.banned[offence as usize].fetch_add(1, Ordering::Relaxed);
+        let counter = match ban.reason {
+            Reason::Offence(offence) => &self.counters.banned[offence as usize],
+            Reason::Network | Reason::Manual => &self.counters.networks,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
-            target: "bans", client = %prefix, reason = offence.as_str(), app = circumstances.app.map(|app| &**app),
+            target: "bans", client = %ban.prefix, reason = ban.reason.as_str(), app = ban.app.as_deref(),
             seconds = duration.as_secs(), count, "banned"
         );
         Some(ban)
@@ -178,10 +196,11 @@ impl Bans {
         bans.into_iter().filter(|ban| self.make_room(ban.clone(), now).is_err()).count()
     }
 
-    /// Lifts a ban and forgets the client's score. The ban, if there was one, also one that has ended.
+    /// Lifts a ban and forgets what the client or network has against it. The ban, if there was one, also one that has ended.
     pub fn lift(&self, prefix: &Prefix) -> Option<Ban> {
         let lifted = self.table.remove(prefix);
         self.scores.forget(prefix);
+        self.networks.forget(prefix);
         if lifted.is_some() {
             self.changed.note(prefix);
         }
@@ -248,10 +267,11 @@ impl Bans {
         for (offence, counter) in Offence::ALL.iter().zip(&self.counters.offences) {
             out.sample(name, &[("reason", offence.as_str())], load(counter));
         }
-        out.family("hop3_bans_total", "counter", "Bans of clients, by the offence that was one too many.");
+        out.family("hop3_bans_total", "counter", "Bans by rule, by the offence that was one too many.");
         for (offence, counter) in Offence::ALL.iter().zip(&self.counters.banned) {
             out.sample("hop3_bans_total", &[("reason", offence.as_str())], load(counter));
         }
+        out.sample("hop3_bans_total", &[("reason", Reason::Network.as_str())], load(&self.counters.networks));
         let name = "hop3_ban_turned_away_total";
         out.family(name, "counter", "Connections and requests of banned clients that were turned away.");
         out.sample(name, &[("met", "connection")], load(&self.counters.connections));

@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::ban::Offence;
 use crate::prefix::Prefix;
 
+/// Bits of the networks that are banned as a whole: what is routed apart on the internet, and what one site is given.
+const IPV4_NETWORK: u8 = 24;
+const IPV6_NETWORK: u8 = 48;
+
 /// When offences lead to a ban. One app's, or those of requests that no app takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BanRules {
@@ -67,6 +71,9 @@ pub struct BanSettings {
     pub max_duration: Duration,
     /// Bits of an IPv6 address that are one client, 1 to 128.
     pub ipv6_prefix: u8,
+    /// How many clients of a network (an IPv4 /24, an IPv6 /48) must be banned within the length of a first ban for all
+    /// of it to be; 0 for never. Strangers share networks: the default is a sixteenth of a /24.
+    pub network_after: u16,
     /// Never banned, besides trusted proxies.
     pub allow: Vec<Prefix>,
 }
@@ -78,12 +85,20 @@ impl Default for BanSettings {
             points: Points::default(),
             max_duration: Duration::from_secs(7 * 24 * 3600),
             ipv6_prefix: Prefix::CUSTOMER,
+            network_after: 16,
             allow: Vec::new(),
         }
     }
 }
 
 impl BanSettings {
+    /// The network that a client is counted against; `None` when networks are not banned, or the client is no smaller.
+    pub(super) fn network_of(&self, client: &Prefix) -> Option<Prefix> {
+        let length = if client.is_ipv4() { IPV4_NETWORK } else { IPV6_NETWORK };
+        let counts = self.network_after > 0 && client.length() > length;
+        Prefix::new(client.address(), length).filter(|_| counts)
+    }
+
     /// How long the `count`th ban in a row lasts (from 1).
     pub fn duration(&self, first: Duration, count: u32) -> Duration {
         let doublings = count.saturating_sub(1).min(31);

@@ -14,7 +14,7 @@ fn rules() -> BanRules {
 
 fn offend(bans: &Bans, client: &str, offence: Offence, times: usize, now: SystemTime) -> Vec<Ban> {
     let (rules, app) = (rules(), Arc::from("shop"));
-    let circumstances = Circumstances { rules: Some(&rules), app: Some(&app), transaction: "t1" };
+    let circumstances = Circumstances { app: Some((&app, Some(&rules))), transaction: "t1" };
     let report = |_| bans.report(client.parse().unwrap(), offence, circumstances, now);
     (0..times).filter_map(report).collect()
 }
@@ -133,9 +133,12 @@ fn proxies_and_those_allowed_are_never_banned() {
 #[test]
 fn apps_without_rules_ban_nobody_but_are_counted() {
     let bans = Bans::default();
-    let circumstances = Circumstances { rules: None, app: None, transaction: "" };
-    for _ in 0..100 {
-        assert_eq!(bans.report([192, 0, 2, 1].into(), Offence::Firewall, circumstances, time(0)), None);
+    let app = Arc::from("shop");
+    for app in [Some((&app, None)), None] {
+        let circumstances = Circumstances { app, transaction: "" };
+        for _ in 0..50 {
+            assert_eq!(bans.report([192, 0, 2, 1].into(), Offence::Firewall, circumstances, time(0)), None);
+        }
     }
     assert!(bans.expose(time(0)).contains("hop3_ban_offences_total{reason=\"firewall\"} 100"));
 }
@@ -180,7 +183,7 @@ fn what_has_no_room_after_a_restart_is_told() {
     assert_eq!(refused, Some(BanError::Full));
     let offenders = |bans: &Bans| {
         (0..255)
-            .flat_map(|last| offend(bans, &format!("203.0.113.{last}"), Offence::Firewall, 3, time(0)))
+            .flat_map(|last| offend(bans, &format!("203.{last}.113.1"), Offence::Firewall, 3, time(0)))
             .count()
     };
     let put = offenders(&full);
@@ -197,4 +200,80 @@ fn too_many_changes_are_told_as_such() {
     }
     assert_eq!(bans.take_changes(), Changes::All);
     assert_eq!(bans.take_changes(), Changes::These(vec![]));
+}
+
+/// Bans the clients of these numbers below `network`, each by three offences.
+fn ban_clients(bans: &Bans, network: &str, numbers: std::ops::Range<u32>, now: SystemTime) {
+    for number in numbers {
+        let client = format!("{network}{number:x}");
+        assert_eq!(offend(bans, &client, Offence::Firewall, 3, now).len(), 1, "{client}");
+    }
+}
+
+fn with_networks(network_after: u16) -> Bans {
+    let bans = Bans::default();
+    bans.configure(BanSettings { network_after, ..BanSettings::default() });
+    bans
+}
+
+#[test]
+fn a_network_is_banned_when_many_of_its_clients_are() {
+    let bans = with_networks(8);
+    // A /24 of IPv4; the numbers are below ten in either base.
+    ban_clients(&bans, "192.0.2.", 0..7, time(0));
+    ban_clients(&bans, "192.0.3.", 0..7, time(0));
+    assert!(!banned(&bans, "192.0.2.200", time(1)), "seven of eight");
+    ban_clients(&bans, "192.0.2.", 7..8, time(99));
+    assert!(banned(&bans, "192.0.2.200", time(100)) && !banned(&bans, "192.0.3.200", time(100)));
+    let ban = bans.get(&"192.0.2.0/24".parse().unwrap()).unwrap();
+    assert_eq!((ban.reason, ban.until, ban.count), (Reason::Network, Some(time(199)), 1));
+    assert_eq!((ban.app.as_deref(), &*ban.note), (Some("shop"), "t1"), "by whom it was the last straw");
+    assert!(bans.expose(time(100)).contains("hop3_bans_total{reason=\"network\"} 1"));
+    // The second time it lasts twice as long.
+    assert!(!banned(&bans, "192.0.2.200", time(199)));
+    ban_clients(&bans, "192.0.2.", 0..8, time(1000));
+    assert_eq!(bans.get(&ban.prefix).unwrap().until, Some(time(1200)));
+
+    // Lifted, it begins anew.
+    assert!(bans.lift(&ban.prefix).is_some());
+    assert!(!banned(&bans, "192.0.2.200", time(1001)));
+
+    // A /48 of IPv6, whose clients are /64s.
+    for subnet in 0..8 {
+        assert!(!banned(&bans, "2001:db8:1:ffff::1", time(0)), "{subnet}");
+        offend(&bans, &format!("2001:db8:1:{subnet}::1"), Offence::Firewall, 3, time(0));
+    }
+    assert!(banned(&bans, "2001:db8:1:ffff::1", time(1)) && !banned(&bans, "2001:db8:2::1", time(1)));
+}
+
+#[test]
+fn networks_are_spared_where_bans_are_few_or_old_or_nobody_wants_it() {
+    // One after the other, each ban over before the next: as it is with a network that many share.
+    let bans = with_networks(8);
+    for number in 0..9 {
+        ban_clients(&bans, "192.0.2.", number..number + 1, time(u64::from(number) * 60));
+    }
+    assert!(!banned(&bans, "192.0.2.200", time(481)), "five or six within a hundred seconds");
+    let never = with_networks(0);
+    (1..25).for_each(|tens| ban_clients(&never, &format!("192.0.2.{tens}"), 0..10, time(0)));
+    assert_eq!(never.list(time(1)).len(), 240);
+    assert!(!banned(&never, "192.0.2.255", time(1)));
+    // Whoever is allowed stays so within a banned network.
+    let some = Bans::new(vec!["192.0.2.100".parse().unwrap()]);
+    let allow = vec!["192.0.2.200".parse().unwrap()];
+    some.configure(BanSettings { network_after: 2, allow, ..BanSettings::default() });
+    ban_clients(&some, "192.0.2.", 0..2, time(0));
+    let away = ["192.0.2.99", "192.0.2.100", "192.0.2.200"].map(|client| banned(&some, client, time(1)));
+    assert_eq!(away, [true, false, false]);
+    // What an operator said about exactly this network holds.
+    let operated = with_networks(2);
+    let wish = Ban {
+        prefix: "192.0.2.0/24".parse().unwrap(),
+        reason: Reason::Manual,
+        until: None,
+        ..offend(&operated, "192.0.2.1", Offence::Firewall, 3, time(0)).remove(0)
+    };
+    operated.add(wish.clone(), time(0)).unwrap();
+    ban_clients(&operated, "192.0.2.", 2..9, time(1));
+    assert_eq!(operated.get(&wish.prefix), Some(wish));
 }

@@ -21,8 +21,9 @@ pub struct Http2Sink {
     stream: Option<SendStream<Bytes>>,
     ended: bool,
     head_request: bool,
-    /// Bytes still due, when the stream ends with the last of them.
+    /// Bytes still due, when it is known.
     left: Option<u64>,
+    /// Whether trailers may follow the body, so that its last piece is not the end of the stream.
     may_trail: bool,
     pace: Pace,
     /// Whether the client was seen to give the stream up.
@@ -80,7 +81,7 @@ impl Http2Sink {
         }
         if let (ResponseLength::Known(length), false) = (length, bodiless) {
             response = response.header("content-length", length);
-            self.left = (!self.may_trail).then_some(length);
+            self.left = Some(length);
         }
         let response = response.body(()).map_err(io::Error::other)?;
         self.ended = bodiless || length == ResponseLength::Known(0);
@@ -88,9 +89,13 @@ impl Http2Sink {
         Ok(())
     }
 
-    /// Sends a piece of the body, waiting for the client's window.
+    /// Sends a piece of the body, waiting for the client's window. Bytes beyond the announced length are an error.
     pub async fn send_data(&mut self, mut data: Bytes) -> io::Result<()> {
         let Some(stream) = self.stream.as_mut().filter(|_| !self.ended) else { return Ok(()) };
+        if self.left.is_some_and(|left| left < data.len() as u64) {
+            let error = "the response is longer than announced";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
         while !data.is_empty() {
             stream.reserve_capacity(data.len());
             let capacity = std::future::poll_fn(|context| stream.poll_capacity(context));
@@ -100,7 +105,7 @@ impl Http2Sink {
             self.pace.passed(piece.len());
             let left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
             self.left = left;
-            self.ended = left == Some(0);
+            self.ended = left == Some(0) && !self.may_trail;
             stream.send_data(piece, self.ended).map_err(io::Error::other)?;
             if self.ended {
                 break;
@@ -109,9 +114,13 @@ impl Http2Sink {
         Ok(())
     }
 
-    /// Ends the stream, with these trailers.
+    /// Ends the stream, with these trailers. A body that is shorter than announced is an error.
     pub fn finish(&mut self, trailers: &Headers) -> io::Result<()> {
         let Some(stream) = self.stream.as_mut().filter(|_| !self.ended) else { return Ok(()) };
+        if self.left.is_some_and(|left| left > 0) {
+            let error = "the response is shorter than announced";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, error));
+        }
         self.ended = true;
         if trailers.is_empty() {
             return stream.send_data(Bytes::new(), true).map_err(io::Error::other);
@@ -142,6 +151,73 @@ impl Http2Sink {
             match self.stream.as_mut() {
                 Some(stream) => stream.send_reset(h2::Reason::INTERNAL_ERROR),
                 None => self.respond.send_reset(h2::Reason::INTERNAL_ERROR),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers one stream with these pieces; what the sink says, and what the client gets: the body, and its trailers.
+    async fn answered(
+        announced: u64,
+        pieces: &[&'static str],
+        trailers: Option<&Headers>,
+    ) -> (io::Result<()>, Result<(String, Option<http::HeaderMap>), h2::Error>) {
+        let (here, there) = tokio::io::duplex(1 << 16);
+        let (client, server) = tokio::join!(h2::client::handshake(here), h2::server::handshake(there));
+        let ((mut client, connection), mut server) = (client.unwrap(), server.unwrap());
+        tokio::spawn(connection);
+        let request = http::Request::get("https://shop.test/").body(()).unwrap();
+        let (response, _) = client.send_request(request, true).unwrap();
+        let (_request, respond) = server.accept().await.unwrap().unwrap();
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+
+        let mut sink = Http2Sink::new(respond, false, &ServerLimits::default());
+        if trailers.is_none() {
+            sink.ends_with_body();
+        }
+        sink.send_head(&ResponseHead::new(200), ResponseLength::Known(announced)).unwrap();
+        let mut sent = Ok(());
+        for piece in pieces {
+            if sent.is_ok() {
+                sent = sink.send_data(Bytes::from_static(piece.as_bytes())).await;
+            }
+        }
+        let sent = sent.and_then(|()| sink.finish(trailers.unwrap_or(&Headers::default())));
+        if sent.is_err() {
+            sink.abort();
+        }
+        let got = async {
+            let (mut body, mut text) = (response.await?.into_body(), String::new());
+            while let Some(piece) = body.data().await {
+                text.push_str(&String::from_utf8_lossy(&piece?));
+            }
+            Ok((text, body.trailers().await?))
+        };
+        (sent, got.await)
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_the_announced_length_with_trailers_and_without() {
+        let mut trailer = Headers::default();
+        trailer.push("x-sum", "1");
+        for trailers in [None, Some(&trailer)] {
+            let (sent, got) = answered(6, &["abc", "def"], trailers).await;
+            sent.unwrap();
+            let (body, came) = got.unwrap();
+            assert_eq!((body.as_str(), came.is_some()), ("abcdef", trailers.is_some()));
+            for (pieces, error) in [
+                (&["abc", "defg"][..], io::ErrorKind::InvalidData),
+                (&["abcdefg"], io::ErrorKind::InvalidData),
+                (&["abc"], io::ErrorKind::UnexpectedEof),
+                (&[], io::ErrorKind::UnexpectedEof),
+            ] {
+                let (sent, got) = answered(6, pieces, trailers).await;
+                assert_eq!(sent.unwrap_err().kind(), error, "{pieces:?} {trailers:?}");
+                assert!(got.is_err(), "{pieces:?} {trailers:?}: the client has to know");
             }
         }
     }

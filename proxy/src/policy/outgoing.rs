@@ -28,14 +28,15 @@ impl Exchange<'_> {
         length: &mut ResponseLength,
         keep: bool,
     ) -> io::Result<Outgoing> {
-        let Some(live) = &self.live else { return Ok(Outgoing::default()) };
-        let Some(policy) = live.route.policy.as_deref() else { return Ok(Outgoing::default()) };
-        let recording = live.state.cache.as_ref().filter(|_| keep).and_then(|cache| {
+        let live = self.live.as_deref();
+        let cache = live.and_then(|live| live.state.cache.as_ref());
+        let recording = cache.filter(|_| keep).and_then(|cache| {
             let (key, now) = (self.cache_key(), SystemTime::now());
             Some((Recording::begin(cache.rules(), self.request, key, head, now)?, cache.clone()))
         });
         self.decorate(&mut head.headers);
-        let encoder = match &policy.compression {
+        let policy = live.and_then(|live| live.route.policy.as_deref());
+        let encoder = match policy.and_then(|policy| policy.compression.as_ref()) {
             Some(compression) if !self.request.is_head() => {
                 compression.encoder(self.request, head, length)?
             }
@@ -44,8 +45,10 @@ impl Exchange<'_> {
         Ok(Outgoing { recording, encoder })
     }
 
-    /// The route's own changes to the header of every answer, also of those the proxy gives itself.
+    /// The request's id, in the place of a back end's own, and the route's changes to the header of every answer, also
+    /// of those the proxy gives itself.
     pub(crate) fn decorate(&self, headers: &mut Headers) {
+        headers.set("x-request-id", self.id.clone());
         let Some(policy) = self.live.as_ref().and_then(|live| live.route.policy.as_deref()) else { return };
         if let Some(cors) = &policy.cors
             && !headers.contains("access-control-allow-methods")

@@ -118,6 +118,7 @@ pub async fn attempt<'u>(
             Choice::Open(pause) => return Err(AttemptError::Open(pause)),
         };
         let active = instance.begin();
+        let waiting = instance.wait();
         let connected = instance.connect(!tried.is_empty(), request.websocket, limits.connect_timeout).await;
         tried.push(instance.clone());
         let endpoint = || instance.endpoint().to_string();
@@ -142,6 +143,8 @@ pub async fn attempt<'u>(
         };
         let home = Home { instance: instance.clone(), reusable: true, max_idle: pool.max_idle, active };
         let reused = matches!(&connected, Connected::Stream(connection) if connection.reused);
+        // A process is there already where a connection is used again.
+        let _waiting = waiting.filter(|_| !reused);
         let answered = match connected {
             Connected::Stream(connection) => {
                 let head = match &head {

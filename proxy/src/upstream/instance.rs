@@ -15,6 +15,9 @@ use crate::upstream::tls::UpstreamTls;
 
 /// Longest time a connection is kept idle.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(55);
+/// The same where a process of the application waits at the other end and serves nobody else: long enough for one request
+/// after the other, short enough for other programs that ask the same application.
+const MAX_IDLE_TIME_OF_PROCESS: Duration = Duration::from_secs(5);
 /// The least share of an instance that just came up.
 const COLDEST: f64 = 0.1;
 
@@ -55,6 +58,8 @@ pub struct Instance {
     idle: Mutex<Vec<(UpstreamConnection, Instant)>>,
     sessions: Http2Sessions,
     active: AtomicUsize,
+    /// Requests that wait on new connections for a process of the application to take them.
+    waiting: AtomicUsize,
     failures: AtomicU32,
     /// Milliseconds since `born` until which it is set aside; 0 for never.
     down_until: AtomicU64,
@@ -83,6 +88,7 @@ impl Instance {
             idle: Mutex::default(),
             sessions: Http2Sessions::default(),
             active: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             down_until: AtomicU64::new(0),
             up_since: AtomicU64::new(0),
@@ -144,6 +150,16 @@ impl Instance {
         ActiveRequest(self.clone())
     }
 
+    /// Says, before [`Instance::connect`] and until a new connection is answered, that a process of a FastCGI application
+    /// is waited for. Each process serves one connection until that is closed (PHP-FPM, for one), so that idle ones
+    /// would keep those who wait from being served at all.
+    pub fn wait(self: &Arc<Self>) -> Option<WaitingRequest> {
+        (self.wire == Wire::FastCgi).then(|| {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            WaitingRequest(self.clone())
+        })
+    }
+
     /// An idle connection that is still open (unless `fresh` is asked for), or a new one, within `limit`. `upgrade` asks
     /// for HTTP/1.1, which alone can be upgraded.
     pub async fn connect(&self, fresh: bool, upgrade: bool, limit: Duration) -> io::Result<Connected> {
@@ -155,6 +171,9 @@ impl Instance {
         }
         if !fresh && let Some(connection) = self.idle_connection() {
             return Ok(Connected::Stream(Box::new(connection)));
+        }
+        if self.wire == Wire::FastCgi {
+            self.lock().clear();
         }
         let connecting = self.open(!upgrade);
         tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -172,24 +191,25 @@ impl Instance {
     fn idle_connection(&self) -> Option<UpstreamConnection> {
         loop {
             let (mut connection, since) = self.lock().pop()?;
-            if since.elapsed() < MAX_IDLE_TIME && connection.is_fresh() {
+            if since.elapsed() < self.max_idle_time() && connection.is_fresh() {
                 connection.reused = true;
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps a connection for later, unless `most` are kept already.
+    /// Keeps a connection for later, unless `most` are kept already or its process is waited for.
     pub fn release(&self, connection: UpstreamConnection, most: usize) {
         let mut idle = self.lock();
-        if idle.len() < most {
+        // Who begins to wait after this finds the connection here.
+        if idle.len() < most && self.waiting.load(Ordering::SeqCst) == 0 {
             idle.push((connection, Instant::now()));
         }
     }
 
     /// Closes connections that were idle for too long.
     pub fn sweep(&self) {
-        self.lock().retain(|(_, since)| since.elapsed() < MAX_IDLE_TIME);
+        self.lock().retain(|(_, since)| since.elapsed() < self.max_idle_time());
         self.sessions.sweep(MAX_IDLE_TIME);
     }
 
@@ -222,6 +242,10 @@ impl Instance {
         was_down == up
     }
 
+    const fn max_idle_time(&self) -> Duration {
+        if matches!(self.wire, Wire::FastCgi) { MAX_IDLE_TIME_OF_PROCESS } else { MAX_IDLE_TIME }
+    }
+
     fn age(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -238,6 +262,16 @@ pub struct ActiveRequest(Arc<Instance>);
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts one request that waits for a process while it lives.
+#[derive(Debug)]
+pub struct WaitingRequest(Arc<Instance>);
+
+impl Drop for WaitingRequest {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

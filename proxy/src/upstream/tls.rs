@@ -140,6 +140,15 @@ impl UpstreamTls {
     }
 }
 
+/// Of equal options.
+impl PartialEq for UpstreamTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for UpstreamTls {}
+
 impl std::fmt::Debug for UpstreamTls {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("UpstreamTls").field("server_name", &self.server_name).finish_non_exhaustive()

@@ -87,6 +87,7 @@ fn expectations() -> Vec<Probe> {
 fn upgrades() -> Vec<Probe> {
     let websocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let mut probes = vec![
+        Probe::served("an announced trailer that cannot come", get(b"Trailer: X\r\n"), got()),
         Probe::served("WebSocket that is not granted", get(websocket.as_bytes()), got()),
         Probe::served(
             "WebSocket with a body",
@@ -103,7 +104,6 @@ fn upgrades() -> Vec<Probe> {
         "Connection: Upgrade\r\nUpgrade: \r\n",
         "Proxy-Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n",
         "TE: gzip, trailers\r\n",
-        "Trailer: X\r\n",
         "Proxy-Authorization: Basic eDp5\r\n",
     ] {
         probes.push(Probe::served(

@@ -50,7 +50,8 @@ struct Head {
     framing: Framing,
 }
 
-/// Fields that end at a proxy (RFC 9110 section 7.6.1).
+/// Fields that end at a proxy (RFC 9110 sections 7.6.1 and 11.7). `Trailer` does not: it goes on even where the trailers
+/// themselves are left out (section 6.6.2).
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate"];
 
 impl Head {

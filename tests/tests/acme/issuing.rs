@@ -98,6 +98,40 @@ fn one_certificate_for_all_names_while_requests_go_on() {
 }
 
 #[test]
+fn a_host_that_two_share_is_ordered_once() {
+    if !installed() {
+        return;
+    }
+    let mut site = Site::start(&[SHOP]);
+    let name = format!("{SHOP}/part");
+    let part = format!("[[route]]\nhosts = [\"{SHOP}\"]\npath-prefix = \"/part\"\nstatic = \"site\"\n");
+    site.order(&part);
+    site.wait_for(SHOP);
+    let root = site.pebble().root();
+    assert!(trusted(&site.server, &root, SHOP, "/part/").is_some());
+    let listed = site.server.hop3(&["certs", "list", &name, "--json"]).succeeded();
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let host = &listed[0]["hosts"][0];
+    assert_eq!((&host["origin"], &host["holder"]), (&"acme".into(), &SHOP.into()), "{listed}");
+    let refused = site.server.hop3(&["certs", "renew", &name]).failed_with(6);
+    assert!(refused.contains(&format!("name '{SHOP}' in place of '{name}'")), "{refused}");
+    let first = site.serial(SHOP);
+    site.server.hop3(&["certs", "renew"]).succeeded();
+    wait_until("another certificate is shown", || serial(&site.server, SHOP) != first);
+    assert_eq!(site.pebble().orders(), 2, "one, and one more");
+
+    // The other goes: what it had is shown until the part has a certificate of its own.
+    let file = site.server.path("hop3-server.toml");
+    let settings = fs::read_to_string(&file).unwrap();
+    let (before, _) = settings.rsplit_once("[[route]]").unwrap();
+    fs::write(&file, before).unwrap();
+    site.server.signal("HUP");
+    wait_until("the part alone is served", || site.server.curl(SHOP, "/", &[]).status == 404);
+    assert!(trusted(&site.server, &root, SHOP, "/part/").is_some(), "without a gap");
+    wait_until("the part has its own", || site.pebble().orders() == 3);
+}
+
+#[test]
 fn tls_alpn_01_alone() {
     if !installed() {
         return;
