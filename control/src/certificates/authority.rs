@@ -10,21 +10,21 @@ use std::time::Duration;
 
 use hop3_proxy::{CertificateFacts, CertificateOrigin, CertificatePem};
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, Error, ExternalAccountKey,
-    Identifier, NewAccount, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
+    Account, AccountCredentials, AuthorizationHandle, AuthorizationStatus, CertificateIdentifier, Error,
+    ExternalAccountKey, Identifier, NewAccount, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls::pki_types::Der;
 
 use super::holding::{Advice, Holding, Issued, PendingOrder};
-use super::https::{AuthorityClient, Heard};
+use super::https::{AuthorityClient, attending, heard};
 use super::limits::{next_order, note_order};
-use super::proof::{Proof, Prover, challenge_type};
+use super::proof::{Prover, Standing, challenge_type};
 use super::schedule::{advice, no_advice};
 use super::shelf::Shelf;
 use crate::failure::chain;
 use crate::model::Timestamp;
-use crate::settings::Acme;
+use crate::settings::{Acme, ChallengeKind};
 
 /// How long an authority may take to look at proofs, and to issue.
 const PATIENCE: RetryPolicy = RetryPolicy::new()
@@ -38,7 +38,6 @@ const OLDEST_ORDER: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Authority {
     acme: Acme,
     client: AuthorityClient,
-    heard: Arc<Heard>,
     shelf: Arc<Shelf>,
     account: tokio::sync::Mutex<Option<Account>>,
     /// The authority said that it does not know our account (any more).
@@ -63,11 +62,9 @@ impl Authority {
     /// Its roots cannot be read.
     pub(super) fn new(acme: Acme, shelf: Arc<Shelf>) -> Result<Authority, String> {
         let client = AuthorityClient::new(acme.roots.as_deref())?;
-        let heard = client.heard();
         Ok(Authority {
             acme,
             client,
-            heard,
             shelf,
             account: tokio::sync::Mutex::default(),
             unknown: AtomicBool::new(false),
@@ -101,8 +98,12 @@ impl Authority {
         &self,
         owner: &str,
         names: &[String],
-        prover: &Prover,
+        prover: &Arc<Prover>,
     ) -> Result<Issued, Failed> {
+        attending(self.order(owner, names, prover)).await
+    }
+
+    async fn order(&self, owner: &str, names: &[String], prover: &Arc<Prover>) -> Result<Issued, Failed> {
         let account = self.account().await?;
         let holding = self.shelf.get(owner);
         let (mut order, key) = match self.resume(&account, owner, names, &holding).await? {
@@ -110,11 +111,9 @@ impl Authority {
             None => self.begin(&account, owner, names, &holding).await?,
         };
         if order.state().status == OrderStatus::Pending {
-            let mut proofs = Vec::new();
-            let proved = self.prove(&mut order, &holding, prover, &mut proofs).await;
-            for proof in proofs {
-                prover.withdraw(proof).await;
-            }
+            let mut standing = prover.standing();
+            let proved = self.prove(&mut order, &holding, prover, &mut standing).await;
+            standing.withdraw().await;
             proved?;
         }
         if order.state().status == OrderStatus::Ready {
@@ -140,7 +139,7 @@ impl Authority {
     ) -> Result<Advice, Failed> {
         let earlier = issued.advice.as_ref();
         let Some(identifier) = identifier(&issued.chain) else { return Ok(no_advice(earlier, now, random)) };
-        let account = self.account().await?;
+        let account = attending(self.account()).await?;
         match account.renewal_info(&identifier).await {
             Ok((said, ask_after)) => {
                 let moment = |time: std::time::SystemTime| Timestamp::from(time);
@@ -289,45 +288,46 @@ impl Authority {
         Ok((order, key))
     }
 
-    /// Puts a proof for each name into place and waits until the authority has looked.
+    /// Puts a proof for each name into place, waits until all can be seen, and then until the authority has looked.
     async fn prove(
         &self,
         order: &mut Order,
         holding: &Holding,
         prover: &Prover,
-        proofs: &mut Vec<Proof>,
+        standing: &mut Standing,
     ) -> Result<(), Failed> {
         let mut failed = Vec::new();
+        let mut put = Vec::new();
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
-            let mut authorization = next.map_err(|error| self.classify(error))?;
+            let authorization = next.map_err(|error| self.classify(error))?;
             let name = authorization.identifier().to_string();
-            match authorization.status {
-                AuthorizationStatus::Valid => continue,
-                AuthorizationStatus::Pending => {}
+            let kind = match authorization.status {
+                AuthorizationStatus::Valid => None,
+                AuthorizationStatus::Pending => {
+                    let failures = holding.names.get(&name).map_or(0, |trouble| trouble.failures);
+                    let outcome = put_proof(authorization, &name, failures, prover, standing).await;
+                    outcome.map_err(|reason| failed.push((name, reason))).ok()
+                }
                 other => {
                     failed.push((name, format!("its authorization is {other:?}").to_lowercase()));
-                    continue;
+                    None
                 }
-            }
-            let failures = holding.names.get(&name).map_or(0, |trouble| trouble.failures);
-            let Some(kind) = prover.kind(&name, authorization.wildcard, failures) else {
-                failed.push((name, "there is no way to prove it: a wildcard needs dns-01".into()));
-                continue;
             };
-            let Some(mut challenge) = authorization.challenge(challenge_type(kind)) else {
-                failed.push((name, format!("the authority offers no {}", kind.as_str())));
-                continue;
-            };
-            let bare = name.trim_start_matches("*.");
-            let put = prover.put(kind, bare, &challenge.token, &challenge.key_authorization()).await;
-            match put {
-                Ok(proof) => proofs.push(proof),
-                Err(reason) => {
-                    failed.push((name, format!("{}: {reason}", kind.as_str())));
-                    continue;
-                }
-            }
+            put.push(kind);
+        }
+        if !failed.is_empty() {
+            return Err(Failed::Names(failed));
+        }
+        standing.settle().await;
+        // The same authorizations again; nothing is asked anew.
+        let mut authorizations = order.authorizations();
+        let mut put = put.into_iter();
+        while let Some(next) = authorizations.next().await {
+            let mut authorization = next.map_err(|error| self.classify(error))?;
+            let Some(kind) = put.next().flatten() else { continue };
+            let name = authorization.identifier().to_string();
+            let Some(mut challenge) = authorization.challenge(challenge_type(kind)) else { continue };
             match challenge.set_ready().await {
                 Ok(()) => {}
                 Err(Error::Api(problem)) if !is_limit(&problem) => {
@@ -342,11 +342,18 @@ impl Authority {
         match order.poll_ready(&PATIENCE).await {
             Ok(OrderStatus::Invalid) => Err(self.refusals(order).await),
             Ok(_) => Ok(()),
-            Err(Error::Api(problem)) if !is_limit(&problem) => match self.refusals(order).await {
-                Failed::Names(names) => Err(Failed::Names(names)),
-                _ => Err(self.classify(Error::Api(problem))),
-            },
-            Err(error) => Err(self.classify(error)),
+            Err(error) => {
+                // Before anything else is asked: the answer's status and its wish to wait belong to this one.
+                let names = matches!(&error, Error::Api(problem) if !is_limit(problem));
+                match self.classify(error) {
+                    Failed::Authority(reason, after) => Err(Failed::Authority(reason, after)),
+                    other if names => match self.refusals(order).await {
+                        Failed::Names(names) => Err(Failed::Names(names)),
+                        _ => Err(other),
+                    },
+                    other => Err(other),
+                }
+            }
         }
     }
 
@@ -404,7 +411,7 @@ impl Authority {
     }
 
     fn classify(&self, error: Error) -> Failed {
-        let (status, retry_after) = self.heard.latest();
+        let (status, retry_after) = heard();
         match error {
             Error::Api(problem) => {
                 let reason = said(&problem);
@@ -438,6 +445,25 @@ impl Authority {
             error => Failed::Authority(chain(&error), retry_after),
         }
     }
+}
+
+/// Puts the proof of one name into place: in which way that is, or why there is none.
+async fn put_proof(
+    mut authorization: AuthorizationHandle<'_>,
+    name: &str,
+    failures: u32,
+    prover: &Prover,
+    standing: &mut Standing,
+) -> Result<ChallengeKind, String> {
+    let kind = prover
+        .kind(name, authorization.wildcard, failures)
+        .ok_or("there is no way to prove it: a wildcard needs dns-01")?;
+    let challenge = authorization
+        .challenge(challenge_type(kind))
+        .ok_or_else(|| format!("the authority offers no {}", kind.as_str()))?;
+    let (token, authorization) = (challenge.token.clone(), challenge.key_authorization());
+    let put = standing.put(kind, name.trim_start_matches("*."), &token, &authorization).await;
+    put.map(|()| kind).map_err(|reason| format!("{}: {reason}", kind.as_str()))
 }
 
 /// Whether the authority has given advice for a certificate; only then does it understand `replaces`.

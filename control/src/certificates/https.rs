@@ -2,10 +2,11 @@
 //!
 //! A connection per request: an order takes a dozen of them, a few times a year.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -32,22 +33,29 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct AuthorityClient {
     tls: Arc<ClientConfig>,
-    heard: Arc<Heard>,
 }
 
-/// What the latest answer said beside its body, which the ACME library keeps to itself.
-#[derive(Debug, Default)]
-pub(super) struct Heard(Mutex<(u16, Option<Duration>)>);
+tokio::task_local! {
+    /// What the latest answer within [`attending`] said beside its body, which the ACME library keeps to itself.
+    static HEARD: Cell<Heard>;
+}
 
-impl Heard {
-    /// Status of the latest answer, 0 when there was none, and how long it asked to wait.
-    pub(super) fn latest(&self) -> (u16, Option<Duration>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What an answer said: its status, 0 when there was none, and how long it asked to wait.
+pub(super) type Heard = (u16, Option<Duration>);
 
-    fn note(&self, status: u16, retry_after: Option<Duration>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (status, retry_after);
-    }
+/// Runs what speaks to an authority, so that it hears what its own answers said and not those of others beside it.
+pub(super) async fn attending<F: Future>(work: F) -> F::Output {
+    HEARD.scope(Cell::default(), work).await
+}
+
+/// What the latest answer said within [`attending`].
+pub(super) fn heard() -> Heard {
+    HEARD.try_with(Cell::get).unwrap_or_default()
+}
+
+fn note(heard: Heard) {
+    // Outside nobody asks what was heard.
+    let _unheard = HEARD.try_with(|cell| cell.set(heard));
 }
 
 impl AuthorityClient {
@@ -75,12 +83,7 @@ impl AuthorityClient {
             .map_err(|error| error.to_string())?
             .with_root_certificates(store)
             .with_no_client_auth();
-        Ok(AuthorityClient { tls: Arc::new(tls), heard: Arc::default() })
-    }
-
-    /// What the latest answer said.
-    pub(super) fn heard(&self) -> Arc<Heard> {
-        self.heard.clone()
+        Ok(AuthorityClient { tls: Arc::new(tls) })
     }
 
     async fn exchange(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Failed> {
@@ -125,7 +128,7 @@ impl AuthorityClient {
         .await;
         connection.abort();
         let (parts, body) = collected?;
-        self.heard.note(parts.status.as_u16(), retry_after(&parts.headers, SystemTime::now()));
+        note((parts.status.as_u16(), retry_after(&parts.headers, SystemTime::now())));
         Ok(BytesResponse { parts, body: Box::new(body) })
     }
 }
@@ -136,8 +139,8 @@ impl HttpClient for AuthorityClient {
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         let client = self.clone();
-        client.heard.note(0, None);
         Box::pin(async move {
+            note(Heard::default());
             let uri = request.uri().clone();
             match tokio::time::timeout(LIMIT, client.exchange(request)).await {
                 Ok(Ok(response)) => Ok(response),
@@ -176,6 +179,34 @@ mod tests {
         assert_eq!(read("Tue, 06 Nov 1984 08:49:37 GMT"), Some(Duration::ZERO));
         assert_eq!(read("soon"), None);
         assert_eq!(retry_after(&http::HeaderMap::new(), now), None);
+    }
+
+    #[tokio::test]
+    async fn orders_beside_each_other_hear_their_own_answers() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = tokio::spawn(async move {
+            for status in ["429 Slow\r\nRetry-After: 7", "200 OK"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await.unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await.unwrap();
+            }
+        });
+        let client = AuthorityClient::new(None).unwrap();
+        let ask = || async {
+            let request = Request::get(format!("http://{address}/")).body(BodyWrapper::default()).unwrap();
+            client.request(request).await.unwrap();
+            heard()
+        };
+        attending(async {
+            assert_eq!(ask().await, (429, Some(Duration::from_secs(7))));
+            assert_eq!(attending(ask()).await, (200, None));
+            assert_eq!(heard(), (429, Some(Duration::from_secs(7))), "the other one's answer is not ours");
+        })
+        .await;
+        answers.await.unwrap();
+        assert_eq!(heard(), (0, None));
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hop3_proxy::Challenges;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::authority::{Authority, Failed};
 use super::holding::{Holding, Issuance, Issued};
@@ -26,8 +26,16 @@ const AT_ONCE: usize = 4;
 const LONGEST: Duration = Duration::from_secs(900);
 /// Longest sleep: clocks are set, machines sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+/// Shortest time from one look at what is due to the next, whatever ends or is asked for in between.
+const SHORTEST_TURN: Duration = Duration::from_millis(200);
+/// How long an owner waits after what became of its order could not be kept: the disk is full, or the store is away.
+const UNKEPT_PAUSE: Duration = Duration::from_secs(300);
 /// How often what is wrong is logged again.
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// Said of an owner whose holding does not decrypt or decode.
+const UNREADABLE: &str = "what is stored of its certificates cannot be read, so none is ordered: \
+                          put the data directory's own `key` file back and restart the server";
 
 /// An owner and its hosts, as routed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +136,11 @@ impl Keeper {
             .map(|wanted| {
                 let shown = |owner: &str, host: &str| self.shelf.show(owner, host, now);
                 let holding = self.shelf.get(&wanted.owner);
-                status(wanted, &holding, shown, acme.as_ref(), authority.as_ref(), now)
+                let mut status = status(wanted, &holding, shown, acme.as_ref(), authority.as_ref(), now);
+                if self.shelf.is_unreadable(&wanted.owner) {
+                    status.problems.push(UNREADABLE.to_owned());
+                }
+                status
             })
             .collect()
     }
@@ -173,8 +185,7 @@ impl Keeper {
         mut stopping: watch::Receiver<bool>,
     ) {
         let mut authority: Option<Arc<Authority>> = None;
-        let mut tasks: JoinSet<(String, bool)> = JoinSet::new();
-        let mut busy: BTreeSet<String> = BTreeSet::new();
+        let mut under_way = UnderWay::default();
         let mut warned: Option<Timestamp> = None;
         loop {
             let now = Timestamp::now();
@@ -186,28 +197,23 @@ impl Keeper {
             self.follow(&mut authority);
             let mut next = now.after(LONGEST_SLEEP);
             if let Some(authority) = &authority {
-                next = next.min(self.start_what_is_due(authority, &mut tasks, &mut busy, now));
+                next = next.min(self.start_what_is_due(authority, &mut under_way, now));
             }
-            // Never busier than five times a second, whatever the schedule says.
-            let sleep = next.since(now).clamp(Duration::from_millis(200), LONGEST_SLEEP);
+            let sleep = next.since(now).clamp(SHORTEST_TURN, LONGEST_SLEEP);
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
                 () = self.wake.notified() => {}
-                Some(done) = tasks.join_next(), if !tasks.is_empty() => match done {
-                    Ok((owner, changed)) => {
-                        busy.remove(&owner);
-                        if changed {
-                            tell(Notice::Changed(owner));
-                        }
+                Some(done) = under_way.tasks.join_next(), if !under_way.tasks.is_empty() => {
+                    if let Some(owner) = under_way.ended(done, Timestamp::now()) {
+                        tell(Notice::Changed(owner));
                     }
-                    Err(error) => {
-                        tracing::error!(%error, "an order was lost");
-                        if tasks.is_empty() {
-                            busy.clear();
-                        }
-                    }
-                },
+                }
                 () = tokio::time::sleep(sleep) => {}
+            }
+            let left = SHORTEST_TURN.saturating_sub(Timestamp::now().since(now));
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                () = tokio::time::sleep(left) => {}
             }
         }
     }
@@ -231,14 +237,18 @@ impl Keeper {
     fn start_what_is_due(
         self: &Arc<Self>,
         authority: &Arc<Authority>,
-        tasks: &mut JoinSet<(String, bool)>,
-        busy: &mut BTreeSet<String>,
+        under_way: &mut UnderWay,
         now: Timestamp,
     ) -> Timestamp {
         let mut next = now.after(LONGEST_SLEEP);
         let free = tokio::task::block_in_place(|| authority.free_at(now));
         for Wanted { owner, hosts, .. } in self.wanted().into_iter().filter(|wanted| wanted.automatic) {
-            if busy.contains(&owner) {
+            // An order for what cannot be kept would be for nothing.
+            if under_way.busy.contains(&owner) || self.shelf.is_unreadable(&owner) {
+                continue;
+            }
+            if let Some(&until) = under_way.pauses.get(&owner).filter(|until| now < **until) {
+                next = next.min(until);
                 continue;
             }
             let step = next_step(&hosts, &self.shelf.get(&owner), authority.acme(), now);
@@ -247,13 +257,13 @@ impl Keeper {
                 Step::Wait(at) => next = next.min(at),
                 _ if now < free => next = next.min(free),
                 // The end of one of those under way wakes us.
-                _ if tasks.len() >= AT_ONCE => {}
+                _ if under_way.tasks.len() >= AT_ONCE => {}
                 step => {
-                    busy.insert(owner.clone());
+                    under_way.busy.insert(owner.clone());
                     let (keeper, authority) = (self.clone(), authority.clone());
-                    tasks.spawn(async move {
-                        let changed = keeper.perform(&authority, &owner, &hosts, step).await;
-                        (owner, changed)
+                    under_way.tasks.spawn(async move {
+                        let outcome = keeper.perform(&authority, &owner, &hosts, step).await;
+                        (owner, outcome)
                     });
                 }
             }
@@ -261,13 +271,13 @@ impl Keeper {
         next
     }
 
-    /// Does one step; whether the certificate is another one afterwards.
-    async fn perform(&self, authority: &Authority, owner: &str, hosts: &[String], step: Step) -> bool {
+    /// Does one step.
+    async fn perform(&self, authority: &Authority, owner: &str, hosts: &[String], step: Step) -> Outcome {
         let random = getrandom::u64().unwrap_or_default();
         let result = match step {
             Step::Order(names) => {
                 tracing::info!(owner, names = names.join(","), "ordering a certificate");
-                let prover = Prover::new(self.challenges.clone(), authority.acme());
+                let prover = Arc::new(Prover::new(self.challenges.clone(), authority.acme()));
                 let obtained = tokio::time::timeout(LONGEST, authority.obtain(owner, &names, &prover));
                 let obtained =
                     obtained.await.unwrap_or_else(|_| Err(Failed::Order("it took too long".into(), None)));
@@ -276,10 +286,14 @@ impl Keeper {
             Step::AskAdvice => self.ask_advice(authority, owner, random).await.map(|()| false),
             Step::Rest | Step::Wait(_) => Ok(false),
         };
-        result.unwrap_or_else(|error| {
-            tracing::error!(owner, error = chain(&error), "what became of a certificate cannot be kept");
-            false
-        })
+        match result {
+            Ok(true) => Outcome::Changed,
+            Ok(false) => Outcome::Same,
+            Err(error) => {
+                tracing::error!(owner, error = chain(&error), "what became of a certificate cannot be kept");
+                Outcome::Unkept
+            }
+        }
     }
 
     /// Keeps what came of an order.
@@ -293,6 +307,11 @@ impl Keeper {
         random: u64,
     ) -> Result<bool, StoreError> {
         let now = Timestamp::now();
+        if !self.wanted().iter().any(|wanted| wanted.owner == owner) {
+            // Destroyed meanwhile, with all that was kept of it.
+            tracing::info!(owner, "an order ended for what is routed no more");
+            return Ok(false);
+        }
         tokio::task::block_in_place(|| match obtained {
             Ok(issued) => {
                 let entry = Entry::new(&Actor::System, "certs:issue", owner).detail(names.join(" "));
@@ -374,6 +393,49 @@ impl Keeper {
         for status in self.status(now) {
             for problem in &status.problems {
                 tracing::warn!(owner = status.owner, problem, "a certificate needs attention");
+            }
+        }
+    }
+}
+
+/// What the steps that were started led to.
+#[derive(Debug, Default)]
+struct UnderWay {
+    tasks: JoinSet<(String, Outcome)>,
+    busy: BTreeSet<String>,
+    /// Until when an owner waits, in memory: it is for when nothing can be written.
+    pauses: BTreeMap<String, Timestamp>,
+}
+
+/// What a step led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// The certificate is another one.
+    Changed,
+    /// It is the same.
+    Same,
+    /// What happened could not be written down.
+    Unkept,
+}
+
+impl UnderWay {
+    /// Notes that a step has ended; whose certificate is another one now.
+    fn ended(&mut self, done: Result<(String, Outcome), JoinError>, now: Timestamp) -> Option<String> {
+        match done {
+            Ok((owner, outcome)) => {
+                self.busy.remove(&owner);
+                match outcome {
+                    Outcome::Unkept => drop(self.pauses.insert(owner.clone(), now.after(UNKEPT_PAUSE))),
+                    Outcome::Changed | Outcome::Same => drop(self.pauses.remove(&owner)),
+                }
+                (outcome == Outcome::Changed).then_some(owner)
+            }
+            Err(error) => {
+                tracing::error!(%error, "an order was lost");
+                if self.tasks.is_empty() {
+                    self.busy.clear();
+                }
+                None
             }
         }
     }

@@ -15,12 +15,14 @@ pub(super) struct Prover {
     kinds: Vec<ChallengeKind>,
 }
 
-/// A proof in place.
-pub(super) enum Proof {
-    /// Answered by the proxy until it is dropped.
-    Answered(#[expect(dead_code, reason = "dropping it withdraws the proof")] PendingChallenge),
-    /// A TXT record.
-    Record(Record),
+/// The proofs of an order that are in place. What is still there when this is dropped, because the order took too long,
+/// is withdrawn behind the caller's back.
+pub(super) struct Standing {
+    prover: Arc<Prover>,
+    /// Answered by the proxy until they are dropped.
+    answered: Vec<PendingChallenge>,
+    /// TXT records.
+    records: Vec<Record>,
 }
 
 impl Prover {
@@ -42,41 +44,84 @@ impl Prover {
         Some(*fits[index])
     }
 
-    /// Puts a proof for `name` (without `*.`) into place; when this returns it can be looked at.
+    /// For the proofs of one order; there are none yet.
+    pub(super) fn standing(self: &Arc<Self>) -> Standing {
+        Standing { prover: self.clone(), answered: Vec::new(), records: Vec::new() }
+    }
+
+    /// Removes TXT records. What cannot be removed is logged: it harms nobody, but is litter.
+    async fn clean_up(&self, records: Vec<Record>) {
+        let Some(dns) = &self.dns else { return };
+        for record in records {
+            if let Err(error) = dns.clean_up(&record).await {
+                tracing::warn!(record = record.name, error, "a TXT record could not be removed");
+            }
+        }
+    }
+}
+
+impl Standing {
+    /// Puts a proof for `name` (without `*.`) into place. It can be looked at after [`Standing::settle`].
     ///
     /// # Errors
     /// Why it could not be put into place.
     pub(super) async fn put(
-        &self,
+        &mut self,
         kind: ChallengeKind,
         name: &str,
         token: &str,
         authorization: &KeyAuthorization,
-    ) -> Result<Proof, String> {
+    ) -> Result<(), String> {
+        let challenges = &self.prover.challenges;
         match kind {
             ChallengeKind::Http01 => {
-                Ok(Proof::Answered(self.challenges.put_http(name, token, authorization.as_str())))
+                self.answered.push(challenges.put_http(name, token, authorization.as_str()));
             }
             ChallengeKind::TlsAlpn01 => {
                 let digest = authorization.digest();
                 let digest: &[u8; 32] =
                     digest.as_ref().try_into().map_err(|_| "the digest is no SHA-256".to_owned())?;
-                let pending = self.challenges.put_tls_alpn(name, digest);
-                pending.map(Proof::Answered).map_err(|error| error.to_string())
+                let pending = challenges.put_tls_alpn(name, digest);
+                self.answered.push(pending.map_err(|error| error.to_string())?);
             }
             ChallengeKind::Dns01 => {
-                let dns = self.dns.as_ref().ok_or("dns-01 is not configured")?;
-                dns.present(name, &authorization.dns_value()).await.map(Proof::Record)
+                let prover = self.prover.clone();
+                let dns = prover.dns.as_ref().ok_or("dns-01 is not configured")?;
+                let record = Record::new(name, &authorization.dns_value());
+                // First: who is interrupted does not know whether it was made.
+                self.records.push(record.clone());
+                if let Err(error) = dns.present(&record).await {
+                    self.records.pop();
+                    return Err(error);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Waits until all servers of the zones should know the records, if there are any.
+    pub(super) async fn settle(&self) {
+        if let (Some(dns), false) = (&self.prover.dns, self.records.is_empty()) {
+            dns.propagated().await;
         }
     }
 
-    /// Withdraws a proof. What cannot be withdrawn is logged: it harms nobody, but is litter.
-    pub(super) async fn withdraw(&self, proof: Proof) {
-        if let (Proof::Record(record), Some(dns)) = (proof, &self.dns)
-            && let Err(error) = dns.clean_up(&record).await
-        {
-            tracing::warn!(record = record.name, error, "a TXT record could not be removed");
+    /// Withdraws all.
+    pub(super) async fn withdraw(mut self) {
+        self.answered.clear();
+        while let Some(record) = self.records.last().cloned() {
+            self.prover.clean_up(vec![record]).await;
+            self.records.pop();
+        }
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        let records = std::mem::take(&mut self.records);
+        if let (false, Ok(runtime)) = (records.is_empty(), tokio::runtime::Handle::try_current()) {
+            let prover = self.prover.clone();
+            runtime.spawn(async move { prover.clean_up(records).await });
         }
     }
 }
@@ -92,7 +137,11 @@ pub(super) fn challenge_type(kind: ChallengeKind) -> ChallengeType {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
     use super::*;
+    use crate::settings::{Dns, DnsProvider};
 
     #[test]
     fn each_failure_tries_the_next_way() {
@@ -106,5 +155,48 @@ mod tests {
             assert_eq!(all.kind("a.org", true, failures), Some(ChallengeKind::Dns01));
         }
         assert_eq!(prover(&[ChallengeKind::Http01]).kind("a.org", true, 0), None);
+    }
+
+    /// A prover whose records a program makes, which writes what it is asked for to a file.
+    fn by_hook(folder: &std::path::Path, propagation: Duration) -> Arc<Prover> {
+        let program = folder.join("hook");
+        let script = format!("#!/bin/sh\necho \"$1 $2\" >> {}\n", folder.join("calls").display());
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let provider = DnsProvider::Hook(vec![program.display().to_string()]);
+        let dns = Some(RecordKeeper::new(Dns { provider, propagation }));
+        Arc::new(Prover { challenges: Arc::default(), dns, kinds: vec![ChallengeKind::Dns01] })
+    }
+
+    async fn put(standing: &mut Standing, name: &str) {
+        let record = Record::new(name, "value");
+        standing.records.push(record.clone());
+        standing.prover.clone().dns.as_ref().unwrap().present(&record).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn records_wait_once_and_go_also_when_the_order_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let calls = || std::fs::read_to_string(folder.path().join("calls")).unwrap();
+        let prover = by_hook(folder.path(), Duration::from_millis(300));
+        let started = std::time::Instant::now();
+        let mut standing = prover.standing();
+        for name in ["a.org", "b.org", "c.org"] {
+            put(&mut standing, name).await;
+        }
+        let before = started.elapsed();
+        standing.settle().await;
+        assert!(started.elapsed() - before >= Duration::from_millis(300));
+        standing.withdraw().await;
+        assert_eq!(calls().lines().count(), 6, "{}", calls());
+
+        // Given up while it waits.
+        let mut standing = by_hook(folder.path(), Duration::from_secs(3600)).standing();
+        put(&mut standing, "d.org").await;
+        let waiting = async move { standing.settle().await };
+        assert!(tokio::time::timeout(Duration::from_millis(1), waiting).await.is_err());
+        while !calls().ends_with("cleanup _acme-challenge.d.org.\n") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }

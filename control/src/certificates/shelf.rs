@@ -19,7 +19,7 @@ pub struct Shelf {
     store: Arc<Store>,
     held: Mutex<Held>,
     /// Whose holdings do not decrypt or decode: never overwritten.
-    unreadable: BTreeSet<String>,
+    unreadable: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Shelf {
                 }
             }
         }
-        Ok(Shelf { store, held: Mutex::new(held), unreadable })
+        Ok(Shelf { store, held: Mutex::new(held), unreadable: Mutex::new(unreadable) })
     }
 
     /// What is remembered of an owner.
@@ -110,6 +110,12 @@ impl Shelf {
     /// Forgets an owner whose record in the store is gone.
     pub fn forget(&self, owner: &str) {
         self.locked().holdings.remove(owner);
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).remove(owner);
+    }
+
+    /// Whether what is stored of an owner cannot be read, so that nothing can be kept of it.
+    pub(super) fn is_unreadable(&self, owner: &str) -> bool {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).contains(owner)
     }
 
     /// What is remembered of an authority.
@@ -143,7 +149,7 @@ impl Shelf {
         edit: impl FnOnce(&mut Holding) -> T,
         write: impl FnOnce(&Store, &dyn Fn(&mut Change<'_>) -> Result<(), StoreError>) -> Result<(), StoreError>,
     ) -> Result<T, StoreError> {
-        if self.unreadable.contains(owner) {
+        if self.is_unreadable(owner) {
             return Err(StoreError::Decrypt { key: format!("certificates of {owner}") });
         }
         let mut held = self.locked();
@@ -241,5 +247,8 @@ mod tests {
         assert!(shelf.note("demo", |holding| holding.refused = Some(Trouble::default())).is_err());
         shelf.note("other", |holding| holding.renew_now = true).unwrap();
         assert!(shelf.get("demo").is_empty());
+        assert!(shelf.is_unreadable("demo") && !shelf.is_unreadable("other"));
+        shelf.forget("demo");
+        shelf.note("demo", |holding| holding.renew_now = true).unwrap();
     }
 }

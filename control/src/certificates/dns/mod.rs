@@ -9,12 +9,20 @@ use crate::settings::{Dns, DnsProvider};
 /// Makes and removes TXT records.
 pub(super) struct RecordKeeper(Dns);
 
-/// A record that was made.
+/// A TXT record.
+#[derive(Debug, Clone)]
 pub(super) struct Record {
     /// `_acme-challenge.NAME.`, fully qualified.
     pub(super) name: String,
     /// Its text.
     pub(super) value: String,
+}
+
+impl Record {
+    /// The one that proves `name` by `value`.
+    pub(super) fn new(name: &str, value: &str) -> Record {
+        Record { name: format!("_acme-challenge.{name}."), value: value.to_owned() }
+    }
 }
 
 impl RecordKeeper {
@@ -23,18 +31,20 @@ impl RecordKeeper {
         RecordKeeper(dns)
     }
 
-    /// Makes the record for `name` and waits until all servers of the zone should know it.
+    /// Makes the record; the zone's other servers know it after [`RecordKeeper::propagated`].
     ///
     /// # Errors
     /// The program or the server refused.
-    pub(super) async fn present(&self, name: &str, value: &str) -> Result<Record, String> {
-        let record = Record { name: format!("_acme-challenge.{name}."), value: value.to_owned() };
+    pub(super) async fn present(&self, record: &Record) -> Result<(), String> {
         match &self.0.provider {
-            DnsProvider::Hook(command) => hook::run(command, "present", &record).await?,
-            DnsProvider::Update(server) => update::change(server, update::Change::Add, &record).await?,
+            DnsProvider::Hook(command) => hook::run(command, "present", record).await,
+            DnsProvider::Update(server) => update::change(server, update::Change::Add, record).await,
         }
+    }
+
+    /// Waits as long as the servers of a zone may take to agree.
+    pub(super) async fn propagated(&self) {
         tokio::time::sleep(self.0.propagation).await;
-        Ok(record)
     }
 
     /// Removes the record.
