@@ -244,6 +244,7 @@ impl Control {
 
     /// Lets the proxy accept clients.
     pub fn accept(&self) {
+        self.rulesets.begin_serving();
         if let Some(proxy) = locked(&self.proxy).as_ref() {
             proxy.accept();
         }

@@ -1,7 +1,8 @@
 //! Compiled rulesets, shared by all who chose the same.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 
 use hop3_rules::{RulesError, RulesetName, Selection, Store};
 use hop3_waf::trace::RuleTexts;
@@ -30,12 +31,29 @@ pub struct Rulesets {
     shared: Mutex<HashMap<Selection, Weak<Compiled>>>,
     /// What rulesets that are not the same have in common.
     parts: Parts,
+    /// Whether requests are served: then none is to wait for patterns that are new.
+    serving: AtomicBool,
+    /// To the thread that builds patterns behind everything else, until requests are served.
+    aside: Mutex<Option<mpsc::Sender<Arc<Ruleset>>>>,
 }
 
 impl Rulesets {
     /// For the rules installed in `store`; nothing is compiled yet.
     pub fn new(store: Store) -> Rulesets {
-        Rulesets { store, shared: Mutex::default(), parts: Parts::default() }
+        Rulesets {
+            store,
+            shared: Mutex::default(),
+            parts: Parts::default(),
+            serving: AtomicBool::new(false),
+            aside: Mutex::default(),
+        }
+    }
+
+    /// From now on requests are served, and what is compiled is ready for them before it is given out.
+    pub fn begin_serving(&self) {
+        self.serving.store(true, Ordering::Release);
+        // The thread ends when it has built what it was given.
+        drop(locked(&self.aside).take());
     }
 
     /// The installed rules.
@@ -48,23 +66,30 @@ impl Rulesets {
     /// # Errors
     /// It is not installed, or a rule has an error; nothing changes then.
     pub fn compiled(&self, selection: &Selection) -> Result<Arc<Compiled>, Failure> {
+        let (compiled, is_new) = self.found_or_compiled(selection)?;
+        if self.serving.load(Ordering::Acquire) {
+            // Also one that somebody else compiled, who may not have come this far. What is built already costs nothing.
+            compiled.ruleset.prepare().for_each(drop);
+        } else if is_new {
+            self.prepare_aside(compiled.ruleset.clone());
+        }
+        Ok(compiled)
+    }
+
+    /// The ruleset, and whether it is a new one.
+    fn found_or_compiled(&self, selection: &Selection) -> Result<(Arc<Compiled>, bool), Failure> {
         // A file's content can change under the same selection, so those are always read.
         let shareable = !matches!(selection.ruleset, RulesetName::File(_));
         // Held while compiling, so that ten apps that start at once compile one ruleset once.
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = locked(&self.shared);
         shared.retain(|_, compiled| compiled.strong_count() > 0);
         if let Some(compiled) = shared.get(selection).filter(|_| shareable).and_then(Weak::upgrade) {
-            return Ok(compiled);
+            return Ok((compiled, false));
         }
         let assembled = self.store.assemble(selection).map_err(|error| failed(&error))?;
         let ruleset = Ruleset::compile_with(&assembled.document, &self.parts)
             .map_err(|error| rule_error("a rule cannot be compiled", &error.to_string()))?;
         let ruleset = Arc::new(ruleset);
-        // Requests are already served: they are not to wait for patterns that are new, so those are built before.
-        match shared.is_empty() {
-            true => prepare_aside(Arc::clone(&ruleset)),
-            false => ruleset.prepare().for_each(drop),
-        }
         let compiled = Arc::new(Compiled {
             texts: rule_texts(&assembled.document, &ruleset),
             ruleset,
@@ -74,20 +99,31 @@ impl Rulesets {
         if shareable {
             shared.insert(selection.clone(), Arc::downgrade(&compiled));
         }
-        Ok(compiled)
+        Ok((compiled, true))
+    }
+
+    /// Builds what the ruleset would otherwise build when a request first asks for it, behind everything else that the
+    /// machine has to do: a server that starts need not wait for it. A request that asks earlier builds what it needs
+    /// itself, so it does not matter if there is no thread to be had.
+    fn prepare_aside(&self, ruleset: Arc<Ruleset>) {
+        let mut aside = locked(&self.aside);
+        let sender = aside.get_or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel::<Arc<Ruleset>>();
+            let work = move || {
+                // Of this thread alone. Without it the work is done all the same.
+                let _ = rustix::process::setpriority_process(None, 19);
+                receiver.iter().for_each(|ruleset| ruleset.prepare().for_each(drop));
+            };
+            drop(std::thread::Builder::new().name("waf-prepare".to_owned()).spawn(work));
+            sender
+        });
+        let _no_thread = sender.send(ruleset);
     }
 }
 
-/// Builds what the ruleset would otherwise build when a request first asks for it, behind everything else that the
-/// machine has to do: a server that starts need not wait for it. A request that asks earlier builds what it needs
-/// itself, so it does not matter if there is no thread to be had.
-fn prepare_aside(ruleset: Arc<Ruleset>) {
-    let work = move || {
-        // Of this thread alone. Without it the work is done all the same.
-        let _ = rustix::process::setpriority_process(None, 19);
-        ruleset.prepare().for_each(drop);
-    };
-    drop(std::thread::Builder::new().name("waf-prepare".to_owned()).spawn(work));
+/// None of what our mutexes hold is left half changed by a panic.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A failure of the rules' library, with its hint.
