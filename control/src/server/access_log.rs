@@ -85,15 +85,19 @@ impl AccessFile {
         if let Some(mut line) = self.lines.line(record) {
             line.push('\n');
             // In one piece, so that two servers, of which one follows the other, can append to the same file.
-            let written = self.out.write_all(line.as_bytes());
-            self.tell(written);
+            if let Err(error) = self.out.write_all(line.as_bytes()) {
+                self.tell(&error);
+            }
         }
     }
 
     /// Hands everything to the system; then sees whether the file is still where it was (logrotate moves it).
     pub fn flush(&mut self) {
-        let flushed = self.out.flush().and_then(|()| self.reopen_if_moved());
-        self.tell(flushed);
+        match self.out.flush().and_then(|()| self.reopen_if_moved()) {
+            // Only now is it known that lines arrive: what goes into the buffer says nothing about the disk.
+            Ok(()) => self.failing = false,
+            Err(error) => self.tell(&error),
+        }
     }
 
     fn reopen_if_moved(&mut self) -> io::Result<()> {
@@ -106,14 +110,9 @@ impl AccessFile {
         Ok(())
     }
 
-    fn tell(&mut self, outcome: io::Result<()>) {
-        match outcome {
-            Ok(()) => self.failing = false,
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::error!(error = chain(&error), file = %self.path.display(), "request lines are lost");
-            }
-            Err(_) => {}
+    fn tell(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(error = chain(error), file = %self.path.display(), "request lines are lost");
         }
     }
 }
@@ -196,6 +195,20 @@ mod tests {
         assert_eq!(new, "192.0.2.7 - - [01/Jan/1970:00:00:00 +0000] \"GET /3?token=*** HTTP/1.1\" 200 5\n");
         let missing = AccessLogSettings { file: folder.path().join("none/a.log"), ..settings };
         assert!(AccessFile::open(&missing).unwrap_err().to_string().contains("[server.log.requests]"));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once() {
+        let file = PathBuf::from("/dev/full");
+        let settings = AccessLogSettings { file, format: AccessLogFormat::Common, sample: 1, mask: None };
+        let mut log = AccessFile::open(&settings).unwrap();
+        for _ in 0..3 {
+            log.write(&record("/1"));
+            log.flush();
+            assert!(log.failing);
+            log.write(&record("/2"));
+            assert!(log.failing, "a line in the buffer is not on the disk");
+        }
     }
 
     #[test]
