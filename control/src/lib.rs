@@ -24,6 +24,7 @@ pub mod cli;
 pub mod control;
 pub mod data;
 pub mod doctor;
+mod executable;
 pub mod failure;
 pub mod firewall;
 pub mod model;

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Answers with the release, and slowly below `/slow`.
 const PROGRAM: &str = "import os, time, http.server as h\nclass H(h.BaseHTTPRequestHandler):\n    \
     protocol_version = 'HTTP/1.1'\n    def do_GET(self):\n        \
-    if self.path == '/slow':\n            time.sleep(3)\n        \
+    if self.path == '/slow':\n            open('slow', 'w').close()\n            time.sleep(3)\n        \
     body = os.environ['HOP3_RELEASE'].encode()\n        self.send_response(200)\n        \
     self.send_header('Content-Length', str(len(body)))\n        self.end_headers()\n        self.wfile.write(body)\n    \
     def log_message(self, *a):\n        pass\n\
@@ -130,7 +130,8 @@ fn upgrades_under_load_lose_no_request_and_no_app() {
             })
             .collect();
         let slow = scope.spawn(|| server.get("web.localhost", "/slow"));
-        std::thread::sleep(Duration::from_millis(300));
+        let begun = server.data().join("apps/web/releases/v1/artifact/src/slow");
+        server.eventually(|| begun.exists().then_some(()));
         let done = json(&server, &["upgrade"]);
         assert_eq!(done["before"]["pid"], first);
         let second = u32::try_from(done["now"]["pid"].as_u64().unwrap()).unwrap();
@@ -235,6 +236,46 @@ fn a_successor_that_gives_up_changes_nothing() {
     assert_eq!(app_pid(&server), pid);
     assert_eq!(server.get("web.localhost", "/").0, 200);
     server.wait_replaced();
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_breaks_an_upgrade_off() {
+    let (mut server, place) = replaceable();
+    deploy(&server);
+    // It is given everything, and keeps its silence.
+    let reached = place.path().join("reached");
+    let silent = format!(
+        "#!/usr/bin/env python3\nimport socket, time\ns = socket.socket(fileno=0)\n\
+         s.sendall(b'{{\"hello\":{{\"version\":\"9\"}}}}\\n')\ns.recv(1 << 16)\n\
+         open('{}', 'w').close()\ntime.sleep(3600)\n",
+        reached.display()
+    );
+    replace(place.path(), &silent);
+    server.signal("USR2");
+    server.eventually(|| reached.exists().then_some(()));
+    assert_eq!(server.get("web.localhost", "/").0, 200, "it serves on meanwhile");
+    server.signal("TERM");
+    // Long before the successor's time is over.
+    server.wait_replaced();
+    assert!(server.log().contains("the upgrade is broken off"), "{}", server.log());
+    assert!(server.log().contains("stopped"), "{}", server.log());
+}
+
+#[test]
+fn an_upgrade_starts_what_the_link_leads_to_by_now() {
+    let place = tempfile::Builder::new().prefix("hop3-bin-").tempdir().unwrap();
+    let (link, started) = (place.path().join("hop3"), place.path().join("started"));
+    let real = PathBuf::from(executable().get_program());
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let mut command = Command::new(&link);
+    command.env_remove("HOP3_APP").env_remove("HOP3_DATA");
+    let mut server = Server::start_with("", command);
+    let next = format!("#!/bin/sh\ntouch {}\nexec {} \"$@\"\n", started.display(), real.display());
+    replace(place.path(), &next);
+    assert!(!started.exists());
+    server.ok(&["upgrade"]);
+    server.wait_replaced();
+    assert!(started.exists(), "the old executable was started again");
 }
 
 fn messages(socket: UnixDatagram) -> mpsc::Receiver<String> {
@@ -347,7 +388,9 @@ fn low_ports_need_a_capability_and_the_error_says_which() {
     let data = place.path().join("data");
     fs::create_dir(&data).unwrap();
     std::os::unix::fs::chown(&data, Some(65534), Some(65534)).unwrap();
-    let listen = "[server.listen]\nhttp = '127.0.0.63:80'\nhttps = false\nadmin = false\n";
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.63", *port)).is_ok();
+    let address = format!("127.0.0.63:{}", (700..1024).find(is_free).unwrap());
+    let listen = format!("[server.listen]\nhttp = '{address}'\nhttps = false\nadmin = false\n");
     fs::write(data.join("hop3-server.toml"), listen).unwrap();
     let ordinary = ["--reuid=65534", "--regid=65534", "--clear-groups"];
     let serve = |capabilities: &[&str]| {
@@ -359,13 +402,13 @@ fn low_ports_need_a_capability_and_the_error_says_which() {
     let refused = serve(&[]).output().unwrap();
     let text = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(7), "{text}");
-    assert!(text.contains("127.0.0.63:80") && text.contains("hint: ports below 1024 need"), "{text}");
+    assert!(text.contains(&address) && text.contains("hint: ports below 1024 need"), "{text}");
 
     let given = ["--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"];
     let mut server = serve(&given).spawn().unwrap();
     let started = std::time::Instant::now();
     let answered = loop {
-        if let Ok(mut stream) = TcpStream::connect("127.0.0.63:80") {
+        if let Ok(mut stream) = TcpStream::connect(&address) {
             stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
@@ -380,7 +423,7 @@ fn low_ports_need_a_capability_and_the_error_says_which() {
     let ambient = status.lines().find(|line| line.starts_with("CapAmb:")).unwrap_or_default().to_owned();
     let _sent = Command::new("kill").arg(server.id().to_string()).status();
     let _ended = server.wait();
-    assert!(answered, "an ordinary account with the capability serves port 80");
+    assert!(answered, "an ordinary account with the capability serves a low port");
     assert!(ambient.ends_with("0000000000000000"), "apps inherit nothing: {ambient}");
 }
 

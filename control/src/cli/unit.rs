@@ -48,7 +48,7 @@ impl Unit {
         let printed = match self.socket {
             Some(purpose) => socket(purpose, self.port),
             None => {
-                let executable = std::env::current_exe().map_err(|error| {
+                let executable = crate::executable::path().map_err(|error| {
                     Failure::internal("the system does not tell where this executable lies").because(&error)
                 })?;
                 let config = match &self.config {

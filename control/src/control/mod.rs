@@ -41,7 +41,7 @@ use hop3_proxy::{Bans, ProxyHandle};
 pub(crate) use rehearsal::at_level;
 pub use report::Reporter;
 use tokio::sync::{OwnedMutexGuard, mpsc, watch};
-pub use upgrading::{Frozen, UpgradeWish};
+pub use upgrading::{ADOPTING, Frozen, UpgradeWish};
 
 use crate::api::wire::{Addresses, AuditLog, ServerStatus};
 use crate::bans::Nftables;
@@ -178,6 +178,11 @@ impl Control {
         }
     }
 
+    /// How long requests under way may take at the end, as configured now.
+    pub fn drain_time(&self) -> Duration {
+        self.settings.load().drain
+    }
+
     /// What the server is doing.
     ///
     /// # Errors
@@ -225,11 +230,6 @@ impl Control {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
-    }
-
-    /// Turns true when the server stops.
-    pub fn stopping(&self) -> watch::Receiver<bool> {
-        self.stopping.clone()
     }
 
     /// The instances.

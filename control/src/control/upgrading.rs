@@ -13,6 +13,9 @@ use super::{Control, locked};
 use crate::api::wire::Upgraded;
 use crate::failure::{Failure, chain};
 
+/// How long adopted and restarted instances may take to answer until the routes are made without them. A predecessor
+/// waits longer than that for its successor.
+pub const ADOPTING: Duration = Duration::from_secs(90);
 /// Between looks whether adopted instances answer.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -77,12 +80,17 @@ impl Control {
         Ok(self.store.close()?)
     }
 
-    /// Takes everything back from a successor that has ended.
+    /// Takes everything back from a successor that has ended. Does not wait for apps once `hurry` is over.
     ///
     /// # Errors
     /// The store cannot be opened any more. The proxy serves on.
-    pub async fn take_back(self: &Arc<Self>, frozen: Frozen, proxy: ProxyHandle) -> Result<(), Failure> {
-        let outcome = self.reclaim(frozen).await;
+    pub async fn take_back(
+        self: &Arc<Self>,
+        frozen: Frozen,
+        proxy: ProxyHandle,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), Failure> {
+        let outcome = self.reclaim(frozen, hurry).await;
         self.keep_proxy(proxy);
         if outcome.is_ok() {
             self.publish();
@@ -95,17 +103,21 @@ impl Control {
         *locked(&self.proxy) = Some(proxy);
     }
 
-    async fn reclaim(self: &Arc<Self>, frozen: Frozen) -> Result<(), Failure> {
+    async fn reclaim(
+        self: &Arc<Self>,
+        frozen: Frozen,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), Failure> {
         tokio::task::block_in_place(|| self.store.reopen(&self.data.store()))?;
         drop(frozen);
         let revived = self.recover().await?;
-        self.settle(revived, self.settings.load().drain).await;
+        self.settle(revived, hurry).await;
         Ok(())
     }
 
     /// Waits until what [`Control::recover`] has begun is done and every instance has answered or failed to, at most
-    /// `limit`, and publishes that.
-    pub async fn settle(&self, revived: Vec<JoinHandle<()>>, limit: Duration) {
+    /// [`ADOPTING`] and not once `hurry` is over, and publishes that.
+    pub async fn settle(&self, revived: Vec<JoinHandle<()>>, hurry: impl Future<Output = ()>) {
         let settled = async {
             for one in revived {
                 // A revival that panicked has left an app without instances, which the log tells.
@@ -119,8 +131,10 @@ impl Control {
                 tokio::time::sleep(TICK).await;
             }
         };
-        if tokio::time::timeout(limit, settled).await.is_err() {
-            tracing::warn!("not every app answers yet");
+        tokio::select! {
+            () = settled => {}
+            () = hurry => tracing::warn!("not every app answers yet, and nobody waits for them any more"),
+            () = tokio::time::sleep(ADOPTING) => tracing::warn!("not every app answers yet"),
         }
         self.publish();
     }

@@ -51,7 +51,10 @@ impl EventKeeper {
                         tokio::task::block_in_place(|| self.flush(true));
                         return;
                     }
-                    let events = self.observe(&mut batch);
+                    let events = match self.writes_a_file() {
+                        true => tokio::task::block_in_place(|| self.observe(&mut batch)),
+                        false => self.observe(&mut batch),
+                    };
                     if !events.is_empty() {
                         tokio::task::block_in_place(|| self.keep(Durable::WithTheNextCommit, events));
                         unflushed = true;
@@ -63,6 +66,10 @@ impl EventKeeper {
                 }
             }
         }
+    }
+
+    fn writes_a_file(&self) -> bool {
+        matches!(&*self.requests.lock().unwrap_or_else(PoisonError::into_inner), RequestLog::File(_))
     }
 
     fn observe(&self, batch: &mut Vec<Event>) -> Vec<FirewallEvent> {
@@ -95,7 +102,7 @@ impl EventKeeper {
         if let Some(way) = way {
             let lost = events.len();
             if lost > 0
-                && let Err(error) = way.send(events)
+                && let Err(error) = way.send(&events)
             {
                 tracing::error!(%error, lost, "the successor does not keep firewall events");
             }

@@ -10,7 +10,7 @@
 //! old: events        what the firewall still saw while the last requests ended; then the end of the stream
 //! ```
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
@@ -101,6 +101,20 @@ pub fn say(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> 
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     stream.write_all(&line)
+}
+
+/// Reads a line of a stream on which no more sockets travel. `None` at its end.
+///
+/// # Errors
+/// The stream is broken, or the line is none of ours.
+pub fn hear_on<T: DeserializeOwned>(stream: &mut impl BufRead) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    stream.take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
+    match line.pop() {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(serde_json::from_slice(&line)?)),
+        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "the line does not end")),
+    }
 }
 
 /// Reads a line and not a byte more, since sockets may travel beside the next one. `None` at the end of the stream.

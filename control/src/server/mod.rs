@@ -29,7 +29,7 @@ use hop3_proxy::{EventSender, Hold, Proxy, ProxyConfig, ProxyHandle, Purpose, Se
 use passed::{Door, PassedSocket};
 use predecessor::Predecessor;
 use sha2::{Digest, Sha256};
-use signals::{Signals, Wish};
+use signals::{Signals, Wish, told_to_stop};
 use successor::Invocation;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
@@ -162,7 +162,6 @@ impl Server<'_> {
         let socket = bind(&start.data)?;
         let (stop, stopping) = watch::channel(false);
         let (upgrades, mut wanted) = mpsc::channel(1);
-        let drain = settings.drain;
         let control = Arc::new(Control::new(Parts {
             data: start.data.clone(),
             store: store.clone(),
@@ -187,7 +186,7 @@ impl Server<'_> {
         let revived = control.recover().await?;
         if predecessor.is_some() {
             // Until then it serves. Whoever comes to us afterwards finds the apps as they were.
-            control.settle(revived, drain).await;
+            control.settle(revived, told_to_stop()).await;
         }
         // Before the command line is answered: who reaches us finds our addresses, not an earlier server's.
         announce(&start, &listen)?;
@@ -228,7 +227,7 @@ impl Server<'_> {
             Some(upgrade::Replaced { proxy, frozen, .. }) => (Some((proxy, true)), Some(frozen)),
             None => (control.release_proxy().map(|proxy| (proxy, false)), None),
         };
-        end(&control, proxy, drain, serving, keep_apps, &mut signals).await;
+        end(&control, proxy, serving, keep_apps, &mut signals).await;
         upgrader.background.finish().await;
         instances.abort();
         // The queue's senders are gone with the proxy, so the pump ends when it has kept everything.
@@ -296,12 +295,12 @@ impl Background {
 async fn end(
     control: &Arc<Control>,
     proxy: Option<(ProxyHandle, bool)>,
-    drain: Duration,
     serving: &Runtime,
     keep_apps: bool,
     signals: &mut Signals,
 ) {
     if let Some((proxy, replaced)) = proxy {
+        let drain = control.drain_time();
         let drained = serving.spawn(async move {
             if replaced { proxy.give_way(drain).await } else { proxy.shutdown(drain).await }
         });

@@ -1,6 +1,6 @@
 //! Taking the place of an older server process: its sockets, its lock, its store, its apps.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use hop3_proxy::take_handed;
 
-use super::handover::{FromNew, FromOld, PREDECESSOR, hear, say};
+use super::handover::{FromNew, FromOld, PREDECESSOR, hear, hear_on, say};
 use super::passed::PassedSocket;
 use crate::control::Control;
 use crate::failure::{Failure, chain};
+use crate::model::FirewallEvent;
 use crate::store::Durable;
 
 /// How long the old process may take to let go: it waits for its transactions.
@@ -84,9 +85,16 @@ impl Predecessor {
 
     fn keep_events(&self, control: &Control) {
         let _endless = self.0.set_read_timeout(None);
-        for line in BufReader::new(&self.0).lines() {
-            let events = line.and_then(|line| Ok(serde_json::from_str(&line)?));
-            let Ok(FromOld::Events(events)) = events else { break };
+        let mut stream = BufReader::new(&self.0);
+        loop {
+            let events: Vec<FirewallEvent> = match hear_on(&mut stream) {
+                Ok(Some(FromOld::Events(events))) => events,
+                Ok(Some(FromOld::Take(_)) | None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "the predecessor's last firewall events are not understood");
+                    break;
+                }
+            };
             let kept = control.store().note(Durable::Now, |change| change.append_firewall_events(&events));
             if let Err(error) = kept {
                 tracing::error!(error = chain(&error), lost = events.len(), "firewall events cannot be kept");

@@ -57,3 +57,12 @@ impl Signals {
         while !matches!(self.next().await, Wish::Stop) {}
     }
 }
+
+/// The end of a wait that a wish to stop cuts short. Who listens to [`Signals`] hears the same wish.
+pub async fn told_to_stop() {
+    match Signals::listen() {
+        Ok(mut signals) => signals.stop().await,
+        // Then the wait ends by itself.
+        Err(_) => std::future::pending().await,
+    }
+}

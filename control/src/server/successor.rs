@@ -2,25 +2,31 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hop3_proxy::{ProxyHandle, hand_over};
+use rustix::process::{Pid, PidfdFlags};
 
 use super::handover::{FromNew, FromOld, Handed, PREDECESSOR, hear, say};
 use super::passed::Door;
+use crate::control::ADOPTING;
 use crate::failure::{Failure, Kind};
 use crate::model::FirewallEvent;
 use crate::settings::LOW_PORTS;
 
 /// How long the new process may take to read its configuration.
 const HELLO: Duration = Duration::from_secs(30);
-/// How long it may take to open the store, compile all rules and find the apps again.
-const SERVING: Duration = Duration::from_secs(180);
+/// How long it may take to open the store and compile all rules, and then to find the apps again.
+const SERVING: Duration = Duration::from_secs(90 + ADOPTING.as_secs());
+/// Events that are sent in one line.
+const EVENTS_PER_LINE: usize = 256;
 /// How long it may take to accept events.
 const EVENTS: Duration = Duration::from_secs(5);
 
@@ -48,7 +54,7 @@ impl Invocation {
     /// The system does not tell.
     pub fn of_this_process(low_ports: bool) -> io::Result<Invocation> {
         let arguments = std::env::args_os().skip(1).collect();
-        Ok(Invocation { executable: std::env::current_exe()?, arguments, low_ports })
+        Ok(Invocation { executable: crate::executable::path()?, arguments, low_ports })
     }
 
     /// Where the executable lies.
@@ -56,11 +62,11 @@ impl Invocation {
         &self.executable
     }
 
-    /// Starts a process of whatever lies there now, and waits until it has read its configuration. Blocking.
+    /// Starts a process of whatever lies there now.
     ///
     /// # Errors
-    /// It cannot be started, or refuses; it has ended then.
-    pub fn start(&self) -> Result<Successor, Failure> {
+    /// It cannot be started.
+    pub fn spawn(&self) -> Result<Successor, Failure> {
         let shown = self.executable.display();
         let failed = |error: io::Error| {
             Failure::new(Kind::Unavailable, format!("cannot start `{shown}`"))
@@ -80,13 +86,7 @@ impl Invocation {
         let child = command.spawn().map_err(failed)?;
         // It holds the other end of the stream, which must end with the process.
         drop(command);
-        let mut successor = Successor { child, stream: ours, version: String::new() };
-        match successor.hear(HELLO) {
-            Ok(FromNew::Hello { version }) => successor.version = version,
-            Ok(other) => return Err(successor.end(&refused(other))),
-            Err(failure) => return Err(successor.end(&failure)),
-        }
-        Ok(successor)
+        Ok(Successor { child, stream: ours, version: String::new() })
     }
 }
 
@@ -94,6 +94,28 @@ impl Successor {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it can be ended by, from elsewhere; never another process that was given its number.
+    ///
+    /// # Errors
+    /// The kernel cannot tell.
+    pub fn handle(&self) -> io::Result<OwnedFd> {
+        let pid = Pid::from_child(&self.child);
+        Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+    }
+
+    /// Waits until it has read its configuration. Blocking.
+    ///
+    /// # Errors
+    /// It refuses; it has ended then.
+    pub fn greet(mut self) -> Result<Successor, Failure> {
+        match self.hear(HELLO) {
+            Ok(FromNew::Hello { version }) => self.version = version,
+            Ok(other) => return Err(self.end(&refused(other))),
+            Err(failure) => return Err(self.end(&failure)),
+        }
+        Ok(self)
     }
 
     /// Hands the sockets over and waits until the new process serves. Lock and store must be free. Blocking.
@@ -123,7 +145,7 @@ impl Successor {
     pub fn events(&self) -> io::Result<EventWay> {
         let stream = self.stream.try_clone()?;
         stream.set_write_timeout(Some(EVENTS))?;
-        Ok(EventWay(Arc::new(stream)))
+        Ok(EventWay(Arc::new(Way { stream, broken: AtomicBool::new(false) })))
     }
 
     fn hear(&mut self, patience: Duration) -> Result<FromNew, Failure> {
@@ -166,15 +188,34 @@ impl Successor {
 
 /// Where events go that are seen while the last requests end.
 #[derive(Debug, Clone)]
-pub struct EventWay(Arc<UnixStream>);
+pub struct EventWay(Arc<Way>);
+
+#[derive(Debug)]
+struct Way {
+    stream: UnixStream,
+    /// Half a line may be on it, and nothing after that would be understood.
+    broken: AtomicBool,
+}
 
 impl EventWay {
-    /// Sends events to the successor's store. Blocking, for seconds at most.
+    /// Sends events to the successor's store. Blocking, for seconds at most; not at all after the first failure.
     ///
     /// # Errors
     /// The successor is gone or does not take them.
-    pub fn send(&self, events: Vec<FirewallEvent>) -> io::Result<()> {
-        say(&self.0, &FromOld::Events(events))
+    pub fn send(&self, events: &[FirewallEvent]) -> io::Result<()> {
+        let Way { stream, broken } = &*self.0;
+        if broken.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        // In pieces that are far from the longest line.
+        let mut pieces = events.chunks(EVENTS_PER_LINE);
+        let sent = pieces.try_for_each(|piece| say(stream, &FromOld::Events(piece.to_vec())));
+        if sent.is_err() {
+            broken.store(true, Ordering::Release);
+            // The successor is told that nothing more comes.
+            let _gone = stream.shutdown(Shutdown::Both);
+        }
+        sent
     }
 }
 

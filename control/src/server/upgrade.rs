@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use hop3_proxy::ProxyHandle;
 use tokio::sync::watch;
-use tokio::task::block_in_place;
+use tokio::task::{JoinHandle, block_in_place};
 
 use super::passed::Door;
+use super::signals::told_to_stop;
 use super::successor::{EventWay, Invocation, Successor};
 use super::{Background, bind, systemd};
 use crate::api::wire::{ServerProcess, Upgraded};
@@ -50,6 +51,46 @@ impl Replaced {
     }
 }
 
+/// Ends a successor when this process is told to stop; as long as it lives.
+struct EndAtStop {
+    task: JoinHandle<()>,
+    told: watch::Receiver<bool>,
+}
+
+impl EndAtStop {
+    fn watch(successor: &Successor) -> EndAtStop {
+        let handle = successor.handle();
+        let (tell, told) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            told_to_stop().await;
+            tell.send_replace(true);
+            tracing::warn!("told to stop: the upgrade is broken off");
+            let ended = handle.and_then(|handle| {
+                let sent = rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL);
+                Ok(sent?)
+            });
+            if let Err(error) = ended {
+                tracing::debug!(%error, "the successor has ended already");
+            }
+            // Whoever waits for the wish can still see it.
+            tell.closed().await;
+        });
+        EndAtStop { task, told }
+    }
+
+    /// Over when this process was told to stop.
+    async fn told(&self) {
+        let mut told = self.told.clone();
+        let _over = told.wait_for(|told| *told).await;
+    }
+}
+
+impl Drop for EndAtStop {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Upgrader {
     /// Starts a successor and tells `asker` what became of it. `None` when this process goes on.
     pub async fn upgrade(&mut self, control: &Arc<Control>, asker: Option<UpgradeWish>) -> Option<Replaced> {
@@ -82,7 +123,10 @@ impl Upgrader {
 
     async fn replace(&mut self, control: &Arc<Control>) -> Result<Replaced, Failure> {
         let frozen = control.freeze()?;
-        let successor = block_in_place(|| self.invocation.start())?;
+        let successor = self.invocation.spawn()?;
+        // The conversation blocks this thread, for minutes if need be: a wish to stop ends it by ending the other side.
+        let watched = EndAtStop::watch(&successor);
+        let successor = block_in_place(|| successor.greet())?;
         self.background.stop().await;
         let Some(proxy) = control.release_proxy() else {
             block_in_place(|| successor.give_up());
@@ -104,7 +148,7 @@ impl Upgrader {
                 failure
             }
         };
-        match self.take_back(control, frozen, proxy).await {
+        match self.take_back(control, frozen, proxy, &watched).await {
             Ok(()) => Err(failure),
             Err(worse) => {
                 tracing::error!("requests are served on, but the store cannot be taken back: {worse}");
@@ -127,6 +171,7 @@ impl Upgrader {
         control: &Arc<Control>,
         frozen: Frozen,
         proxy: ProxyHandle,
+        watched: &EndAtStop,
     ) -> Result<(), Failure> {
         if self.lock.is_none() {
             match control.data().claim() {
@@ -137,7 +182,7 @@ impl Upgrader {
                 }
             }
         }
-        control.take_back(frozen, proxy).await?;
+        control.take_back(frozen, proxy, watched.told()).await?;
         let socket = bind(control.data())?;
         self.background.begin(socket);
         Ok(())
