@@ -7,6 +7,7 @@ use hop3_proxy::{CertificateFacts, CertificateOrigin, CertificatePem};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
+use crate::settings::is_for_tests;
 
 /// Everything about the certificates of one owner.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +153,18 @@ impl Holding {
         best.map(|(_, pem)| pem.clone())
     }
 
+    /// Whether clients trust what a host is shown with now, as far as can be told: it is valid, somebody else issued
+    /// it, and that was no authority for tests.
+    pub fn is_trusted(&self, host: &str, now: Timestamp) -> bool {
+        let Some(shown) = self.show(host, now) else { return false };
+        let tests = shown.origin == CertificateOrigin::Acme
+            && self.issued.as_ref().is_some_and(|issued| is_for_tests(&issued.directory));
+        CertificateFacts::of_pem(&shown.chain).is_ok_and(|facts| {
+            let valid = Timestamp::from(facts.not_before)..Timestamp::from(facts.not_after);
+            valid.contains(&now) && !facts.self_signed && !tests
+        })
+    }
+
     /// What the issued certificate says, if there is one.
     pub fn issued_facts(&self) -> Option<CertificateFacts> {
         CertificateFacts::of_pem(&self.issued.as_ref()?.chain).ok()
@@ -181,6 +194,10 @@ impl std::fmt::Debug for Holding {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    };
 
     use super::super::schedule::tests::{DAY, START, chain};
     use super::*;
@@ -212,5 +229,37 @@ mod tests {
         assert_eq!(origin("c.org", 1), None);
         assert!(!format!("{holding:?}").contains("PRIVATE"));
         assert!(Duration::ZERO < DAY);
+    }
+
+    #[test]
+    fn only_what_clients_trust_is_trusted() {
+        let held = |(chain, key): (String, String), directory: &str| Holding {
+            issued: Some(Issued { chain, key, directory: directory.into(), at: START, advice: None }),
+            ..Holding::default()
+        };
+        let staging = "https://acme-staging-v02.api.letsencrypt.org/directory";
+        let good = held(chain_of_authority(&["a.org"], START, 90 * DAY), "d");
+        assert!(good.is_trusted("a.org", START.after(DAY)));
+        assert!(!good.is_trusted("b.org", START.after(DAY)));
+        assert!(!good.is_trusted("a.org", START.after(91 * DAY)), "expired");
+        assert!(!good.is_trusted("a.org", Timestamp(START.0 - 1000)), "not yet valid");
+        let tests = held(chain_of_authority(&["a.org"], START, 90 * DAY), staging);
+        assert!(!tests.is_trusted("a.org", START.after(DAY)));
+        let own = Holding { imported: imported(&["a.org"], 90), ..Holding::default() };
+        assert!(own.show("a.org", START).is_some() && !own.is_trusted("a.org", START.after(DAY)));
+    }
+
+    /// Like [`chain`], issued by somebody else.
+    fn chain_of_authority(names: &[&str], from: Timestamp, life: Duration) -> (String, String) {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(DnType::CommonName, "an authority");
+        let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_millis(from.0);
+        params.not_after = params.not_before + life;
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
     }
 }

@@ -97,8 +97,9 @@ impl Keeper {
         news
     }
 
-    /// Whether a host of an owner is shown with an issued or imported certificate, its own or another owner's.
-    pub fn shows(&self, owner: &str, host: &str, now: Timestamp) -> bool {
+    /// Whether clients trust what a host of an owner is shown with, its own certificate or another owner's:
+    /// [`Holding::is_trusted`].
+    pub fn is_trusted(&self, owner: &str, host: &str, now: Timestamp) -> bool {
         let holder = {
             let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
             wanted
@@ -107,7 +108,7 @@ impl Keeper {
                 .and_then(|wanted| wanted.elsewhere.get(host))
                 .cloned()
         };
-        self.shelf.show(holder.as_deref().unwrap_or(owner), host, now).is_some()
+        self.shelf.get(holder.as_deref().unwrap_or(owner)).is_trusted(host, now)
     }
 
     /// Which hosts are routed.

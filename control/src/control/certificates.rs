@@ -163,7 +163,7 @@ impl Control {
         let trusted = || {
             self.listen.https.is_some()
                 && !hosts.is_empty()
-                && hosts.iter().all(|host| self.keeper.shows(owner, &host.to_string(), now))
+                && hosts.iter().all(|host| self.keeper.is_trusted(owner, &host.to_string(), now))
         };
         let redirect = self.listen.https.is_some() && options.redirect.unwrap_or_else(trusted);
         let mode = options.client_certificates.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `[server.acme]`: which authority issues certificates, and how names are proved to it.
 
 use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -259,7 +259,7 @@ impl DnsOptions {
 }
 
 fn with_port(server: &str) -> Result<String, String> {
-    if let Ok(address) = server.parse::<std::net::IpAddr>() {
+    if let Ok(address) = server.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, 53).to_string());
     }
     let text = if server.contains(':') { server.to_owned() } else { format!("{server}:53") };
@@ -276,6 +276,11 @@ fn with_port(server: &str) -> Result<String, String> {
     }
 }
 
+/// Whether certificates of this directory are for tests, and trusted by nobody.
+pub fn is_for_tests(directory: &str) -> bool {
+    directory == LETS_ENCRYPT_STAGING
+}
+
 /// The directory's URL, and whether it is a public authority's.
 fn directory(written: Option<&str>) -> Result<(String, bool), String> {
     match written {
@@ -284,9 +289,9 @@ fn directory(written: Option<&str>) -> Result<(String, bool), String> {
         Some(url) => {
             let parsed: Option<http::Uri> = url.parse().ok();
             let host = parsed.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
-            let loopback = (host, 0).to_socket_addrs().is_ok_and(|mut found| {
-                host.parse::<std::net::IpAddr>().is_ok() && found.all(|address| address.ip().is_loopback())
-            });
+            // As a literal: names are looked up when they are used.
+            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            let loopback = bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
             match parsed.as_ref().and_then(|uri| uri.scheme_str()) {
                 Some("https") if !host.is_empty() => Ok((url.to_owned(), false)),
                 // For a test, or an authority behind a tunnel of the operator's.
@@ -306,4 +311,21 @@ fn read(file: &Path, key: &str) -> Result<String, String> {
         return Err(format!("`{key}`: `{}` is too long for a key", file.display()));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_told_apart_without_asking_anybody() {
+        for url in ["https://ca.test/dir", "http://127.0.0.1:14000/dir", "http://[::1]:14000/dir"] {
+            assert_eq!(directory(Some(url)), Ok((url.to_owned(), false)));
+        }
+        for url in ["http://localhost/dir", "http://192.0.2.1/dir", "http://[2001:db8::1]/dir", "ca.test"] {
+            assert!(directory(Some(url)).is_err(), "{url}");
+        }
+        let (staging, public) = directory(Some("letsencrypt-staging")).unwrap();
+        assert!(public && is_for_tests(&staging) && !is_for_tests(LETS_ENCRYPT));
+    }
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use access_log::{AccessFormat, AccessLogOptions, AccessLogSettings};
-pub use acme::{Acme, ChallengeKind, Dns, DnsProvider, DnsServer, TsigAlgorithm};
+pub use acme::{Acme, ChallengeKind, Dns, DnsProvider, DnsServer, TsigAlgorithm, is_for_tests};
 pub use bans::{AllowedNetwork, BansOptions, BansSettings, PointsOptions, ban_rules};
 pub use clients::{ClientOptions, ClientSettings, Forwarding};
 pub use firewall::{FirewallOptions, FirewallSettings};
