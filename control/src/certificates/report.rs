@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Wanted;
 use super::holding::{Holding, Trouble};
-use super::names::unissuable;
-use super::schedule::{last_sixth, renewal};
+use super::names::{MOST_NAMES, unissuable};
+use super::schedule::{candidates, last_sixth, renewal};
 use crate::model::Timestamp;
 use crate::settings::{Acme, ChallengeKind};
 
@@ -73,9 +73,9 @@ pub fn status(
     authority: Option<&Trouble>,
     now: Timestamp,
 ) -> CertificateStatus {
-    let Wanted { owner, hosts, elsewhere, automatic } = wanted;
+    let Wanted { owner, hosts: names, elsewhere, automatic } = wanted;
     let automatic = *automatic;
-    let own = hosts.iter().map(|host| {
+    let own = names.iter().map(|host| {
         host_status(host, shown(owner, host), || why_self_signed(host, automatic, holding, acme))
     });
     let mut hosts: Vec<_> = own.collect();
@@ -109,12 +109,20 @@ pub fn status(
                 trouble.may_retry(now)
             )
         };
-        let in_trouble = holding.names.iter().filter(|(name, _)| !elsewhere.contains_key(*name));
+        // Of names that are hosts still; others are forgotten with the next certificate.
+        let troubles = hosts.iter().filter_map(|host| Some((&host.host, holding.names.get(&host.host)?)));
         problems.extend(
-            in_trouble.map(|(name, trouble)| {
+            troubles.map(|(name, trouble)| {
                 format!("the authority could not verify `{name}`: {}", retried(trouble))
             }),
         );
+        let names = acme.map_or(0, |acme| candidates(names, holding, acme, now).len());
+        if names > MOST_NAMES {
+            problems.push(format!(
+                "a certificate has at most {MOST_NAMES} names, and this needs {names}: the last ones by the \
+                 alphabet are left out; deploy a part of the hosts as another app"
+            ));
+        }
         if let Some(trouble) = &holding.refused {
             problems.push(format!("the authority refused the order: {}", retried(trouble)));
         }
@@ -229,12 +237,23 @@ mod tests {
         let mut trouble = Trouble::default();
         trouble.name_failed("connection refused", START, 200);
         holding.names.insert("b.org".into(), trouble);
-        assert!(said(&holding, 1)[0].contains("`b.org`: connection refused (failed 1 times"));
+        let both = reported(&holding, &["a.org", "b.org"], START.after(DAY)).problems;
+        assert!(both[0].contains("`b.org`: connection refused (failed 1 times"), "{both:?}");
+        assert!(said(&holding, 1).is_empty(), "a name that is no host any more troubles nobody");
         let imported =
             Holding { imported: Some(Imported { chain: pem, key, added: START }), ..Holding::default() };
         assert!(said(&imported, 60).is_empty());
         assert!(said(&imported, 70)[0].contains("import a new one"));
         assert!(said(&imported, 90)[0].contains("expired"));
+    }
+
+    #[test]
+    fn names_that_fit_into_no_certificate_are_told() {
+        let hosts: Vec<String> = (0..=MOST_NAMES).map(|number| format!("h{number}.org")).collect();
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        assert!(reported(&Holding::default(), &hosts[1..], START).problems.is_empty());
+        let problems = reported(&Holding::default(), &hosts, START).problems;
+        assert!(problems[0].contains("at most 100 names, and this needs 101"), "{problems:?}");
     }
 
     #[test]

@@ -32,8 +32,15 @@ pub enum Step {
     Order(Vec<String>),
 }
 
-/// What an authority could be asked for.
+/// What an authority could be asked for, as many names as fit into a certificate.
 pub fn orderable(hosts: &[String], holding: &Holding, acme: &Acme, now: Timestamp) -> Vec<String> {
+    let mut names = candidates(hosts, holding, acme, now);
+    names.truncate(MOST_NAMES);
+    names
+}
+
+/// All names an authority could be asked for, sorted.
+pub(super) fn candidates(hosts: &[String], holding: &Holding, acme: &Acme, now: Timestamp) -> Vec<String> {
     let wildcards = acme.challenges.contains(&ChallengeKind::Dns01);
     let imported = holding.imported_facts().filter(|facts| now < Timestamp::from(facts.not_after));
     let mut names: Vec<String> = hosts
@@ -44,7 +51,6 @@ pub fn orderable(hosts: &[String], holding: &Holding, acme: &Acme, now: Timestam
         .collect();
     names.sort();
     names.dedup();
-    names.truncate(MOST_NAMES);
     names
 }
 
