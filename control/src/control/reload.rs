@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::front::front_of_route;
+use super::routing::named_alike;
 use super::{Control, locked};
 use crate::failure::Failure;
 use crate::settings::{Settings, StaticRoute};
@@ -32,6 +33,12 @@ impl Control {
         }
         let front = |route: &StaticRoute| Ok((route.name(), front_of_route(route, &settings)?));
         let fronts = settings.routes.iter().map(front).collect::<Result<_, Failure>>()?;
+        let names: Vec<String> = settings.routes.iter().map(StaticRoute::name).collect();
+        if let Some(app) =
+            locked(&self.deployed).keys().find(|app| names.iter().any(|name| name == app.as_str()))
+        {
+            return Err(named_alike(app));
+        }
         // The table is made once to find clashes, before anything is replaced.
         let served = locked(&self.routes).clone();
         notes.extend(self.reload_route_rules(&settings, fronts));

@@ -88,6 +88,9 @@ impl Control {
             }
         }
         for route in &self.settings.load().routes {
+            if route.name() == app.as_str() {
+                return Err(named_alike(app));
+            }
             let theirs: Vec<String> = route.hosts.iter().map(HostPattern::to_string).collect();
             let prefix = route.path_prefix.trim_end_matches('/');
             let clash = wanted.iter().find(|(host, path)| theirs.contains(host) && path == prefix);
@@ -259,6 +262,14 @@ impl Control {
         main.bans = shield.as_ref().ok().and_then(|shield| shield.bans.clone());
         self.divide(&main, front, &route.tls)
     }
+}
+
+/// Certificates, firewall events and logs are kept by name, so no two may share one.
+pub(super) fn named_alike(app: &AppName) -> Failure {
+    Failure::conflict(format!(
+        "a [[route]] of hop3-server.toml goes by its first host, `{app}`, and so does an app"
+    ))
+    .hint("write another one of the route's hosts first, or give the app another name")
 }
 
 fn unavailable(reason: &str) -> Backend {
