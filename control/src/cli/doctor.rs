@@ -13,7 +13,7 @@ use super::table::printable;
 use crate::api::wire::{AuditLog, ServerDiagnosis, ServerStatus};
 use crate::doctor::clock::{Clock, TIME_SERVER, offset};
 use crate::doctor::machine::Machine;
-use crate::doctor::ports::{LowPorts, free};
+use crate::doctor::ports::{self, LowPorts, free};
 use crate::doctor::{Diagnosis, Finding, State, names};
 use crate::failure::{Failure, Kind};
 use crate::settings::{Listeners, Settings};
@@ -136,8 +136,9 @@ fn data_directory(context: &Context) -> Vec<Finding> {
 /// The addresses that a server would open.
 fn unbound(listen: &Listeners) -> Vec<Finding> {
     let wanted = [("http", listen.http), ("https", listen.https), ("admin", listen.admin)];
-    let wanted: Vec<_> =
-        wanted.into_iter().filter_map(|(purpose, address)| Some((purpose, address?))).collect();
+    let further = listen.further.iter().map(|(purpose, address)| (ports::word(*purpose), *address));
+    let wanted = wanted.into_iter().filter_map(|(purpose, address)| Some((purpose, address?)));
+    let wanted: Vec<_> = wanted.chain(further).collect();
     let numbers: Vec<u16> = wanted.iter().map(|(_, address)| address.port()).collect();
     let permissions = LowPorts::look(None).finding(&numbers);
     std::iter::once(permissions)

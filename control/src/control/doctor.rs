@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use hop3_proxy::{Endpoint, HostPattern};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::{Control, locked};
 use crate::api::wire::AppStatus;
@@ -42,7 +44,10 @@ impl Control {
 
     fn listeners(&self) -> Vec<Finding> {
         let wanted = [("http", self.listen.http), ("https", self.listen.https), ("admin", self.listen.admin)];
+        let further = locked(&self.proxy).as_ref().map(|proxy| proxy.addresses().further);
+        let further = further.unwrap_or_default().into_iter();
         let open = wanted.into_iter().filter_map(|(purpose, address)| Some((purpose, address?)));
+        let open = open.chain(further.map(|(purpose, address)| (ports::word(purpose), address)));
         open.map(|(purpose, address)| ports::answering(purpose, address)).collect()
     }
 
@@ -209,7 +214,17 @@ fn reach(endpoint: &Endpoint) -> std::io::Result<()> {
             let first = name.to_socket_addrs()?.next();
             connect(first.ok_or_else(|| std::io::Error::other("the name has no address"))?)
         }
-        Endpoint::Unix(path) => UnixStream::connect(path).map(drop),
+        Endpoint::Unix(path) => connect_unix(path),
+    }
+}
+
+/// Without waiting for a server whose queue is full: it is there.
+fn connect_unix(path: &Path) -> std::io::Result<()> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) | Err(Errno::AGAIN) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

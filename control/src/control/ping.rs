@@ -1,6 +1,6 @@
 //! `app:ping`: the start page of an app, asked for through the proxy as a client would.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::{Control, locked};
 use crate::api::wire::Ping;
+use crate::doctor::ports::reachable;
 use crate::failure::{Failure, Kind};
 use crate::model::AppName;
 
@@ -72,14 +73,4 @@ async fn ask(address: SocketAddr, host: &str, path: &str) -> Result<u16, Failure
         .map_err(|error| failed(&error))?;
     let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
     Ok(response.status().as_u16())
-}
-
-/// The address under which a listener is reached from this machine.
-pub(super) fn reachable(listener: SocketAddr) -> SocketAddr {
-    let host = match listener.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(host, listener.port())
 }

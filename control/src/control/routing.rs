@@ -9,9 +9,9 @@ use hop3_runtimes::manifest::tls::TlsOptions;
 use hop3_runtimes::manifest::waf::WafMode;
 
 use super::front::Front;
-use super::ping::reachable;
 use super::traffic::route_group;
 use super::{Control, ServedRoute, Serving, locked};
+use crate::doctor::ports::reachable;
 use crate::failure::Failure;
 use crate::firewall::Shield;
 use crate::model::{AppName, Desired};

@@ -3,13 +3,15 @@
 //! Without a network it is compared with what is known to lie in the past; with one, also with a time server (SNTP,
 //! RFC 4330).
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Finding;
 
 /// Who is asked unless somebody else is named.
 pub const TIME_SERVER: &str = "pool.ntp.org";
+/// The port of the protocol.
+const PORT: u16 = 123;
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(2);
 /// Seconds from 1900 to 1970.
@@ -64,8 +66,7 @@ pub fn offset(server: &str) -> Option<f64> {
 }
 
 fn offset_within(server: &str, limit: Duration) -> Option<f64> {
-    let address = if server.contains(':') { server.to_owned() } else { format!("{server}:123") };
-    let address = std::net::ToSocketAddrs::to_socket_addrs(&address).ok()?.next()?;
+    let address = std::net::ToSocketAddrs::to_socket_addrs(&with_port(server)).ok()?.next()?;
     let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).ok()?;
     socket.set_read_timeout(Some(limit)).ok()?;
@@ -87,6 +88,16 @@ fn offset_within(server: &str, limit: Duration) -> Option<f64> {
     let (server_received, server_sent) = (seconds(at(32)?), seconds(at(40)?));
     let (sent, arrived) = (seconds(timestamp(sent)), seconds(timestamp(arrived)));
     Some(((sent - server_received) + (arrived - server_sent)) / 2.0)
+}
+
+/// The address with the protocol's port, unless it has one.
+fn with_port(server: &str) -> String {
+    let bare = server.strip_prefix('[').and_then(|server| server.strip_suffix(']')).unwrap_or(server);
+    match bare.parse::<IpAddr>() {
+        Ok(address) => SocketAddr::new(address, PORT).to_string(),
+        Err(_) if server.contains(':') => server.to_owned(),
+        Err(_) => format!("{server}:{PORT}"),
+    }
 }
 
 /// Seconds since 1900 and their fractions, 32 bits each.
@@ -155,6 +166,21 @@ mod tests {
         answering.join().unwrap();
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
         assert_eq!(offset(&silent.local_addr().unwrap().to_string()), None);
+    }
+
+    #[test]
+    fn a_server_may_be_an_address_with_or_without_a_port() {
+        for (written, asked) in [
+            ("pool.ntp.org", "pool.ntp.org:123"),
+            ("ntp.test:1123", "ntp.test:1123"),
+            ("192.0.2.1", "192.0.2.1:123"),
+            ("192.0.2.1:5", "192.0.2.1:5"),
+            ("2001:db8::1", "[2001:db8::1]:123"),
+            ("[2001:db8::1]", "[2001:db8::1]:123"),
+            ("[2001:db8::1]:5", "[2001:db8::1]:5"),
+        ] {
+            assert_eq!(with_port(written), asked);
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use hop3_proxy::Purpose;
+
 use super::Finding;
 
 /// How long a connection may take on this machine.
@@ -19,6 +21,15 @@ pub fn answering(purpose: &str, address: SocketAddr) -> Finding {
         Err(error) => Finding::fail("ports", format!("{purpose} does not answer on {address}"))
             .cause(error.to_string())
             .hint("look for the server's own words: journalctl -u hop3, or its stderr"),
+    }
+}
+
+/// A purpose in the words of `[server.listen]`.
+pub fn word(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Http => "http",
+        Purpose::Https => "https",
+        Purpose::Admin => "admin",
     }
 }
 
