@@ -116,20 +116,26 @@ pub struct PathRules {
     /// The paths, at segment borders: `/admin` holds `/admin` and `/admin/x`. Must be given.
     pub prefix: String,
     /// See [`Proxy::max_body_size`].
+    #[serde(alias = "max_body_size")]
     pub max_body_size: Option<ByteSize>,
     /// See [`Proxy::request_buffering`].
+    #[serde(alias = "request_buffering")]
     pub request_buffering: Option<bool>,
     /// See [`Proxy::timeouts`].
     pub timeouts: Option<ProxyTimeouts>,
     /// See [`Proxy::request_headers`].
+    #[serde(alias = "request_headers")]
     pub request_headers: Option<HeaderChanges>,
     /// See [`Proxy::response_headers`].
+    #[serde(alias = "response_headers")]
     pub response_headers: Option<HeaderChanges>,
     /// See [`Proxy::compression`].
     pub compression: Option<CompressionChoice>,
     /// See [`Proxy::basic_auth`].
+    #[serde(alias = "basic_auth")]
     pub basic_auth: Option<BasicAuth>,
     /// See [`Proxy::rate_limit`]; counted apart from other paths.
+    #[serde(alias = "rate_limit")]
     pub rate_limit: Option<RateLimit>,
     /// See [`Proxy::concurrency`]; counted apart from other paths.
     pub concurrency: Option<ConcurrencyOptions>,
@@ -142,6 +148,7 @@ pub struct PathRules {
     /// See [`Proxy::maintenance`].
     pub maintenance: Option<Maintenance>,
     /// Whether clients must show a certificate here; `[tls] client-ca` says whose count.
+    #[serde(alias = "client_certificates")]
     pub client_certificates: Option<ClientCertificateMode>,
 }
 
@@ -287,6 +294,15 @@ mod tests {
         assert_eq!(at.max_body_size, Some(ByteSize(9 << 20)));
         assert!(at.allow.is_empty() && !proxy.allow.is_empty());
         assert_eq!(at.headers, proxy.headers);
+    }
+
+    #[test]
+    fn a_path_takes_the_same_spellings() {
+        let paths = "[[paths]]\nprefix = '/up'\nmax_body_size = '9m'\nbasic_auth = {users = {}}\nrequest_buffering = true\n\
+                     client_certificates = 'require'\n";
+        let proxy: Proxy = toml::from_str(paths).unwrap();
+        let hyphens: Proxy = toml::from_str(&paths.replace('_', "-")).unwrap();
+        assert_eq!(proxy, hyphens);
     }
 
     #[test]

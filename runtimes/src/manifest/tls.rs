@@ -92,9 +92,7 @@ impl TlsOptions {
         }
         None
     }
-}
 
-impl TlsOptions {
     /// The first of `[[proxy.paths]]` that asks for client certificates although nobody's count.
     #[must_use]
     pub fn paths_without_authority(&self, proxy: &Proxy) -> Option<usize> {
