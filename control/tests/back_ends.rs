@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use server::{Server, folder};
+use server::{Server, folder, free_port};
 
 /// Ends with the test.
 struct Program(Child);
@@ -167,8 +167,4 @@ fn conf(listen: &str, log: &str) -> String {
         id("-un"),
         id("-gn")
     )
-}
-
-fn free_port() -> u16 {
-    hop3_runtimes::ports::free_port().unwrap()
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use server::{Server, folder};
+use server::{Server, folder, free_port};
 
 /// bcrypt of "secret".
 const HASH: &str = "$2y$04$ZNWkTVd7q72eXLB/pXCHUO61vdOqaigSDSyDn.Eh9A6R7ymo/M4K.";
@@ -358,8 +358,4 @@ fn a_route_balances_checks_and_breaks() {
     server.eventually(|| (server.get("hash.test", "/").0 == 200).then_some(()));
     second.kill().unwrap();
     second.wait().unwrap();
-}
-
-fn free_port() -> u16 {
-    hop3_runtimes::ports::free_port().unwrap()
 }

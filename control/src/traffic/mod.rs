@@ -125,13 +125,6 @@ impl Traffic {
         let holding = self.paths.iter().filter(|path| is_below(&path.prefix, prefix));
         holding.max_by_key(|path| path.prefix.len())
     }
-
-    /// Every path prefix that requests are routed by.
-    pub fn prefixes(&self) -> Vec<&str> {
-        let paths = self.paths.iter().map(|path| path.prefix.as_str());
-        let folders = self.folders.iter().map(|(url, _)| url.as_str());
-        std::iter::once(self.prefix.as_str()).chain(paths).chain(folders).collect()
-    }
 }
 
 impl Fault {

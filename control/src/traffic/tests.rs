@@ -87,7 +87,8 @@ client-certificates = "require"
 client-ca = "ca.pem"
 "#;
     let traffic = made(text, folder.path(), &variables).unwrap();
-    assert_eq!(traffic.prefixes(), ["/shop", "/shop/admin", "/shop/assets"]);
+    assert_eq!((&*traffic.prefix, &*traffic.paths[0].prefix), ("/shop", "/shop/admin"));
+    assert_eq!(traffic.folders[0].0, "/shop/assets");
     let Rules { policy, limits } = &traffic.rules;
     assert_eq!(limits.max_body, 1 << 20);
     let seconds = [

@@ -202,6 +202,11 @@ impl Drop for Server {
     }
 }
 
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    hop3_runtimes::ports::free_port().unwrap()
+}
+
 /// A folder with these files.
 pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -63,7 +63,7 @@ impl BasicAuth {
             if name.is_empty() || name.contains(':') || name.contains(char::is_control) {
                 return Err(BasicAuthError::Name(name.clone()));
             }
-            // A check against a wrong password tells whether the hash can be read at all; costs one check.
+            // Its form alone: a check of a password takes as long as the hash was meant to cost.
             let parsed: Result<bcrypt::HashParts, _> = hash.parse();
             if parsed.is_err() {
                 return Err(BasicAuthError::Hash(name.clone()));

@@ -132,7 +132,7 @@ pub struct BreakerOptions {
 pub struct ActiveCheck {
     /// Default: `/`.
     pub path: Option<ProbePath>,
-    /// `Host` of the question. Default: `localhost`.
+    /// `Host` of the question. Default: the first host, `localhost` where that is `*`.
     pub host: Option<String>,
     /// The only good status. Default: any below 500.
     pub status: Option<StatusCode>,
