@@ -222,6 +222,11 @@ impl Control {
         &self.watch
     }
 
+    /// The addresses it has opened.
+    pub fn listen(&self) -> &Addresses {
+        &self.listen
+    }
+
     /// The data directory.
     pub fn data(&self) -> &DataDir {
         &self.data

@@ -36,13 +36,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use traces::TraceExport;
-use upgrade::Upgrader;
+use upgrade::{Replaced, Upgrader};
 
 use crate::api::wire::Addresses;
 use crate::api::{Peer, router};
 use crate::bans::Nftables;
 use crate::certificates::{Keeper, Shelf};
-use crate::control::{Control, Fleet, Parts};
+use crate::control::{Control, Fleet, Parts, UpgradeWish};
 use crate::data::{DataDir, Lock, write_atomically};
 use crate::failure::{Failure, Kind, chain};
 use crate::firewall::{LogWriter, Rulesets, failed};
@@ -127,55 +127,32 @@ struct Server<'r> {
     serving: &'r Runtime,
 }
 
+/// What [`Server::join`] makes.
+struct Joined {
+    control: Arc<Control>,
+    keeper: Arc<Keeper>,
+    doors: Vec<Door>,
+    socket: UnixListener,
+    stop: watch::Sender<bool>,
+    wanted: mpsc::Receiver<UpgradeWish>,
+}
+
 impl Server<'_> {
     async fn serve(
-        self,
+        mut self,
         settings: Settings,
         store: Arc<Store>,
         rulesets: Rulesets,
         predecessor: &mut Option<Predecessor>,
     ) -> Result<(), Failure> {
-        let Server { start, invocation, lock, passed, serving } = self;
         let (events, received) = EventSender::bounded(EVENT_QUEUE);
         let requests = Arc::new(Mutex::new(RequestLog::open(&settings)?));
         let (traces, exporting) = settings.traces.clone().map(TraceExport::start).unzip();
         let access = AccessSwitch { wanted: events.access_switch(), traced: traces.is_some() };
         access.set(settings.log_access);
-        let doors = passed::doors(&settings.listen.config(), &passed);
-        for address in passed::unused(&doors, &passed) {
-            tracing::warn!(%address, "a passed socket is not used: name it `http`, `https` or `admin` \
-                (FileDescriptorName=), or configure its address under [server.listen]");
-        }
         let hold = if predecessor.is_some() { Hold::Everybody } else { Hold::Clients };
-        let shelf = Arc::new(Shelf::open(store.clone())?);
-        let certificates = StoredCertificates::new(store.clone(), shelf.clone());
-        let proxy = open(&settings, &doors, passed, hold, certificates, events, serving)?;
-        let keeper = Arc::new(Keeper::new(shelf, proxy.challenges(), settings.acme.clone()));
-        let chosen = proxy.addresses();
-        let listen = Addresses { http: chosen.http, https: chosen.https, admin: chosen.admin };
-        let further = chosen.further.iter().filter(|(purpose, _)| *purpose != Purpose::Admin);
-        let open =
-            [chosen.http, chosen.https].into_iter().flatten().chain(further.map(|(_, address)| *address));
-        let ports = open.map(|address| address.port()).collect();
-        proxy.bans().configure(settings.bans.proxy.clone());
-        let owner = owner(&start.data);
-        let socket = bind(&start.data)?;
-        let (stop, stopping) = watch::channel(false);
-        let (upgrades, mut wanted) = mpsc::channel(1);
-        let control = Arc::new(Control::new(Parts {
-            data: start.data.clone(),
-            store: store.clone(),
-            settings,
-            rulesets,
-            logs: LogWriter::start()?,
-            nftables: Nftables::new(&owner, ports, start.data.nftables()),
-            fleet: Fleet::new(owner),
-            keeper: keeper.clone(),
-            proxy,
-            listen: listen.clone(),
-            stopping,
-            upgrades,
-        }));
+        let joined = self.join(settings, store, rulesets, hold, events)?;
+        let Joined { control, keeper, doors, socket, stop, mut wanted } = joined;
         let instances = tokio::spawn(control.clone().follow_instances(control.fleet().supervisor().events()));
         let (way, successor) = watch::channel(None);
         let (events, waiting) = (control.clone(), Vec::new());
@@ -189,7 +166,7 @@ impl Server<'_> {
             control.settle(revived, told_to_stop()).await;
         }
         // Before the command line is answered: who reaches us finds our addresses, not an earlier server's.
-        announce(&start, &listen)?;
+        announce(&self.start, control.listen())?;
         let mut background =
             Background { control: control.clone(), keeper, stop, api: Vec::new(), others: Vec::new() };
         background.begin(socket);
@@ -199,7 +176,8 @@ impl Server<'_> {
             Some(predecessor) => predecessor.relieve(control.clone()),
             None => systemd::notify("READY=1"),
         }
-        let mut upgrader = Upgrader { invocation, doors, lock: Some(lock), background, way };
+        let (invocation, lock) = (self.invocation, Some(self.lock));
+        let mut upgrader = Upgrader { invocation, doors, lock, background, way };
         let replaced = loop {
             let wish = tokio::select! {
                 wish = signals.next() => wish,
@@ -207,7 +185,7 @@ impl Server<'_> {
             };
             match wish {
                 Wish::Stop => break None,
-                Wish::Reload => reload(&start, &control, &requests, &access),
+                Wish::Reload => reload(&self.start, &control, &requests, &access),
                 Wish::Upgrade(asker) => {
                     if let Some(done) = upgrader.upgrade(&control, asker).await {
                         break Some(done);
@@ -216,23 +194,95 @@ impl Server<'_> {
             }
         };
         wanted.close();
+        let ending = Ending { instances, pump, exporting, serving: self.serving };
+        ending.end(&self.start, &control, upgrader.background, replaced, signals).await;
+        Ok(())
+    }
+
+    /// Opens the listeners, which let nobody in yet, and joins everything to the control plane; nothing runs yet.
+    fn join(
+        &mut self,
+        settings: Settings,
+        store: Arc<Store>,
+        rulesets: Rulesets,
+        hold: Hold,
+        events: EventSender,
+    ) -> Result<Joined, Failure> {
+        let passed = std::mem::take(&mut self.passed);
+        let doors = passed::doors(&settings.listen.config(), &passed);
+        for address in passed::unused(&doors, &passed) {
+            tracing::warn!(%address, "a passed socket is not used: name it `http`, `https` or `admin` \
+                (FileDescriptorName=), or configure its address under [server.listen]");
+        }
+        let shelf = Arc::new(Shelf::open(store.clone())?);
+        let certificates = StoredCertificates::new(store.clone(), shelf.clone());
+        let proxy = open(&settings, &doors, passed, hold, certificates, events, self.serving)?;
+        let keeper = Arc::new(Keeper::new(shelf, proxy.challenges(), settings.acme.clone()));
+        let chosen = proxy.addresses();
+        let listen = Addresses { http: chosen.http, https: chosen.https, admin: chosen.admin };
+        let further = chosen.further.iter().filter(|(purpose, _)| *purpose != Purpose::Admin);
+        let open =
+            [chosen.http, chosen.https].into_iter().flatten().chain(further.map(|(_, address)| *address));
+        let ports = open.map(|address| address.port()).collect();
+        proxy.bans().configure(settings.bans.proxy.clone());
+        let data = self.start.data.clone();
+        let owner = owner(&data);
+        let socket = bind(&data)?;
+        let (stop, stopping) = watch::channel(false);
+        let (upgrades, wanted) = mpsc::channel(1);
+        let control = Arc::new(Control::new(Parts {
+            store,
+            settings,
+            rulesets,
+            logs: LogWriter::start()?,
+            nftables: Nftables::new(&owner, ports, data.nftables()),
+            fleet: Fleet::new(owner),
+            keeper: keeper.clone(),
+            proxy,
+            listen,
+            stopping,
+            upgrades,
+            data,
+        }));
+        Ok(Joined { control, keeper, doors, socket, stop, wanted })
+    }
+}
+
+/// What is left to be ended when nobody is served any more.
+struct Ending<'r> {
+    instances: JoinHandle<()>,
+    pump: JoinHandle<()>,
+    exporting: Option<JoinHandle<()>>,
+    serving: &'r Runtime,
+}
+
+impl Ending<'_> {
+    /// Stops in order: the command line, requests under way, apps, and last what keeps what they did.
+    async fn end(
+        self,
+        start: &Start,
+        control: &Arc<Control>,
+        mut background: Background,
+        replaced: Option<Replaced>,
+        mut signals: Signals,
+    ) {
         match &replaced {
             Some(replaced) => replaced.tell_service_manager(),
             None => systemd::notify("STOPPING=1"),
         }
         tracing::info!(keep_apps = start.keep_apps, replaced = replaced.is_some(), "stopping");
-        upgrader.background.stop().await;
+        background.stop().await;
         let keep_apps = start.keep_apps || replaced.is_some();
         let (proxy, frozen) = match replaced {
-            Some(upgrade::Replaced { proxy, frozen, .. }) => (Some((proxy, true)), Some(frozen)),
+            Some(Replaced { proxy, frozen, .. }) => (Some((proxy, true)), Some(frozen)),
             None => (control.release_proxy().map(|proxy| (proxy, false)), None),
         };
-        end(&control, proxy, serving, keep_apps, &mut signals).await;
-        upgrader.background.finish().await;
-        instances.abort();
+        end(control, proxy, self.serving, keep_apps, &mut signals).await;
+        background.finish().await;
+        self.instances.abort();
         // The queue's senders are gone with the proxy, so the pump ends when it has kept everything.
-        let _kept = tokio::time::timeout(Duration::from_secs(10), pump).await;
-        if let Some(exporting) = exporting {
+        let _kept = tokio::time::timeout(Duration::from_secs(10), self.pump).await;
+        if let Some(exporting) = self.exporting {
             let _sent = tokio::time::timeout(Duration::from_secs(3), exporting).await;
         }
         if frozen.is_some() {
@@ -245,7 +295,6 @@ impl Server<'_> {
             }
         }
         tracing::info!("stopped");
-        Ok(())
     }
 }
 
