@@ -22,9 +22,11 @@ const FUDGE: u16 = 300;
 const TTL: u32 = 60;
 
 /// A message under construction.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Message {
     bytes: Vec<u8>,
+    /// Its signature, which that of the answer covers too; none where it is not signed.
+    mac: Vec<u8>,
 }
 
 /// What an answer says.
@@ -39,6 +41,7 @@ pub(super) struct Answer {
 }
 
 /// A key for signatures.
+#[derive(Clone, Copy)]
 pub(super) struct Key<'k> {
     /// Its name.
     pub(super) name: &'k str,
@@ -78,22 +81,13 @@ impl Message {
     /// Signs it (RFC 8945 section 4.3). `seconds` since the epoch.
     pub(super) fn sign(mut self, key: &Key<'_>, seconds: u64) -> Result<Message, String> {
         let id = self.id();
-        let mut variables = Message { bytes: Vec::new() };
-        variables.name(&key.name.to_ascii_lowercase())?;
-        variables.short(ANY);
-        variables.long(0);
-        variables.name(algorithm_name(key.algorithm))?;
-        variables.time(seconds);
-        variables.short(FUDGE);
-        variables.short(0);
-        variables.short(0);
-        let mac = mac(key, &[&self.bytes, &variables.bytes]);
-        let mut data = Message { bytes: Vec::new() };
+        let mac = mac(key, &[&self.bytes, &variables(key, seconds, FUDGE, 0, b"")?]);
+        let mut data = Message::default();
         data.name(algorithm_name(key.algorithm))?;
         data.time(seconds);
         data.short(FUDGE);
         data.short(u16::try_from(mac.len()).unwrap_or(0));
-        data.bytes.extend(mac);
+        data.bytes.extend(&mac);
         data.short(id);
         data.short(0);
         data.short(0);
@@ -106,7 +100,34 @@ impl Message {
         // One more additional record.
         let count = u16::from_be_bytes([self.bytes[10], self.bytes[11]]) + 1;
         self.bytes[10..12].copy_from_slice(&count.to_be_bytes());
+        self.mac = mac;
         Ok(self)
+    }
+
+    /// Whether `answer` is what the server that has the key said to this signed message, within the time that clocks
+    /// may differ (RFC 8945 section 5.3).
+    pub(super) fn is_answered_by(&self, answer: &[u8], key: &Key<'_>, seconds: u64) -> bool {
+        self.answer_mac(answer, key, seconds).is_some()
+    }
+
+    fn answer_mac(&self, answer: &[u8], key: &Key<'_>, seconds: u64) -> Option<()> {
+        let signed = signature(answer)?;
+        let Signature { at, name, algorithm, time, fudge, mac, id, error, other } = &signed;
+        let known = *name == key.name.trim_end_matches('.').to_ascii_lowercase()
+            && algorithm == algorithm_name(key.algorithm)
+            && seconds.abs_diff(*time) <= u64::from(*fudge);
+        if !known || self.mac.is_empty() {
+            return None;
+        }
+        // As it was before the signature was added.
+        let mut plain = answer[..*at].to_vec();
+        plain[..2].copy_from_slice(&id.to_be_bytes());
+        let count = u16::from_be_bytes([plain[10], plain[11]]).checked_sub(1)?;
+        plain[10..12].copy_from_slice(&count.to_be_bytes());
+        let length = u16::try_from(self.mac.len()).ok()?.to_be_bytes();
+        let variables = variables(key, *time, *fudge, *error, other).ok()?;
+        let expected = self::mac(key, &[&length, &self.mac, &plain, &variables]);
+        (mac.len() == expected.len() && same(mac, &expected)).then_some(())
     }
 
     /// As it goes over TCP: its length first (RFC 1035 section 4.2.2).
@@ -121,7 +142,7 @@ impl Message {
     }
 
     fn head(id: u16, operation: u16, counts: [u16; 4]) -> Message {
-        let mut message = Message { bytes: Vec::with_capacity(256) };
+        let mut message = Message { bytes: Vec::with_capacity(256), mac: Vec::new() };
         message.short(id);
         message.short(operation << 11);
         counts.into_iter().for_each(|count| message.short(count));
@@ -207,16 +228,90 @@ fn name(bytes: &[u8], mut at: usize) -> Option<(String, usize)> {
     None
 }
 
+/// The signature at the end of a message.
+struct Signature<'m> {
+    /// Where its record begins.
+    at: usize,
+    name: String,
+    algorithm: String,
+    time: u64,
+    fudge: u16,
+    mac: &'m [u8],
+    id: u16,
+    error: u16,
+    other: &'m [u8],
+}
+
+/// Finds it; `None` where the last record is none.
+fn signature(bytes: &[u8]) -> Option<Signature<'_>> {
+    let short = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+    let mut at = 12;
+    for _ in 0..short(4)? {
+        at = name(bytes, at)?.1 + 4;
+    }
+    let records = [short(6)?, short(8)?, short(10)?].into_iter().map(u32::from).sum::<u32>();
+    for _ in 1..records {
+        let after = name(bytes, at)?.1;
+        at = after + 10 + usize::from(short(after + 8)?);
+    }
+    let (owner, after) = name(bytes, at)?;
+    let head = [short(after)?, short(after + 2)?, short(after + 4)?, short(after + 6)?];
+    let is_last = bytes.len() == after + 10 + usize::from(short(after + 8)?);
+    if short(10)? == 0 || head != [TSIG, ANY, 0, 0] || !is_last {
+        return None;
+    }
+    let (algorithm, data) = name(bytes, after + 10)?;
+    let mut time = [0; 8];
+    time[2..].copy_from_slice(bytes.get(data..data + 6)?);
+    let length = usize::from(short(data + 8)?);
+    let mac = bytes.get(data + 10..data + 10 + length)?;
+    let rest = data + 10 + length;
+    let other = usize::from(short(rest + 4)?);
+    Some(Signature {
+        at,
+        name: owner,
+        algorithm,
+        time: u64::from_be_bytes(time),
+        fudge: short(data + 6)?,
+        mac,
+        id: short(rest)?,
+        error: short(rest + 2)?,
+        other: bytes.get(rest + 6..rest + 6 + other)?,
+    })
+}
+
+/// What a signature covers besides the message (RFC 8945 section 4.3.3).
+fn variables(key: &Key<'_>, seconds: u64, fudge: u16, error: u16, other: &[u8]) -> Result<Vec<u8>, String> {
+    let mut variables = Message::default();
+    variables.name(&key.name.to_ascii_lowercase())?;
+    variables.short(ANY);
+    variables.long(0);
+    variables.name(algorithm_name(key.algorithm))?;
+    variables.time(seconds);
+    variables.short(fudge);
+    variables.short(error);
+    variables.short(u16::try_from(other.len()).unwrap_or(0));
+    variables.bytes.extend(other);
+    Ok(variables.bytes)
+}
+
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.iter().zip(other).fold(0, |differing, (one, other)| differing | (one ^ other)) == 0
+}
+
 fn mac(key: &Key<'_>, parts: &[&[u8]]) -> Vec<u8> {
+    let mut context = context(key);
+    parts.iter().for_each(|part| context.update(part));
+    context.sign().as_ref().to_vec()
+}
+
+fn context(key: &Key<'_>) -> hmac::Context {
     let algorithm = match key.algorithm {
         TsigAlgorithm::Sha256 => hmac::HMAC_SHA256,
         TsigAlgorithm::Sha384 => hmac::HMAC_SHA384,
         TsigAlgorithm::Sha512 => hmac::HMAC_SHA512,
     };
-    let key = hmac::Key::new(algorithm, key.secret);
-    let mut context = hmac::Context::with_key(&key);
-    parts.iter().for_each(|part| context.update(part));
-    context.sign().as_ref().to_vec()
+    hmac::Context::with_key(&hmac::Key::new(algorithm, key.secret))
 }
 
 fn algorithm_name(algorithm: TsigAlgorithm) -> &'static str {
@@ -276,6 +371,52 @@ mod tests {
         assert!(record.windows(time.len()).any(|window| window == time));
         let other = message.sign(&Key { secret: b"other", ..key }, 0x0001_0203_0405).unwrap();
         assert_ne!(signed.bytes, other.bytes);
+    }
+
+    /// What a server answers to a signed message, as RFC 8945 section 5.3 has it signed.
+    fn signed_answer(question: &Message, key: &Key<'_>, seconds: u64) -> Vec<u8> {
+        let mut plain = b"\x00\x07\xa8\x00\x00\x00\x00\x00\x00\x00\x00\x00".to_vec();
+        let length = u16::try_from(question.mac.len()).unwrap().to_be_bytes();
+        let variables = variables(key, seconds, FUDGE, 0, b"").unwrap();
+        let mac = mac(key, &[&length, &question.mac, &plain, &variables]);
+        plain[11] = 1;
+        plain.extend(b"\x04hop3\x03key\x00\x00\xfa\x00\xff\x00\x00\x00\x00");
+        let mut data = Message::default();
+        data.name(algorithm_name(key.algorithm)).unwrap();
+        data.time(seconds);
+        data.short(FUDGE);
+        data.short(u16::try_from(mac.len()).unwrap());
+        data.bytes.extend(mac);
+        data.bytes.extend(b"\x00\x07\x00\x00\x00\x00");
+        plain.extend(u16::try_from(data.bytes.len()).unwrap().to_be_bytes());
+        plain.extend(data.bytes);
+        plain
+    }
+
+    #[test]
+    fn an_answer_counts_only_with_its_signature() {
+        for algorithm in [TsigAlgorithm::Sha256, TsigAlgorithm::Sha384, TsigAlgorithm::Sha512] {
+            let key = Key { name: "Hop3.Key", algorithm, secret: b"secret" };
+            let sign = |id| {
+                let message = Message::update(id, "a.org", "x.a.org", "xy", true).unwrap();
+                message.sign(&key, 1000).unwrap()
+            };
+            let (message, another) = (sign(7), sign(8));
+            let answer = signed_answer(&message, &key, 1000);
+            assert!(message.is_answered_by(&answer, &key, 1000));
+            assert!(message.is_answered_by(&answer, &key, 1000 + u64::from(FUDGE)));
+            assert!(!message.is_answered_by(&answer, &key, 1001 + u64::from(FUDGE)), "too old");
+            assert!(!another.is_answered_by(&answer, &key, 1000), "of another question");
+            assert!(!message.is_answered_by(&answer, &Key { secret: b"other", ..key }, 1000));
+            for at in 0..answer.len() {
+                let mut changed = answer.clone();
+                changed[at] ^= 0x40;
+                assert!(!message.is_answered_by(&changed, &key, 1000) || at < 2, "byte {at} is not covered");
+                assert!(!message.is_answered_by(&answer[..at], &key, 1000), "cut at {at}");
+            }
+            let unsigned = b"\x00\x07\xa8\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+            assert!(!message.is_answered_by(unsigned, &key, 1000));
+        }
     }
 
     #[test]

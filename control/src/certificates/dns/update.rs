@@ -29,14 +29,22 @@ pub(super) async fn change(server: &DnsServer, change: Change, record: &Record) 
         None => find_zone(server, &record.name).await?,
     };
     let message = Message::update(number()?, &zone, &record.name, &record.value, change == Change::Add)?;
-    let message = match &server.key {
-        Some((name, algorithm, secret)) => {
-            let key = Key { name: name.as_str(), algorithm: *algorithm, secret: secret.reveal() };
-            message.sign(&key, Timestamp::now().0 / 1000)?
-        }
+    let now = || Timestamp::now().0 / 1000;
+    let key = server.key.as_ref().map(|(name, algorithm, secret)| Key {
+        name: name.as_str(),
+        algorithm: *algorithm,
+        secret: secret.reveal(),
+    });
+    let message = match &key {
+        Some(key) => message.sign(key, now())?,
         None => message,
     };
-    match exchange(server, &message).await?.code {
+    let (answer, bytes) = exchange(server, &message).await?;
+    match answer.code {
+        0 if key.is_some_and(|key| !message.is_answered_by(&bytes, &key, now())) => Err(format!(
+            "the DNS server {} says that it updated zone `{zone}`, without the signature of the key",
+            server.address
+        )),
         0 => Ok(()),
         code => Err(format!(
             "the DNS server {} did not update zone `{zone}`: {} (code {code})",
@@ -50,7 +58,7 @@ pub(super) async fn change(server: &DnsServer, change: Change, record: &Record) 
 async fn find_zone(server: &DnsServer, name: &str) -> Result<String, String> {
     let mut rest = name.trim_end_matches('.');
     while let Some((_, above)) = rest.split_once('.') {
-        let found = exchange(server, &Message::question(number()?, above)?).await?;
+        let (found, _) = exchange(server, &Message::question(number()?, above)?).await?;
         if let (Some(zone), 0 | 3) = (found.zone, found.code)
             && (found.authoritative || above == zone || above.ends_with(&format!(".{zone}")))
             && !zone.is_empty()
@@ -65,7 +73,8 @@ async fn find_zone(server: &DnsServer, name: &str) -> Result<String, String> {
     ))
 }
 
-async fn exchange(server: &DnsServer, message: &Message) -> Result<Answer, String> {
+/// What a server answers: read, and as it came.
+async fn exchange(server: &DnsServer, message: &Message) -> Result<(Answer, Vec<u8>), String> {
     let exchange = async {
         let mut stream = TcpStream::connect(server.address.as_str()).await?;
         stream.write_all(&message.framed()).await?;
@@ -78,7 +87,9 @@ async fn exchange(server: &DnsServer, message: &Message) -> Result<Answer, Strin
         .await
         .map_err(|_| format!("the DNS server {} does not answer", server.address))?
         .map_err(|error| format!("the DNS server {} does not answer: {error}", server.address))?;
-    answer(&bytes, message.id()).ok_or_else(|| format!("the DNS server {} answers nonsense", server.address))
+    let answer = answer(&bytes, message.id());
+    let answer = answer.ok_or_else(|| format!("the DNS server {} answers nonsense", server.address))?;
+    Ok((answer, bytes))
 }
 
 fn number() -> Result<u16, String> {
