@@ -25,7 +25,7 @@ pub(crate) enum Inspection {
     },
     /// `@fuzzyHash`.
     FuzzyHash(FuzzyHashes),
-    /// `@restpath`: the named parts of a path become ARGS_PATH.
+    /// `@restpath`: the named parts of a path become ARGS_PATH, and arguments.
     Path(PathTemplate),
 }
 
@@ -70,6 +70,8 @@ impl State {
                 let path = self.texts.bytes(found.value).to_vec();
                 let Some(parts) = template.parts(&path) else { return false };
                 for (name, range) in parts {
+                    // The scan has not seen this argument, so the rules are walked from here on.
+                    self.scans = false;
                     let field = self.field(name.as_bytes(), &path[range]);
                     let (texts, kept) = (&self.texts, &mut self.collections.args_path);
                     kept.retain(|known| texts.bytes(known.name) != name.as_bytes());

@@ -102,9 +102,10 @@ impl State {
     /// Works out the secret texts, when fields came since it did so last.
     pub(crate) fn learn_secrets(&mut self) {
         let c = &self.collections;
-        let lists: [(Source, &Fields); 5] = [
+        let lists: [(Source, &Fields); 6] = [
             (Source::Argument, &c.args_get),
             (Source::Argument, &c.args_post),
+            (Source::Argument, &c.args_path),
             (Source::Cookie, &c.request_cookies),
             (Source::RequestHeader, &c.request_headers),
             (Source::ResponseHeader, &c.response_headers),

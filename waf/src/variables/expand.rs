@@ -122,8 +122,9 @@ impl State {
                 return;
             }
         };
+        let parts: &[Field] = if matches!(variable, V::Args | V::ArgsNames) { &c.args_path } else { &[] };
         let named = |field: &&Field| key.is_none_or(|key| key.fits(self.texts.bytes(field.name)));
-        if let Some(field) = fields.iter().chain(more).find(named) {
+        if let Some(field) = fields.iter().chain(more).chain(parts).find(named) {
             let is_name = matches!(
                 variable,
                 V::ArgsNames

@@ -101,6 +101,8 @@ impl State {
             }
         };
         let (variable, texts) = (target.variable, &self.texts);
+        // As in Coraza, what `@restpath` found in the path is an argument too.
+        let parts: &[Field] = if matches!(variable, V::Args | V::ArgsNames) { &c.args_path } else { &[] };
         let found = |field: &Field| Found {
             variable,
             // A member of the names of XML has no name of its own.
@@ -108,7 +110,7 @@ impl State {
             count: false,
             value: if side == Side::Values { field.value } else { field.name },
         };
-        for list in lists {
+        for list in lists.into_iter().chain([parts]) {
             match &target.selector {
                 Selector::All | Selector::XmlText | Selector::XmlAttributes => {
                     out.extend(list.iter().map(found))
