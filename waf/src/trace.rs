@@ -14,7 +14,7 @@ pub use debug_log::DebugLog;
 pub use rule_texts::RuleTexts;
 
 use hop3_bodies::multipart::Multipart;
-use hop3_seclang::ast::{BodyProcessor, Collection};
+use hop3_seclang::ast::{AuditEngine, BodyProcessor, Collection};
 use hop3_transformations::Transformation;
 
 use crate::rule_match::RuleMatch;
@@ -185,6 +185,17 @@ pub enum Event<'a> {
     FuzzyHash {
         /// How near, up to 100.
         score: u32,
+    },
+    /// The host asked whether the transaction belongs in the audit log.
+    AuditDecided {
+        /// `SecAuditEngine`, or what `ctl:auditEngine` made of it.
+        engine: AuditEngine,
+        /// The status that the client was given.
+        status: u16,
+        /// `SecAuditLogRelevantStatus`; empty without one.
+        pattern: &'a str,
+        /// Whether it does.
+        relevant: bool,
     },
     /// The body was parsed, or its limit was exceeded.
     Body {

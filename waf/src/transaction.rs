@@ -289,7 +289,15 @@ impl Transaction {
 
     /// The same, when the host answered with a status that the engine did not see.
     pub fn audit_relevant_with(&self, status: u16) -> bool {
-        self.state.is_audit_relevant(&self.ruleset, Some(status))
+        let relevant = self.state.is_audit_relevant(&self.ruleset, Some(status));
+        let pattern = self.ruleset.settings.audit_relevant_status.as_deref().unwrap_or_default();
+        self.state.trace(|state| Event::AuditDecided {
+            engine: state.audit_engine,
+            status,
+            pattern,
+            relevant,
+        });
+        relevant
     }
 
     /// The head of the request as it may be shown: bounded and masked. Bytes that are no UTF-8 are replaced.

@@ -4,24 +4,17 @@
 //! least a host has to do with it, enough to judge the suite's expectations.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use hop3_seclang::ast::AuditEngine;
-use hop3_waf::{Ruleset, Transaction, TransactionStart};
+use hop3_waf::Transaction;
 
 use super::case::Case;
 
 /// What the log says after the transaction; empty when it is not relevant.
-pub fn text(case: &Case, ruleset: &Ruleset, transaction: &Transaction, status: u16) -> String {
-    let (engine, parts) = transaction.audit();
+pub fn text(case: &Case, transaction: &Transaction, status: u16) -> String {
     let told = || transaction.matches().iter().filter(|found| found.audit);
-    let wanted = match engine {
-        AuditEngine::Off => false,
-        AuditEngine::On => true,
-        AuditEngine::RelevantOnly => told().next().is_some() || is_relevant(ruleset, transaction, status),
-    };
+    let (_, parts) = transaction.audit();
     let mut log = String::new();
-    if !wanted {
+    if !transaction.audit_relevant_with(status) {
         return log;
     }
     let context = transaction.log_context();
@@ -54,21 +47,4 @@ pub fn text(case: &Case, ruleset: &Ruleset, transaction: &Transaction, status: u
         log.push('\n');
     }
     log
-}
-
-/// Whether the status matches `SecAuditLogRelevantStatus`. The pattern may need
-/// look-around, so the engine itself evaluates it, as a rule on a method that
-/// spells the status.
-fn is_relevant(ruleset: &Ruleset, transaction: &Transaction, status: u16) -> bool {
-    let Some(pattern) = &ruleset.settings().audit_relevant_status else { return false };
-    let rule =
-        format!("SecRule REQUEST_METHOD \"@rx {}\" \"id:1,phase:1,pass\"", pattern.replace('"', "\\\""));
-    let loader = hop3_seclang::loader::MemoryLoader::new();
-    let Ok(document) = hop3_seclang::parse_str("status.conf", &rule, &loader) else { return false };
-    let Ok(ruleset) = Ruleset::compile(&document) else { return false };
-    let start = TransactionStart { id: String::new(), unix_time: Default::default(), entropy: 0 };
-    let mut test = Transaction::new(Arc::new(ruleset), start, transaction.connection());
-    test.set_request_line(status.to_string().as_bytes(), b"/", b"HTTP/1.1");
-    let _ = test.process_request_headers();
-    !test.matches().is_empty()
 }

@@ -101,13 +101,8 @@ fn send(ruleset: &Arc<Ruleset>, document: &Document, case: &Case) -> Outcome {
         limits.push_str(&found.log_line(&context));
         limits.push('\n');
     }
-    Outcome {
-        status,
-        url,
-        error_log: limits,
-        audit_log: audit_log::text(case, ruleset, &transaction, status),
-        debug_log: debug_log.text(),
-    }
+    let audit_log = audit_log::text(case, &transaction, status);
+    Outcome { status, url, error_log: limits, audit_log, debug_log: debug_log.text() }
 }
 
 /// A transaction, and what was decided about it so far.

@@ -28,9 +28,14 @@ pub(super) fn multipart(
         let name = String::from_utf8_lossy(&part.name);
         let place = format!("(offset {}, length {})", part.offset, part.content.len());
         line(9, &format!("Multipart: Content-Disposition name: {name}."));
+        if let Some(extended) = &part.extended_filename {
+            let extended = String::from_utf8_lossy(extended);
+            line(9, &format!("Multipart: Content-Disposition filename*: {extended}."));
+        }
         match &part.filename {
             Some(filename) => {
                 let filename = String::from_utf8_lossy(filename);
+                line(9, &format!("Multipart: Content-Disposition filename: {filename}."));
                 line(
                     9,
                     &format!(

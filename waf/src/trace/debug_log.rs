@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hop3_seclang::ast::{BodyProcessor, Collection, OperatorName};
+use hop3_seclang::ast::{AuditEngine, BodyProcessor, Collection, OperatorName};
 
 use super::body_log;
 use super::operator_log;
@@ -412,6 +412,18 @@ impl Trace for DebugLog {
             Event::FuzzyHash { score } => {
                 state.write(4, &format!("Fuzzy hash: matched with score: {score}."));
             }
+            Event::AuditDecided { engine: AuditEngine::Off, .. } => {
+                state.write(5, "Audit log engine was not set.");
+            }
+            Event::AuditDecided { relevant: true, .. } => {
+                state.write(5, "Saving this request as part of the audit logs.");
+            }
+            Event::AuditDecided { status, pattern, .. } => state.write(
+                9,
+                &format!(
+                    "Return code `{status}' is not interesting to audit logs, relevant code(s): `{pattern}'."
+                ),
+            ),
             Event::Body { processor, error } => {
                 if !self.rules.request_body_access && !state.body_is_unread {
                     let by_ctl = "enabled to this transaction due to ctl:requestBodyAccess action";
