@@ -1,5 +1,6 @@
 //! Checks rule files without a server: parses, compiles, lints, formats.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use hop3_seclang::Parser;
@@ -71,7 +72,9 @@ impl RuleFiles {
         let mut files = Vec::new();
         for path in paths {
             let failed = |error: &std::io::Error| {
-                Failure::not_found(format!("cannot read `{}`", path.display())).because(error)
+                Failure::not_found(format!("cannot read `{}`", path.display()))
+                    .because(error)
+                    .hint("name rule files, or folders with *.conf files, that you may read")
             };
             if path == Path::new("-") {
                 if let Some(stdin) = stdin.take() {
@@ -80,14 +83,15 @@ impl RuleFiles {
             } else if path.is_dir() {
                 let found = rule_files(path).map_err(|error| failed(&error))?;
                 if found.is_empty() {
-                    return Err(Failure::not_found(format!("`{}` holds no *.conf file", path.display())));
+                    return Err(Failure::not_found(format!("`{}` holds no *.conf file", path.display()))
+                        .hint("name the rule files themselves when they end otherwise"));
                 }
                 for file in found {
-                    let bytes = std::fs::read(&file).map_err(|error| failed(&error))?;
+                    let bytes = bounded(&file).map_err(|error| failed(&error))?;
                     files.push((file, bytes));
                 }
             } else {
-                files.push((path.clone(), std::fs::read(path).map_err(|error| failed(&error))?));
+                files.push((path.clone(), bounded(path).map_err(|error| failed(&error))?));
             }
         }
         Ok(RuleFiles(files))
@@ -145,6 +149,19 @@ impl RuleFiles {
 /// Whoever checks files may read them all: the command runs with the person's own rights.
 pub(super) fn everywhere() -> Files {
     Files::beneath(["/"])
+}
+
+/// Longest rule file that is read, in bytes: the Core Rule Set as a whole has 2 MiB.
+const LONGEST: u64 = 256 << 20;
+
+/// The content of a file; an error for one without an end.
+fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LONGEST {
+        true => Err(std::io::Error::other(format!("it has more than {} MiB", LONGEST >> 20))),
+        false => Ok(bytes),
+    }
 }
 
 fn rule_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {

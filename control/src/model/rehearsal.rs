@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{FirewallEvent, RuleHit};
 
 /// A request put before rules that nobody is behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rehearsal {
     /// The rules: `base`, `owasp-crs`, or a path.
     pub ruleset: String,

@@ -6,8 +6,8 @@ use crate::model::{Action, Exclusion, Explanation, Outcome, Rehearsal, RuleHit, 
 /// Most characters of a value in a line.
 const SHOWN: usize = 160;
 
-/// What `waf test` prints.
-pub fn rehearsal(told: &Rehearsal) -> String {
+/// What `waf test` prints; says so when secrets were masked.
+pub fn rehearsal(told: &Rehearsal, is_masked: bool) -> String {
     let version = told.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
     let mut text = format!(
         "{}\n{}\n{}{version}, {} rules\n",
@@ -18,6 +18,9 @@ pub fn rehearsal(told: &Rehearsal) -> String {
     );
     text.push_str(&rules(&told.rules));
     text.push_str(&exclusion(told.exclusion.as_ref()));
+    if is_masked {
+        text.push_str("\nSecrets are masked; --unmasked shows them.\n");
+    }
     text.trim_end().to_owned()
 }
 
@@ -213,7 +216,7 @@ mod tests {
             }),
         };
         assert_eq!(
-            rehearsal(&told),
+            rehearsal(&told, false),
             "REFUSED with status 403, score 5 of 5: Request refused\nGET /s?q=a\nbase 1.0.0, 60 rules\n\n\
              8000400  Shell (CRITICAL)\n        hop3/base/50.conf:8, phase 2\n        @rx ^a\n        ARGS:q = A\n          \
              t:lowercase → a\n          unchanged by t:trim\n          matched: a\n\n\

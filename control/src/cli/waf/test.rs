@@ -14,7 +14,7 @@ use super::report;
 use crate::api::client::raw;
 use crate::control::at_level;
 use crate::failure::{Failure, Kind};
-use crate::firewall::rehearsal::{Exchange, RawRequest, RawResponse, inspect, rehearse};
+use crate::firewall::rehearsal::{Exchange, RawRequest, RawResponse, inspect, mask, rehearse};
 use crate::firewall::{Owner, Rulesets, Shield};
 use crate::model::Rehearsal;
 
@@ -45,6 +45,9 @@ pub struct Test {
     /// At this paranoia level, 1 to 4
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
     paranoia: Option<u8>,
+    /// Show passwords, tokens, cookies and card numbers as they are
+    #[arg(long)]
+    unmasked: bool,
 }
 
 impl Test {
@@ -54,7 +57,7 @@ impl Test {
         let response = self.response.as_deref().map(read).transpose()?;
         // Before it is sent, so that its faults are told alike.
         let parsed = response.as_deref().map(RawResponse::parse).transpose()?;
-        let told = match &self.ruleset {
+        let mut told = match &self.ruleset {
             Some(ruleset) => self.here(ruleset, &Exchange { response: parsed, ..exchange }, context)?,
             None => {
                 let app = choose(None, self.app.as_deref(), &Surroundings::of(Path::new(".")))
@@ -66,7 +69,8 @@ impl Test {
                 context.client.call(Method::POST, &path, raw(message)).await?
             }
         };
-        context.output.result(&told, || report::rehearsal(&told))
+        let is_masked = !self.unmasked && mask(&mut told);
+        context.output.result(&told, || report::rehearsal(&told, is_masked))
     }
 
     fn request(&self) -> Result<RawRequest, Failure> {
@@ -107,13 +111,24 @@ impl Test {
     }
 }
 
+/// Longest message that is read, in bytes.
+const LONGEST: u64 = 256 << 20;
+
 /// The content of a file; `-` is standard input.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
     let read = match path.as_os_str() == "-" {
-        true => std::io::stdin().lock().read_to_end(&mut text),
-        false => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
+        true => std::io::stdin().lock().take(LONGEST + 1).read_to_end(&mut text),
+        false => std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text)),
     };
-    read.map_err(|error| Failure::not_found(format!("cannot read `{}`", path.display())).because(&error))?;
-    Ok(text)
+    let shown = path.display();
+    match read {
+        Ok(length) if length as u64 > LONGEST => Err(Failure::usage(format!("`{shown}` is too long"))
+            .cause(format!("more than {} MiB are not read", LONGEST >> 20))
+            .hint("name a file with one HTTP message")),
+        Ok(_) => Ok(text),
+        Err(error) => Err(Failure::not_found(format!("cannot read `{shown}`"))
+            .because(&error)
+            .hint("name a file with one HTTP message, or `-` for standard input")),
+    }
 }

@@ -4,6 +4,7 @@ mod exclusion;
 mod message;
 mod request;
 mod response;
+mod secrets;
 mod witness;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,6 +16,7 @@ use hop3_waf::{Connection, Disruption, EngineMode, Transaction, TransactionStart
 pub use exclusion::{exceptions, toml};
 pub use request::RawRequest;
 pub use response::RawResponse;
+pub use secrets::mask;
 pub use witness::escaped;
 
 use super::Compiled;
