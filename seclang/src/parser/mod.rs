@@ -65,6 +65,8 @@ pub struct Parser<'l> {
     open: Vec<PathBuf>,
     /// Files opened so far.
     opened: usize,
+    /// Bytes of all of them.
+    read: usize,
 }
 
 impl<'l> Parser<'l> {
@@ -84,6 +86,7 @@ impl<'l> Parser<'l> {
             remote_rules_fail_action: RemoteRulesFailAction::Abort,
             open: Vec::new(),
             opened: 0,
+            read: 0,
         }
     }
 
@@ -132,7 +135,9 @@ impl<'l> Parser<'l> {
         self.findings.push(diagnostic);
         if self.errors == MOST_ERRORS {
             self.errors += 1;
-            self.findings.push(Diagnostic::error(None, "too many errors; reading stopped here"));
+            let stopped = Diagnostic::error(None, "too many errors; reading stopped here");
+            self.findings
+                .push(stopped.hint("correct those above first, and check that these are rule files"));
         }
     }
 
@@ -176,13 +181,22 @@ impl<'l> Parser<'l> {
                 Some(bytes)
             }
             Err(error) => {
-                self.report(
-                    Diagnostic::error(span, format!("cannot read `{}`: {error}", path.display()))
-                        .hint("relative paths start at the folder of the file that names them"),
-                );
+                let message = format!("cannot read `{}`: {error}", path.display());
+                self.report(Diagnostic::error(span, message).hint(next_step(&error)));
                 None
             }
         }
+    }
+}
+
+/// What to do about a file that cannot be read.
+fn next_step(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "put it into the folder of the rules, where the owner of the rules may read it"
+        }
+        std::io::ErrorKind::NotFound => "relative paths start at the folder of the file that names them",
+        _ => "name a regular file",
     }
 }
 
@@ -195,6 +209,8 @@ fn did_you_mean<'a>(
 ) -> Diagnostic {
     match crate::names::nearest(wrong, names) {
         Some(name) => diagnostic.hint(format!("did you mean `{prefix}{name}`?")),
-        None => diagnostic,
+        None => {
+            diagnostic.hint("neither ModSecurity nor Coraza has one of that name: correct it, or remove it")
+        }
     }
 }
