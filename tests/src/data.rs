@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// The folder that holds `crs`, `modsecurity-tests` and `libinjection-tests`.
 ///
-/// `$HOP3_TEST_DATA`, or `shared` beside the checkout.
+/// `$HOP3_TEST_DATA`, by default `../shared`; a relative path starts at the workspace's root.
 pub fn root() -> PathBuf {
-    match std::env::var_os("HOP3_TEST_DATA") {
-        Some(dir) => PathBuf::from(dir),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-    }
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    workspace.join(std::env::var_os("HOP3_TEST_DATA").unwrap_or_else(|| "../shared".into()))
 }
 
 /// One suite's folder, or `None` (with a line on standard error) when it is not there.

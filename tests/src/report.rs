@@ -10,6 +10,7 @@ pub struct Report {
     passed: usize,
     failed: Vec<(String, String)>,
     skipped: Vec<(String, String)>,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -31,6 +32,11 @@ impl Report {
     /// Records a case that was not judged, and why.
     pub fn skip(&mut self, case: impl Into<String>, why: impl Into<String>) {
         self.skipped.push((case.into(), why.into()));
+    }
+
+    /// Says something about a case that counts as passed.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
     }
 
     /// Cases that ran and were judged.
@@ -63,7 +69,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (case, why) in &self.failed {
-            writeln!(f, "FAIL {case}: {why}")?;
+            writeln!(f, "FAIL {}: {}", case.replace('\n', " "), why.replace('\n', " "))?;
+        }
+        for note in &self.notes {
+            writeln!(f, "NOTE {note}")?;
         }
         let mut reasons: Vec<(&str, String, usize)> = Vec::new();
         for (case, why) in &self.skipped {

@@ -18,9 +18,6 @@ const ATTACKS_REFUSED: f64 = 0.97;
 /// The share of benign requests that must pass.
 const BENIGN_PASSED: f64 = 0.99;
 
-/// What Debian installs.
-const DEBIAN_CRS: &str = "/usr/share/modsecurity-crs";
-
 /// Requests and refusals of one class.
 #[derive(Default)]
 struct Tally {
@@ -71,22 +68,27 @@ fn judge(case: &Case, base: &Arc<Ruleset>, report: &mut Report) -> bool {
     refused
 }
 
+/// One line a class: what the base ruleset refuses, and the Core Rule Set beside it.
 fn print_table(name: &str, classes: &BTreeMap<&str, Tally>, with_crs: bool) {
-    let mut text = format!("\n{name}: refused\n{:<20} {:>10} {:>10}\n", "class", "base", "crs PL1");
-    let mut total = Tally::default();
+    let mut text = "\n".to_owned();
     let mut row = |class: &str, tally: &Tally| {
         let share = |refused| format!("{refused}/{}", tally.requests);
         let crs = if with_crs { share(tally.crs) } else { "-".to_owned() };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{class:<20} {:>10} {crs:>10}", share(tally.base));
+        let _ = writeln!(
+            text,
+            "CLASS {name} {class:<20} base refuses {:>9}  CRS at PL1 {crs:>9}",
+            share(tally.base)
+        );
     };
+    let mut total = Tally::default();
     for (class, tally) in classes {
         row(class, tally);
         total.requests += tally.requests;
         total.base += tally.base;
         total.crs += tally.crs;
     }
-    row("all", &total);
+    row("(all)", &total);
     // A closed standard output is no reason to fail a suite.
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
@@ -101,8 +103,8 @@ fn base() -> Arc<Ruleset> {
 
 /// The Core Rule Set at paranoia level 1, blocking; the test data's, else Debian's.
 fn crs() -> Option<Arc<Ruleset>> {
-    let folder =
-        data::suite("crs").or_else(|| Some(PathBuf::from(DEBIAN_CRS)).filter(|path| path.is_dir()))?;
+    let folder = data::suite("crs")
+        .or_else(|| Some(PathBuf::from(engine::DEBIAN_CRS)).filter(|path| path.is_dir()))?;
     match engine::ruleset(&folder, Setup::Blocking) {
         Ok(ruleset) => Some(Arc::new(ruleset)),
         Err(error) => {

@@ -31,12 +31,12 @@ struct Rulesets {
 fn scoring_rules_of_paranoia_level_1_refuse() {
     let Some(crs) = data::suite("crs") else { return };
     let scoring = Scoring::read(&crs);
-    assert!(scoring.score.len() > 100, "only {} rules score at paranoia level 1", scoring.score.len());
+    assert!(!scoring.score.is_empty(), "no rule scores at paranoia level 1");
     let compile = |setup| Arc::new(engine::ruleset(&crs, setup).unwrap_or_else(|error| panic!("{error}")));
     let rulesets = Rulesets { default: compile(Setup::Blocking), sensitive: compile(Setup::Sensitive) };
-    let files = schema::load(&crs.join("tests/regression/tests")).unwrap_or_else(|error| panic!("{error}"));
     let mut report = Report::new("crs-blocking-pl1");
-    for (_, file) in &files {
+    let files = schema::load(&crs.join("tests/regression/tests"), &mut report);
+    for file in &files.unwrap_or_else(|error| panic!("{error}")) {
         for test in &file.tests {
             for (number, stage) in test.stages.iter().enumerate() {
                 let case = format!("{}-{}/{number}", file.rule_id, test.test_id);

@@ -64,8 +64,9 @@ async fn regression_tests_through_the_http_front_end() {
     let Some(crs) = data::suite("crs") else { return };
     let ruleset = engine::ruleset(&crs, Setup::Regression).unwrap_or_else(|error| panic!("{error}"));
     let ruleset = Arc::new(ruleset);
-    let files = schema::load(&crs.join("tests/regression/tests")).unwrap_or_else(|error| panic!("{error}"));
-    let cases = files.into_iter().flat_map(|(_, file)| {
+    let mut report = Report::new("crs-http");
+    let files = schema::load(&crs.join("tests/regression/tests"), &mut report);
+    let cases = files.unwrap_or_else(|error| panic!("{error}")).into_iter().flat_map(|file| {
         let rule = file.rule_id;
         file.tests.into_iter().map(move |test| Case { name: format!("{rule}-{}", test.test_id), rule, test })
     });
@@ -84,7 +85,7 @@ async fn regression_tests_through_the_http_front_end() {
         complaints.extend(worker.await.unwrap_or_else(|error| panic!("{error}")));
     }
     complaints.sort_by_key(|(index, _)| *index);
-    let report = report(&cases, complaints);
+    record(&mut report, &cases, complaints);
     report.print();
     assert!(report.judged() > 0, "no case was judged");
     let share = report.passed() as f64 / cases.len() as f64;
@@ -145,8 +146,7 @@ fn complaints_of(expected: &Output, seen: &Exchange) -> Vec<String> {
     complaints
 }
 
-fn report(cases: &[Case], results: Vec<(usize, Vec<String>)>) -> Report {
-    let mut report = Report::new("crs-http");
+fn record(report: &mut Report, cases: &[Case], results: Vec<(usize, Vec<String>)>) {
     for (index, complaints) in results {
         let case = &cases[index];
         match exception(case) {
@@ -155,5 +155,4 @@ fn report(cases: &[Case], results: Vec<(usize, Vec<String>)>) -> Report {
             None => report.pass(),
         }
     }
-    report
 }

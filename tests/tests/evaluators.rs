@@ -16,6 +16,7 @@ use hop3_tests::ftw::backend::{self, Response};
 use hop3_tests::ftw::request::Request;
 use hop3_tests::ftw::schema;
 use hop3_tests::modsecurity::case;
+use hop3_tests::report::Report;
 use hop3_waf::{Connection, Interruption, RuleMatch, Ruleset, Transaction, TransactionStart, Verdict};
 
 /// Requests that are compared at each level, all kinds together; `$HOP3_EVALUATOR_CASES` overrides it, 0 means all
@@ -72,7 +73,9 @@ fn both_evaluations_tell_the_same() {
             .collect();
         levels.into_iter().map(|level| level.join().expect("a level ends well")).sum()
     });
-    println!("suite=evaluators {sum} comparisons of {} requests", exchanges.len());
+    let mut report = Report::new("evaluators");
+    (0..sum).for_each(|_| report.pass());
+    report.print();
     assert!(sum > 1_000, "only {sum} requests were compared");
 }
 
@@ -103,10 +106,13 @@ fn compare<'e>(crs: &Path, level: usize, exchanges: impl Iterator<Item = &'e Exc
 /// All that there are.
 fn exchanges(crs: &Path) -> Vec<Exchange> {
     let mut exchanges = Vec::new();
-    let files = schema::load(&crs.join("tests/regression/tests")).unwrap_or_else(|error| panic!("{error}"));
+    // What is no test is told by the suites themselves.
+    let mut unread = Report::default();
+    let files = schema::load(&crs.join("tests/regression/tests"), &mut unread);
+    let files = files.unwrap_or_else(|error| panic!("{error}"));
     for (test, stage) in files
         .iter()
-        .flat_map(|(_, file)| &file.tests)
+        .flat_map(|file| &file.tests)
         .flat_map(|test| test.stages.iter().map(move |stage| (test, stage)))
     {
         if let Ok(request) = Request::build(&stage.input) {
@@ -115,7 +121,8 @@ fn exchanges(crs: &Path) -> Vec<Exchange> {
         }
     }
     if let Some(suite) = data::suite("modsecurity-tests") {
-        let cases = case::load(&suite.join("regression")).unwrap_or_else(|error| panic!("{error}"));
+        let cases =
+            case::load(&suite.join("regression"), &mut unread).unwrap_or_else(|error| panic!("{error}"));
         exchanges.extend(cases.into_iter().map(of_modsecurity));
     }
     let words = Words::read(&crs.join("rules")).unwrap_or_else(|error| panic!("{error}"));

@@ -58,15 +58,22 @@ const ENGINE: &str = "SecRequestBodyAccess On\n\
     SecRule REQUEST_HEADERS:Content-Type \"^application/json\" \
     \"id:'200001',phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON\"\n";
 
-/// Compiles the Core Rule Set below `crs`.
+/// Where Debian's package keeps the rules.
+pub const DEBIAN_CRS: &str = "/usr/share/modsecurity-crs";
+
+/// Where it keeps what users may change.
+const DEBIAN_SETUP: &str = "/etc/modsecurity/crs";
+
+/// Compiles the Core Rule Set below `crs`, a release or what Debian installs.
 ///
 /// # Errors
 /// The rendered diagnostics.
 pub fn ruleset(crs: &Path, setup: Setup) -> Result<Ruleset, String> {
-    let loader = Files::beneath([crs]);
+    let loader = Files::beneath([crs, Path::new(DEBIAN_SETUP)]);
     let mut parser = Parser::new(&loader);
     parser.text("engine.conf", ENGINE);
-    parser.file(crs.join("crs-setup.conf.example"));
+    let example = crs.join("crs-setup.conf.example");
+    parser.file(if example.is_file() { example } else { Path::new(DEBIAN_SETUP).join("crs-setup.conf") });
     parser.text("setup.conf", setup.directives());
     for pattern in ["plugins/*-config.conf", "plugins/*-before.conf", "rules/*.conf", "plugins/*-after.conf"]
     {

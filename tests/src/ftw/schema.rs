@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use crate::report::Report;
+
 /// One YAML file: the tests of one rule.
 #[derive(Debug, Deserialize)]
 pub struct TestFile {
@@ -125,25 +127,32 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-/// Reads every `.yaml` and `.yml` below `dir`, by path.
+/// Reads every `.yaml` and `.yml` below `dir`, by path; a file that is no test file fails in `report` and keeps no
+/// other from being run.
 ///
 /// # Errors
-/// The first file that cannot be read or is no test file, with its path.
-pub fn load(dir: &Path) -> io::Result<Vec<(PathBuf, TestFile)>> {
+/// When a folder cannot be read.
+pub fn load(dir: &Path, report: &mut Report) -> io::Result<Vec<TestFile>> {
     let mut paths = Vec::new();
-    collect(dir, &mut paths)?;
+    collect(dir, &mut paths).map_err(|error| io::Error::other(format!("{}: {error}", dir.display())))?;
     paths.sort();
     let mut files = Vec::new();
     for path in paths {
-        let text = fs::read_to_string(&path)?;
-        if text.lines().all(|line| line.trim().is_empty() || line.starts_with(['#', '-'])) {
-            continue;
+        match read(&path) {
+            Ok(file) => files.extend(file),
+            Err(why) => report.fail(path.display().to_string(), why),
         }
-        let file = serde_saphyr::from_str(&text)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-        files.push((path, file));
     }
     Ok(files)
+}
+
+/// A file; `None` when it holds comments only.
+fn read(path: &Path) -> Result<Option<TestFile>, String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    if text.lines().all(|line| line.trim().is_empty() || line.starts_with(['#', '-'])) {
+        return Ok(None);
+    }
+    serde_saphyr::from_str(&text).map(Some).map_err(|error| error.to_string())
 }
 
 fn collect(dir: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {

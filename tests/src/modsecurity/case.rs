@@ -8,6 +8,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::report::Report;
 
 /// One case: rules, one request with its response, and what is expected.
 #[derive(Debug, Default)]
@@ -76,11 +79,22 @@ impl<'de> Deserialize<'de> for Case {
 /// One end of a connection.
 #[derive(Debug, Default, Deserialize)]
 pub struct End {
-    /// Address.
+    /// Address; `None` for one that is absent or none.
+    #[serde(default, deserialize_with = "address")]
     pub ip: Option<IpAddr>,
-    /// Port.
-    #[serde(default)]
+    /// Port; 0 for one that is absent or none.
+    #[serde(default, deserialize_with = "port")]
     pub port: u16,
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_str().and_then(|text| text.parse().ok()))
+}
+
+fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let number = value.as_u64().and_then(|number| number.try_into().ok());
+    Ok(number.or_else(|| value.as_str()?.parse().ok()).unwrap_or(0))
 }
 
 /// A request in parts.
@@ -93,7 +107,7 @@ pub struct Request {
     #[serde(default)]
     pub uri: String,
     /// The number after `HTTP/`.
-    pub http_version: Option<serde_json::Value>,
+    pub http_version: Option<Value>,
     /// Header fields in the order of the file.
     #[serde(default)]
     pub headers: Headers,
@@ -106,7 +120,7 @@ impl Request {
     /// The protocol as v3 builds it: `HTTP/` and the number, if there is one.
     pub fn protocol(&self) -> String {
         match &self.http_version {
-            Some(serde_json::Value::String(text)) => format!("HTTP/{text}"),
+            Some(Value::String(text)) => format!("HTTP/{text}"),
             Some(number) => format!("HTTP/{number}"),
             None => "HTTP/".to_owned(),
         }
@@ -234,24 +248,42 @@ impl Case {
     }
 }
 
-/// Reads every `.json` in `dir`, by name.
+/// Reads every `.json` in `dir`, by name; what is no case fails in `report` and keeps no other from being run.
 ///
 /// # Errors
-/// The first file that cannot be read or holds no cases, with its path.
-pub fn load(dir: &Path) -> io::Result<Vec<Case>> {
-    let mut paths = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+/// When the folder cannot be read.
+pub fn load(dir: &Path, report: &mut Report) -> io::Result<Vec<Case>> {
+    let entries =
+        fs::read_dir(dir).map_err(|error| io::Error::other(format!("{}: {error}", dir.display())))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
     let mut cases = Vec::new();
     for path in paths {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let list: Vec<Case> = serde_json::from_slice(&fs::read(&path)?)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-        cases.extend(list.into_iter().enumerate().map(|(number, case)| Case {
-            file: file.clone(),
-            number,
-            ..case
-        }));
+        let list = match read(&path) {
+            Ok(list) => list,
+            Err(why) => {
+                report.fail(&file, why);
+                continue;
+            }
+        };
+        for (number, case) in list.into_iter().enumerate() {
+            match case {
+                Ok(case) => cases.push(Case { file: file.clone(), number, ..case }),
+                Err(why) => report.fail(format!("{file}#{number}"), why),
+            }
+        }
     }
     Ok(cases)
+}
+
+/// The cases of a file; where one is none, each by itself.
+fn read(path: &Path) -> Result<Vec<Result<Case, String>>, String> {
+    let text = fs::read(path).map_err(|error| error.to_string())?;
+    if let Ok(list) = serde_json::from_slice::<Vec<Case>>(&text) {
+        return Ok(list.into_iter().map(Ok).collect());
+    }
+    let list: Vec<Value> = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    Ok(list.into_iter().map(|value| Case::deserialize(value).map_err(|error| error.to_string())).collect())
 }

@@ -9,6 +9,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use hop3_libinjection::{
@@ -21,7 +22,13 @@ fn unit_tests_of_the_reference() {
     let mut score = Score::default();
     for path in files(&suite.join("tests"), "txt") {
         let name = file_stem(&path);
-        let test = UnitTest::read(&path);
+        let test = match UnitTest::read(&path) {
+            Ok(test) => test,
+            Err(why) => {
+                score.skip(&name, &why);
+                continue;
+            }
+        };
         match test.actual(&name) {
             None => score.skip(&name, "unknown kind of test"),
             Some(actual) => score.judge(&name, &test.expected, trim_end(&actual)),
@@ -37,9 +44,10 @@ fn collections_of_the_reference() {
     for path in files(&suite.join("data"), "txt") {
         let name = file_stem(&path);
         let expected = suite.join("expected").join(format!("{name}.tsv"));
-        let expected = fs::read_to_string(&expected)
-            .unwrap_or_else(|error| panic!("cannot read {}: {error}", expected.display()));
-        judge_collection(&mut score, &name, &fs::read(&path).unwrap(), &expected);
+        match fs::read_to_string(&expected) {
+            Ok(expected) => judge_collection(&mut score, &name, &fs::read(&path).unwrap(), &expected),
+            Err(error) => score.skip(&name, &format!("no recorded answers: {error}")),
+        }
     }
     score.report("libinjection-data");
 }
@@ -76,8 +84,8 @@ struct UnitTest {
 }
 
 impl UnitTest {
-    fn read(path: &Path) -> UnitTest {
-        let text = fs::read(path).unwrap();
+    fn read(path: &Path) -> Result<UnitTest, String> {
+        let text = fs::read(path).map_err(|error| error.to_string())?;
         let mut sections = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
         let marks: [&[u8]; 3] = [b"--TEST--", b"--INPUT--", b"--EXPECTED--"];
         let mut section = 0;
@@ -88,9 +96,11 @@ impl UnitTest {
                 sections[section].extend_from_slice(line);
             }
         }
-        assert_eq!(section, marks.len(), "{} lacks a section", path.display());
+        if section != marks.len() {
+            return Err("it lacks a section".to_owned());
+        }
         let [_, _, input, expected] = sections;
-        UnitTest { input: trim_end(&input).to_vec(), expected: trim_end(&expected).to_vec() }
+        Ok(UnitTest { input: trim_end(&input).to_vec(), expected: trim_end(&expected).to_vec() })
     }
 
     /// What the crate makes of the input, printed as the file's kind wants it.
@@ -162,20 +172,24 @@ impl Score {
         }
         self.failed += 1;
         let (expected, actual) = (expected.escape_ascii(), actual.escape_ascii());
-        writeln!(self.findings, "{case}\n  expected {expected}\n  actual   {actual}").unwrap();
+        writeln!(self.findings, "FAIL {case}: expected `{expected}`, found `{actual}`").unwrap();
     }
 
     fn skip(&mut self, case: &str, reason: &str) {
         self.skipped += 1;
-        writeln!(self.findings, "{case}: skipped, {reason}").unwrap();
+        writeln!(self.findings, "SKIP 1 ({reason}): {case}").unwrap();
     }
 
     fn report(&self, suite: &str) {
         let cases = self.passed + self.failed + self.skipped;
-        print!("{}", self.findings);
-        println!(
-            "suite={suite} cases={cases} passed={} failed={} skipped={}",
-            self.passed, self.failed, self.skipped
+        // Past the test harness, which hides the output of passing tests; a closed standard output is no failure.
+        let _ = writeln!(
+            io::stdout().lock(),
+            "\n{}suite={suite} cases={cases} passed={} failed={} skipped={}",
+            self.findings,
+            self.passed,
+            self.failed,
+            self.skipped
         );
         assert!(cases > 0, "the suite {suite} has no cases");
         assert_eq!(self.failed, 0, "the differences are printed above");
@@ -184,8 +198,8 @@ impl Score {
 
 /// The folder of the suite; `None`, and a word about it, when it is not there.
 fn suite() -> Option<PathBuf> {
-    let data = std::env::var_os("HOP3_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let data = workspace.join(std::env::var_os("HOP3_TEST_DATA").unwrap_or_else(|| "../shared".into()));
     let suite = data.join("libinjection-tests");
     if !suite.is_dir() {
         println!("skipped: {} is not there; set HOP3_TEST_DATA to the folder of the suites", suite.display());

@@ -11,8 +11,8 @@ use hop3_waf::{Connection, Ruleset, Transaction, TransactionStart};
 
 /// The folder of test data, if it is there.
 pub fn test_data(folder: &str) -> Option<PathBuf> {
-    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let root = std::env::var_os("HOP3_TEST_DATA").map_or_else(default, PathBuf::from);
+    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = workspace.join(std::env::var_os("HOP3_TEST_DATA").unwrap_or_else(|| "../shared".into()));
     let path = root.join(folder);
     if !path.is_dir() {
         println!("skipped: {} is missing (set HOP3_TEST_DATA)", path.display());
