@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 use server::{Server, executable, folder};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Answers with the release, and slowly below `/slow`.
 const PROGRAM: &str = "import os, time, http.server as h\nclass H(h.BaseHTTPRequestHandler):\n    \

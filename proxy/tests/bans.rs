@@ -59,7 +59,7 @@ async fn status(address: [u8; 4], to: SocketAddr, target: &str, headers: &str) -
     let request = format!("GET {target} HTTP/1.1\r\nHost: shop.test\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut text = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut text)).await;
+    let read = tokio::time::timeout(support::PATIENCE, stream.read_to_end(&mut text)).await;
     let _reset = read.expect("an end within 20 s");
     String::from_utf8_lossy(&text).split(' ').nth(1)?.parse().ok()
 }
@@ -298,7 +298,7 @@ async fn streams_of_a_banned_client_end_with_their_connection() {
     let attack = format!("https://shop.test:{}/attack?[1-9]", proxy.https.port());
     let resolve = format!("shop.test:{}:127.0.0.1", proxy.https.port());
     let output = tokio::process::Command::new("curl")
-        .args(["--silent", "--insecure", "--http2", "--max-time", "20", "--output", "/dev/null"])
+        .args(["--silent", "--insecure", "--http2", "--max-time", "120", "--output", "/dev/null"])
         .args(["--write-out", "%{http_code}\n", "--resolve", &resolve, &attack])
         .output()
         .await

@@ -78,7 +78,7 @@ async fn twenty_upgrades_under_load_lose_nothing() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let next = successor(&proxy, &backend);
         let old = std::mem::replace(&mut proxy, next);
-        assert!(old.give_way(Duration::from_secs(20)).await, "requests under way ended by themselves");
+        assert!(old.give_way(support::PATIENCE).await, "requests under way ended by themselves");
     }
     over.store(true, Ordering::Relaxed);
     for client in clients {
@@ -96,9 +96,9 @@ async fn a_request_under_way_ends_with_the_old_one() {
     let address = old.addresses().http.unwrap();
     let mut client = Client::connect(address).await;
     client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    backend.reached(1).await;
     let new = successor(&old, &backend);
-    let (ended, answer) = tokio::join!(old.shutdown(Duration::from_secs(10)), client.response(false));
+    let (ended, answer) = tokio::join!(old.shutdown(support::PATIENCE), client.response(false));
     assert!(ended);
     assert_eq!(answer.unwrap().text(), "late");
     drop(new);
@@ -142,8 +142,8 @@ async fn without_a_successor_clients_are_refused_at_once() {
     let address = proxy.addresses().http.unwrap();
     let mut client = Client::connect(address).await;
     client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let ending = tokio::spawn(proxy.shutdown(Duration::from_secs(10)));
+    backend.reached(1).await;
+    let ending = tokio::spawn(proxy.shutdown(support::PATIENCE));
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody would ever answer");
     assert_eq!(client.response(false).await.unwrap().text(), "late");

@@ -103,7 +103,7 @@ async fn ask(stream: &mut TlsStream<TcpStream>, host: &str, fields: &str) -> Str
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // A client that was refused during the handshake finds out while reading.
-    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap();
+    let _ = tokio::time::timeout(support::PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
 

@@ -186,14 +186,14 @@ async fn http2_streams_finish_at_shutdown() {
     while backend.count() == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(proxy.handle.shutdown(Duration::from_secs(10)).await);
+    assert!(proxy.handle.shutdown(support::PATIENCE).await);
     assert_eq!(request.await.unwrap(), "done");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_frees_the_back_end_and_is_recorded() {
     fn slow(_: &support::Received) -> Reply {
-        Reply::Slowly(Duration::from_secs(20), vec![ok("late")])
+        Reply::Slowly(Duration::from_secs(300), vec![ok("late")])
     }
     let backend = backend(slow).await;
     let mut proxy = start(vec![to(&backend)]);
@@ -206,8 +206,8 @@ async fn a_client_that_leaves_frees_the_back_end_and_is_recorded() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     client.kill().await.unwrap();
-    let record = tokio::time::timeout(Duration::from_secs(5), proxy.events.recv()).await.unwrap();
+    let record = tokio::time::timeout(support::PATIENCE, proxy.events.recv()).await.unwrap();
     let Some(Event::Access(record)) = record else { panic!("no record") };
     assert_eq!((record.status, &*record.app), (499, "shop"));
-    assert!(proxy.handle.shutdown(Duration::from_secs(2)).await);
+    assert!(proxy.handle.shutdown(support::PATIENCE).await);
 }

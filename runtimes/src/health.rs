@@ -162,7 +162,7 @@ mod tests {
             path: "/up".to_owned().try_into().unwrap(),
             status,
             contains: contains.map(str::to_owned),
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(60),
             ..HealthCheck::default()
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const SETTINGS: &str = "[server]\nthreads = 1\n\
                         [server.listen]\nhttp = '127.0.0.1:0'\nhttps = '127.0.0.1:0'\nadmin = '127.0.0.1:0'\n";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How a server ends.
 #[derive(Clone, Copy)]

@@ -127,11 +127,14 @@ fn was_tried(seat: &Seat, tried: &[Arc<Instance>]) -> bool {
 mod tests {
     use super::*;
     use crate::backend::Endpoint;
-    use crate::upstream::pool::{Breaker, Protocol, StickyCookie};
+    use crate::upstream::pool::{Protocol, StickyCookie};
 
     fn balancer(change: impl FnOnce(&mut Pool)) -> (Balancer, Vec<Arc<Instance>>) {
         let names = ["a", "b", "c"].map(|name| Endpoint::Named(name.into()));
         let mut pool = Pool::new(Protocol::Http, names);
+        // Longer than any test takes.
+        let pause = Duration::from_secs(3600);
+        (pool.breaker.first_pause, pool.breaker.longest_pause) = (pause, pause);
         change(&mut pool);
         let balancer = Balancer::new("shop", &Arc::new(pool), &Instances::default());
         let instances = balancer.instances().cloned().collect();
@@ -155,9 +158,8 @@ mod tests {
         let (balancer, all) = balancer(|_| {});
         assert_eq!(names(&balancer, 4), ["a", "b", "c", "a"]);
         let _busy = all[0].begin();
-        let breaker = Breaker::default();
-        all[1].failed(&breaker);
-        all[1].failed(&breaker);
+        all[1].failed(&balancer.pool().breaker);
+        all[1].failed(&balancer.pool().breaker);
         assert_eq!(names(&balancer, 3), ["c", "c", "c"]);
         assert_eq!(name(balancer.choose(&[all[2].clone()], &Affinity::default())), "a");
     }

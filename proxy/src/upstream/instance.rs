@@ -315,10 +315,18 @@ impl Instances {
 mod tests {
     use super::*;
 
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// Sets aside for as long as a test takes.
+    fn breaker(open_after: u32) -> Breaker {
+        Breaker { open_after, first_pause: LONG, longest_pause: LONG, ..Breaker::default() }
+    }
+
     #[test]
     fn failures_set_an_instance_aside_and_success_brings_it_back() {
         let instance = Instance::new(Endpoint::Named("x:1".into()), Wire::Http1, None);
-        let breaker = Breaker { open_after: 3, ..Breaker::default() };
+        let breaker = breaker(3);
         instance.failed(&breaker);
         assert!(instance.is_up());
         instance.failed(&breaker);
@@ -328,7 +336,7 @@ mod tests {
         assert!(instance.open_for(&breaker).is_some_and(|pause| pause > Duration::from_secs(1)));
         instance.succeeded();
         assert!(instance.is_up());
-        assert!(instance.warmth(Duration::from_secs(60)) < 0.2);
+        assert!(instance.warmth(LONG) < 0.2);
         assert!(instance.checked(false) && !instance.is_up() && !instance.checked(false));
         assert!(instance.checked(true) && instance.is_up());
     }
@@ -359,7 +367,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &instances.get(&endpoint, Wire::FastCgi, None)));
         let request = first.begin();
         assert_eq!(instances.active(&endpoint), 1);
-        let breaker = Breaker::default();
+        let breaker = breaker(20);
         first.failed(&breaker);
         first.failed(&breaker);
         drop(first);

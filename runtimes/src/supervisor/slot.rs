@@ -12,6 +12,7 @@ use crate::backoff::Backoff;
 use crate::instance::{Endpoint, Exit, InstanceRecord};
 use crate::launch::{LaunchSpec, RestartPolicy};
 use crate::logs;
+use crate::ports;
 use crate::runtime::{Running, Runtime};
 
 /// Between probes of an instance that is starting.
@@ -20,6 +21,8 @@ const STARTING_INTERVAL: Duration = Duration::from_millis(100);
 const WORKER_TRIAL: Duration = Duration::from_secs(1);
 /// Between looks at the size of the log.
 const ROTATION_INTERVAL: Duration = Duration::from_secs(1);
+/// How often an instance that was never healthy is started again because somebody else has its port.
+const MOST_OTHER_PORTS: u32 = 3;
 /// Lines of the log that explain a failure.
 const TAIL_LINES: usize = 20;
 
@@ -69,15 +72,19 @@ impl Slot {
     pub(super) async fn run(mut self, first: Running) {
         let mut backoff = Backoff::default();
         let mut next = Some(first);
+        let mut other_ports = 0;
         loop {
             let started = Instant::now();
+            let mut robbed = false;
             if let Some(mut running) = next.take() {
                 match self.watch(&mut running, started).await {
                     End::StopWanted => return self.end(running, started).await,
                     End::Exited(exit) => self.clean_up(&running.record, exit, started.elapsed()).await,
                 }
+                robbed = other_ports < MOST_OTHER_PORTS && has_lost_its_port(&running.record);
+                other_ports += u32::from(robbed);
             }
-            if self.spec.restart == RestartPolicy::OnceHealthy && !self.proven {
+            if self.spec.restart == RestartPolicy::OnceHealthy && !self.proven && !robbed {
                 self.enter(Phase::Failed);
                 return;
             }
@@ -248,6 +255,11 @@ impl Slot {
         // No listener is no fault: the state can be read at any time.
         let _listeners = self.shared.events.send(InstanceEvent { id: self.spec.id.clone(), change });
     }
+}
+
+/// Whether the port of an instance of which nothing runs any more is somebody else's.
+fn has_lost_its_port(record: &InstanceRecord) -> bool {
+    matches!(record.endpoint, Endpoint::Http(address) if ports::is_taken(address.port()))
 }
 
 /// Resolves when the slot is to be stopped; never when nobody can ask for it any more: a supervisor that is gone

@@ -25,6 +25,8 @@ struct Script {
     answers: VecDeque<ProbeAnswer>,
     ends_after: Option<(Duration, Exit)>,
     fails: bool,
+    /// The port it was given; 1 when 0.
+    port: u16,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +62,11 @@ impl Runtime for Scripted {
                 None => std::future::pending().await,
             }
         });
-        Ok(Running { record: record(spec), exit })
+        let mut record = record(spec);
+        if script.port > 0 {
+            record.endpoint = Endpoint::Http(crate::ports::loopback(script.port));
+        }
+        Ok(Running { record, exit })
     }
 
     async fn adopt(&self, record: &InstanceRecord) -> Option<Running> {
@@ -210,6 +216,25 @@ async fn a_first_start_that_crashes_is_final() {
     assert_eq!(supervisor.state(&spec.id).unwrap().phase, Phase::Failed);
     supervisor.start(spec.clone()).await.expect("a failed slot may be taken again");
     assert!(supervisor.wait_healthy(&spec.id).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_start_whose_port_is_somebody_elses_gets_others() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    let robbed = || Script { answers: [ProbeAnswer::Refused].into(), port, ..crash(1, 1) };
+    let (supervisor, _runtime, mut events) = supervisor(vec![robbed(), Script::default()]);
+    let spec = spec(RestartPolicy::OnceHealthy);
+    supervisor.start(spec.clone()).await.unwrap();
+    supervisor.wait_healthy(&spec.id).await.unwrap();
+    let told = changes(&mut events, 5).await;
+    assert_eq!(told, ["started", "exit code 1 after 1 s", "again in 500 ms", "started", "healthy"]);
+    // Not for ever.
+    let (supervisor, ..) = self::supervisor(vec![robbed(), robbed(), robbed(), robbed()]);
+    supervisor.start(spec.clone()).await.unwrap();
+    let failure = supervisor.wait_healthy(&spec.id).await.unwrap_err();
+    assert_eq!(failure.to_string(), "it ended before it was healthy: exit code 1");
+    assert_eq!(supervisor.state(&spec.id).unwrap().restarts, 3);
 }
 
 #[tokio::test(start_paused = true)]

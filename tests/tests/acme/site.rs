@@ -111,7 +111,7 @@ impl Site {
 pub fn trusted(server: &Server, root: &Path, host: &str, path: &str) -> Option<String> {
     let port = server.port("https");
     let output = Command::new("curl")
-        .args(["--silent", "--max-time", "20", "--cacert"])
+        .args(["--silent", "--max-time", "60", "--cacert"])
         .arg(root)
         .args(["--resolve", &format!("{host}:{port}:127.0.0.1")])
         .arg(format!("https://{host}:{port}{path}"))
