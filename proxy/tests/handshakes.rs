@@ -6,7 +6,6 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hop3_proxy::{
     CertificateFacts, CertificateOrigin, CertificatePem, ClientAuthority, ClientCertificates, MinVersion,
