@@ -485,7 +485,8 @@ fn verified(units: &Path) -> Option<String> {
 
 #[test]
 fn systemd_understands_the_printed_units() {
-    let accounts: [&[&str]; 2] = [&[], &["--user", "nobody"]];
+    // Not `nobody`, which systemd advises against.
+    let accounts: [&[&str]; 2] = [&[], &["--user", "daemon"]];
     for account in accounts {
         let units = tempfile::tempdir().unwrap();
         let print = |arguments: &[&str]| {

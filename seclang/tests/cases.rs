@@ -103,5 +103,5 @@ fn every_error_of_a_file_is_reported_up_to_a_bound() {
     let text: String = (0..500).map(|_| "SecNothing On\n").collect();
     let error = parse_str("many.conf", &text, &MemoryLoader::new()).unwrap_err();
     assert_eq!(error.errors().count(), 101);
-    assert!(error.to_string().ends_with("too many errors; reading stopped here"));
+    assert!(error.to_string().contains("too many errors; reading stopped here"));
 }

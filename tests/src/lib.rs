@@ -2,10 +2,10 @@
 //!
 //! The library holds what several suites share: where the foreign test data
 //! lie ([`data`]), the formats of the suites ([`ftw`], [`corpus`],
-//! [`modsecurity`], [`secrules`]), the one-line-a-suite report ([`report`]),
-//! what work costs ([`processor_time`]), a real server process with
-//! applications to deploy ([`server`], [`apps`]) beside others ([`pebble`],
-//! [`name_server`], [`gate`]), and a proxy alone with
+//! [`modsecurity`], [`secrules`]), the one-line-a-suite report ([`report`]), what work costs
+//! ([`processor_time`]), a real server process with applications to deploy
+//! ([`server`], [`apps`]) beside others ([`pebble`], [`name_server`],
+//! [`gate`]), and a proxy alone with
 //! what is hard on it ([`front`], [`framing`], [`http2_abuse`],
 //! [`slow_clients`], [`streaming`]) or what it is for ([`clients`]). The
 //! suites themselves are the integration tests in `tests/`.

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const SETTINGS: &str = "[server]\nthreads = 1\n\
@@ -245,9 +246,17 @@ fn spawn(mut command: Command, data: &Path) -> Child {
         .args(["serve", "-v", "--data", data.to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+        .stderr(log);
+    // An executable that was just written is busy while the process that another test starts at this moment has the
+    // file open, which it does until its own program begins.
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            started => return started.unwrap(),
+        }
+    }
 }
 
 fn get(address: SocketAddr, host: &str, target: &str) -> (u16, String) {

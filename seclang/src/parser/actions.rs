@@ -2,7 +2,7 @@
 
 use super::arguments::{bare, shorten};
 use super::items::{Item, split_item};
-use super::{Parser, did_you_mean};
+use super::{Parser, unknown_name};
 use crate::ast::{Action, AllowScope, Collection, Phase, SanitiseSpan, Severity, Template, Transformation};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Located, Span};
@@ -115,7 +115,7 @@ impl Parser<'_> {
                 item.name.span(),
                 format!("unknown action `{}`", shorten(&item.name.lossy())),
             );
-            self.report(did_you_mean(error, name, "", NAMES.iter().copied()));
+            self.report(unknown_name(error, name, "", NAMES.iter().copied()));
             return None;
         }
         let Some(value) = item.value.filter(|value| !value.is_empty() || name == "msg" || name == "logdata")
@@ -224,7 +224,7 @@ impl Parser<'_> {
             let error =
                 Diagnostic::error(value.span(), format!("unknown transformation `{}`", shorten(&text)));
             let names = Transformation::SPELLINGS.iter().map(|(name, _)| *name);
-            self.report(did_you_mean(error, &text, "t:", names));
+            self.report(unknown_name(error, &text, "t:", names));
         }
         found
     }

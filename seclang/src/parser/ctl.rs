@@ -2,7 +2,7 @@
 
 use super::arguments::{bare, shorten};
 use super::items::Item;
-use super::{Parser, did_you_mean};
+use super::{Parser, unknown_name};
 use crate::ast::{AuditEngine, AuditParts, BodyProcessor, Ctl, EngineMode, PartsChange, Target, XmlIntoArgs};
 use crate::diagnostic::Diagnostic;
 use crate::text::Slice;
@@ -76,7 +76,7 @@ impl Parser<'_> {
             _ => {
                 let error =
                     Diagnostic::error(name.span(), format!("unknown control `{}`", shorten(&name.lossy())));
-                self.report(did_you_mean(error, &lower, "ctl:", NAMES.iter().copied()));
+                self.report(unknown_name(error, &lower, "ctl:", NAMES.iter().copied()));
                 None
             }
         }

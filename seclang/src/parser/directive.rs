@@ -3,7 +3,7 @@
 use super::arguments::shorten;
 use super::chain::Chain;
 use super::rule::Test;
-use super::{Parser, did_you_mean};
+use super::{Parser, unknown_name};
 use crate::ast::{DirectiveKind, RemoteRulesFailAction};
 use crate::diagnostic::Diagnostic;
 use crate::directives::{self, Specification, State};
@@ -110,7 +110,7 @@ impl Parser<'_> {
                 "a quoted text does not start a directive; does the line before it lack a `\\` at its end?",
             )
         } else {
-            did_you_mean(error, &text, "", directives::TABLE.iter().map(|row| row.name))
+            unknown_name(error, &text, "", directives::TABLE.iter().map(|row| row.name))
         };
         self.report(error);
     }

@@ -209,8 +209,19 @@ fn did_you_mean<'a>(
 ) -> Diagnostic {
     match crate::names::nearest(wrong, names) {
         Some(name) => diagnostic.hint(format!("did you mean `{prefix}{name}`?")),
-        None => {
-            diagnostic.hint("neither ModSecurity nor Coraza has one of that name: correct it, or remove it")
-        }
+        None => diagnostic,
     }
+}
+/// As [`did_you_mean`]; where no name is near, that there is none.
+fn unknown_name<'a>(
+    diagnostic: Diagnostic,
+    wrong: &str,
+    prefix: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let diagnostic = did_you_mean(diagnostic, wrong, prefix, names);
+    if diagnostic.hint.is_some() {
+        return diagnostic;
+    }
+    diagnostic.hint("neither ModSecurity nor Coraza has one of that name: correct it, or remove it")
 }

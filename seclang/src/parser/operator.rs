@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::arguments::shorten;
-use super::{Parser, did_you_mean};
+use super::{Parser, unknown_name};
 use crate::ast::{DataFile, Operator, OperatorName, Template};
 use crate::diagnostic::Diagnostic;
 use crate::source::Located;
@@ -42,7 +42,7 @@ impl Parser<'_> {
         let whole = slice.sub(0..1 + blanks + end);
         let Some(operator) = OperatorName::from_name(&text) else {
             let error = Diagnostic::error(whole.span(), format!("unknown operator `@{}`", shorten(&text)));
-            self.report(did_you_mean(
+            self.report(unknown_name(
                 error,
                 &text,
                 "@",

@@ -1,7 +1,7 @@
 //! Variable lists: `ARGS|!ARGS:password|&REQUEST_HEADERS:/^x-/|XML:/*`.
 
 use super::arguments::shorten;
-use super::{Parser, did_you_mean};
+use super::{Parser, unknown_name};
 use crate::ast::{Selector, Target, Variable};
 use crate::diagnostic::Diagnostic;
 use crate::source::Located;
@@ -54,7 +54,7 @@ impl Parser<'_> {
         let text = name.lossy();
         let Some(variable) = Variable::from_name(&text) else {
             let error = Diagnostic::error(name.span(), format!("unknown variable `{}`", shorten(&text)));
-            self.report(did_you_mean(error, &text, "", Variable::SPELLINGS.iter().map(|(name, _)| *name)));
+            self.report(unknown_name(error, &text, "", Variable::SPELLINGS.iter().map(|(name, _)| *name)));
             return None;
         };
         if let Some(why) = crate::refused::variable(variable) {

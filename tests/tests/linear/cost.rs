@@ -15,7 +15,7 @@ const WORK: Duration = Duration::from_millis(3);
 const ROUNDS: usize = 1 << 20;
 const TABLE: usize = 1 << 16;
 
-/// Processor time of the request phases and logging; tried again while it is over `limit`.
+/// Processor time of the request phases, those of the response when there is one, and logging; tried again while it is over `limit`.
 pub fn of(ruleset: &Arc<Ruleset>, request: &Request, limit: Duration) -> Duration {
     least(limit, || once(ruleset, request))
 }
@@ -53,6 +53,12 @@ fn once(ruleset: &Arc<Ruleset>, request: &Request) -> Duration {
     let _ = transaction.process_request_headers();
     let _ = transaction.append_request_body(&request.body);
     let _ = transaction.process_request_body();
+    if !request.page.is_empty() {
+        transaction.add_response_header(b"Content-Type", b"text/html");
+        let _ = transaction.process_response_headers(200, b"HTTP/1.1");
+        let _ = transaction.append_response_body(&request.page);
+        let _ = transaction.process_response_body();
+    }
     transaction.process_logging();
     drop(transaction);
     now().saturating_sub(began)

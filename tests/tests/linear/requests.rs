@@ -15,10 +15,12 @@ pub enum Place {
     FormName,
     /// A string in a JSON body.
     Json,
+    /// The body of the response.
+    Response,
 }
 
 impl Place {
-    /// All places.
+    /// All places in a request.
     pub const ALL: [Self; 6] =
         [Self::Query, Self::Header, Self::Cookie, Self::Form, Self::FormName, Self::Json];
 }
@@ -30,6 +32,8 @@ pub struct Request {
     pub target: Vec<u8>,
     pub headers: Vec<(&'static str, Vec<u8>)>,
     pub body: Vec<u8>,
+    /// The page that the application answers with; empty when only the request counts.
+    pub page: Vec<u8>,
 }
 
 impl Request {
@@ -50,6 +54,7 @@ impl Request {
                 let body = [b"{\"q\":\"".to_vec(), text(json_escaped), b"\"}".to_vec()].concat();
                 Self::post("application/json", body)
             }
+            Place::Response => Self { page: text(<[u8]>::to_vec), ..Self::get(b"/".to_vec()) },
         }
     }
 
@@ -63,7 +68,7 @@ impl Request {
             ),
             ("Accept", b"text/html,application/xhtml+xml,*/*;q=0.8".to_vec()),
         ];
-        Self { method: "GET", target, headers, body: Vec::new() }
+        Self { method: "GET", target, headers, body: Vec::new(), page: Vec::new() }
     }
 
     /// A request with a form body.

@@ -20,6 +20,7 @@ const DEBIAN_SETUP: &str = "/etc/modsecurity/crs";
 /// with room for a mebibyte of arguments.
 const ENGINE: &str = "SecRuleEngine DetectionOnly\nSecRequestBodyAccess On\n\
     SecRequestBodyNoFilesLimit 2097152\nSecArgumentsLimit 1000\n\
+    SecResponseBodyAccess On\nSecResponseBodyLimit 2097152\nSecResponseBodyMimeType text/html\n\
     SecRule REQUEST_HEADERS:Content-Type \"^(?:application(?:/soap\\+|/)|text/)xml\" \
     \"id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML\"\n\
     SecRule REQUEST_HEADERS:Content-Type \"^application/json\" \
