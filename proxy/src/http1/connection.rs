@@ -55,7 +55,10 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                     last,
                 ));
                 let mut after = keep.await;
-                if after == After::Keep && !drain_body(&mut source, &mut decoder).await {
+                if after == After::Keep
+                    && !decoder.is_done()
+                    && !Box::pin(drain_body(&mut source, &mut decoder)).await
+                {
                     after = After::Close;
                 }
                 if after == After::Keep && gathered.is_empty() {
@@ -69,7 +72,7 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                     && !source.has_buffered()
                     && gathered.is_empty()
                 {
-                    return end(source, writer, LINGER_TIME).await;
+                    return Box::pin(end(source, writer, LINGER_TIME)).await;
                 }
                 after
             }
@@ -77,10 +80,10 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
                 let request = refused_request(connection);
                 let sink = Http1Sink::new(&mut writer, &mut gathered, &request, &context.config.limits);
                 let mut sink = ResponseSink::new(SinkStream::Http1(sink));
-                refuse(context, connection, *refused, &mut sink).await;
+                Box::pin(refuse(context, connection, *refused, &mut sink)).await;
                 if sink.resets() { After::Reset } else { After::Close }
             }
-            Next::End => return end(source, writer, LINGER_TIME).await,
+            Next::End => return Box::pin(end(source, writer, LINGER_TIME)).await,
         };
         match after {
             After::Keep => {}
@@ -92,7 +95,8 @@ pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, co
     if !gathered.is_empty() {
         let _ = timeout(DRAIN_TIME, writer.write_all_buf(&mut gathered)).await;
     }
-    linger(source, writer).await;
+    // With room to read into, which connections that do not end need not hold.
+    Box::pin(linger(source, writer)).await;
 }
 
 /// What becomes of the connection after a request.
