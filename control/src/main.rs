@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// glibc keeps what a burst took; mimalloc gives it back.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: hop3_allocator::MiMalloc = hop3_allocator::MiMalloc;
 
 fn main() -> ExitCode {
     // First of all, or two providers meet; an error means that one is installed already.

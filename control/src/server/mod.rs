@@ -503,6 +503,7 @@ fn runtime(name: &'static str, threads: usize) -> Result<Runtime, Failure> {
     Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(format!("hop3-{name}"))
+        .on_thread_park(hop3_allocator::give_back)
         .enable_all()
         .build()
         .map_err(|error| Failure::internal("cannot start threads").because(&error))
