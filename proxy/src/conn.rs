@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -96,17 +96,49 @@ impl Conn {
     }
 }
 
-/// A connection in other hands (a protocol's library), whose end may be made a reset.
+/// A connection in other hands (a protocol's library), whose end may be made a reset, and of which only as much is read
+/// as its lender allows.
 #[derive(Debug)]
 pub struct LentConn {
     conn: Option<Conn>,
-    reset: Arc<AtomicBool>,
+    lender: Arc<Lender>,
+}
+
+/// What the lender of a connection keeps in hand.
+#[derive(Debug)]
+pub struct Lender {
+    reset: AtomicBool,
+    /// Bytes that may still be read.
+    readable: AtomicUsize,
+}
+
+impl Default for Lender {
+    fn default() -> Self {
+        Self { reset: AtomicBool::new(false), readable: AtomicUsize::new(usize::MAX) }
+    }
+}
+
+impl Lender {
+    /// Has the connection reset once it is dropped.
+    pub fn reset(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
+    /// Allows about this many bytes to be read from now on. Beyond them reading pends, and wakes nobody.
+    pub fn allow(&self, bytes: usize) {
+        self.readable.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether all that was allowed is read.
+    pub fn is_used_up(&self) -> bool {
+        self.readable.load(Ordering::Relaxed) == 0
+    }
 }
 
 impl LentConn {
-    /// Lends the connection. Once the flag is set, dropping it resets the connection.
-    pub const fn new(conn: Conn, reset: Arc<AtomicBool>) -> Self {
-        Self { conn: Some(conn), reset }
+    /// Lends the connection.
+    pub const fn new(conn: Conn, lender: Arc<Lender>) -> Self {
+        Self { conn: Some(conn), lender }
     }
 
     fn get(&mut self) -> io::Result<Pin<&mut Conn>> {
@@ -117,7 +149,7 @@ impl LentConn {
 impl Drop for LentConn {
     fn drop(&mut self) {
         if let Some(conn) = self.conn.take()
-            && self.reset.load(Ordering::Relaxed)
+            && self.lender.reset.load(Ordering::Relaxed)
         {
             conn.reset();
         }
@@ -130,7 +162,15 @@ impl AsyncRead for LentConn {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.get()?.poll_read(context, buffer)
+        let allowed = self.lender.readable.load(Ordering::Relaxed);
+        if allowed == 0 {
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let polled = self.get()?.poll_read(context, buffer);
+        let read = buffer.filled().len() - before;
+        self.lender.allow(allowed.saturating_sub(read));
+        polled
     }
 }
 

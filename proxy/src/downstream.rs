@@ -202,6 +202,15 @@ impl<'c> ResponseSink<'c> {
         }
     }
 
+    /// Most bytes of a body that are to be read for this client now: what it has no window for stays with the back end. An
+    /// HTTP/1 client takes what comes, or has [`ResponseSink::send_data`] wait.
+    pub fn appetite(&mut self) -> usize {
+        match &mut self.stream {
+            SinkStream::Http1(_) => usize::MAX,
+            SinkStream::Http2(sink) => sink.appetite(),
+        }
+    }
+
     /// Hands everything that was gathered to the network.
     pub async fn flush(&mut self) -> io::Result<()> {
         match &mut self.stream {

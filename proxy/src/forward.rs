@@ -61,6 +61,15 @@ impl ResponseBody<'_, '_> {
         }
     }
 
+    /// Reads at most about this many bytes at a time, where that can be bounded.
+    fn bound(&mut self, most: usize) {
+        match self {
+            Self::None | Self::Kept(_) => {}
+            Self::File(file) => file.bound(most),
+            Self::Upstream(answer) => answer.bound(most),
+        }
+    }
+
     fn may_trail(&self) -> bool {
         matches!(self, Self::Upstream(answer) if answer.may_trail())
     }
@@ -358,6 +367,7 @@ impl Exchange<'_> {
     ) -> Result<(), Stop> {
         let bodiless = self.request.is_head() || head.is_bodiless();
         let streams = head.is_event_stream() || self.request.is_grpc();
+        body.bound(sink.appetite());
         let mut held = BytesMut::new();
         let mut ended = bodiless;
         if !streams && let Some(firewall) = self.firewall.as_mut() {
@@ -399,6 +409,7 @@ impl Exchange<'_> {
             sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;
         }
         while !ended {
+            body.bound(sink.appetite());
             let mut next = pin!(body.next());
             let piece = match at_once(next.as_mut()).await {
                 Poll::Ready(piece) => piece,

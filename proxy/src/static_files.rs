@@ -16,7 +16,7 @@ use crate::http1::response::ResponseHead;
 use crate::http1::target::normalized_path;
 use crate::policy::compression::Coding;
 use crate::policy::cors::add_vary;
-use crate::request::Request;
+use crate::request::{Request, Version};
 
 mod conditions;
 mod content_type;
@@ -83,14 +83,23 @@ pub struct FileReader {
     file: Option<Arc<File>>,
     offset: u64,
     left: u64,
+    /// Most bytes read at a time.
+    most: u64,
 }
 
 /// Bytes read at a time.
 const PIECE: u64 = 128 * 1024;
+/// Bytes that come with an answer to HTTP/2, where a connection may ask for a hundred at once and take none.
+const STREAM_PIECE: u64 = 32 * 1024;
 
 impl FileReader {
     fn of(bytes: Bytes) -> Self {
-        Self { ready: Some(bytes), file: None, offset: 0, left: 0 }
+        Self { ready: Some(bytes), file: None, offset: 0, left: 0, most: PIECE }
+    }
+
+    /// Reads at most this many bytes at a time.
+    pub fn bound(&mut self, most: usize) {
+        self.most = PIECE.min(most as u64);
     }
 
     /// The next piece; `None` at the end.
@@ -99,7 +108,7 @@ impl FileReader {
             return Ok(Some(ready));
         }
         let (Some(file), true) = (self.file.clone(), self.left > 0) else { return Ok(None) };
-        let (offset, wanted) = (self.offset, self.left.min(PIECE));
+        let (offset, wanted) = (self.offset, self.left.min(self.most));
         let piece = match Disk::Cached.read(&file, offset, wanted) {
             Ok(piece) => piece,
             Err(_) => blocking(move || Disk::Patient.read(&file, offset, wanted)).await?,
@@ -115,6 +124,8 @@ struct Asked {
     relative: String,
     as_directory: bool,
     head_only: bool,
+    /// Longest body that comes with the answer.
+    at_once: u64,
     conditions: Conditions,
     codings: Vec<Coding>,
     /// Where a folder without its final slash redirects to.
@@ -140,6 +151,7 @@ impl StaticFiles {
             relative: relative_path(path).ok_or(404_u16)?,
             as_directory: path.ends_with(b"/"),
             head_only: request.is_head(),
+            at_once: if request.version == Version::Http2 { STREAM_PIECE } else { PIECE },
             conditions: Conditions::of(request),
             codings: self.codings(request),
             location: directory_location(request),
@@ -297,14 +309,14 @@ impl StaticFiles {
             head.headers.push("content-length", length.to_string());
             return Ok(Ok(FileAnswer { head, length, file: None }));
         }
-        let reader = if length <= PIECE {
+        let reader = if length <= asked.at_once {
             match disk.read(&file, start, length) {
                 Ok(content) => FileReader::of(content),
                 Err(error) if disk == Disk::Cached => return Err(error),
                 Err(_) => return Ok(Err(500)),
             }
         } else {
-            FileReader { ready: None, file: Some(Arc::new(file)), offset: start, left: length }
+            FileReader { ready: None, file: Some(Arc::new(file)), offset: start, left: length, most: PIECE }
         };
         Ok(Ok(FileAnswer { head, length, file: Some(reader) }))
     }

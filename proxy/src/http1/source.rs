@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::conn::ConnReader;
@@ -12,6 +12,8 @@ use crate::http1::field::{FieldError, HeadScanner};
 
 /// Fewest and most bytes asked for at a time: few while heads come, many while a body streams.
 const READ_SIZES: std::ops::RangeInclusive<usize> = 4 * 1024..=64 * 1024;
+/// Room beyond this is not kept while a connection rests.
+const LARGE: usize = 16 * 1024;
 /// Most bytes of further requests that are read while one is being answered.
 const MAX_AHEAD: usize = 64 * 1024;
 
@@ -22,6 +24,8 @@ pub struct Source<R> {
     buffer: BytesMut,
     /// Bytes asked for at a time, by what came lately.
     room: usize,
+    /// Most of them.
+    most: usize,
 }
 
 /// Why no head could be read.
@@ -64,7 +68,20 @@ pub enum BodyError {
 impl<R: AsyncRead + Unpin> Source<R> {
     /// Wraps a reading half.
     pub fn new(io: R) -> Self {
-        Self { io, buffer: BytesMut::new(), room: *READ_SIZES.start() }
+        Self { io, buffer: BytesMut::new(), room: *READ_SIZES.start(), most: *READ_SIZES.end() }
+    }
+
+    /// Asks for at most this many bytes at a time (at least for those that are asked for while heads come).
+    pub fn bound(&mut self, most: usize) {
+        self.most = most.clamp(*READ_SIZES.start(), *READ_SIZES.end());
+    }
+
+    /// As new, where nothing is buffered: without a bound, and without the room that a large body took.
+    pub fn rest(&mut self) {
+        self.most = *READ_SIZES.end();
+        if self.buffer.is_empty() && self.buffer.capacity() > LARGE {
+            self.buffer = BytesMut::new();
+        }
     }
 
     /// The reading half, without what was read ahead.
@@ -84,14 +101,19 @@ impl<R: AsyncRead + Unpin> Source<R> {
 
     /// Reads once; the number of new bytes, 0 at the end. Cancellation loses nothing.
     pub async fn fill(&mut self) -> io::Result<usize> {
-        if self.buffer.capacity() - self.buffer.len() < self.room / 2 {
-            self.buffer.reserve(self.room);
+        let room = self.room.min(self.most);
+        if self.buffer.capacity() - self.buffer.len() < room / 2 {
+            if self.buffer.is_empty() && !self.buffer.try_reclaim(room) {
+                // A reservation would be as large as the largest before it.
+                self.buffer = BytesMut::with_capacity(room);
+            }
+            self.buffer.reserve(room);
         }
-        let space = self.buffer.capacity() - self.buffer.len();
-        let read = self.io.read_buf(&mut self.buffer).await?;
+        let space = (self.buffer.capacity() - self.buffer.len()).min(self.most);
+        let read = self.io.read_buf(&mut (&mut self.buffer).limit(space)).await?;
         if read == space {
             self.room = (self.room * 2).min(*READ_SIZES.end());
-        } else if read < self.room / 4 {
+        } else if read < room / 4 {
             self.room = (self.room / 2).max(*READ_SIZES.start());
         }
         Ok(read)

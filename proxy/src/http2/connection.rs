@@ -5,7 +5,7 @@
 //! stream stay apart, so that an upload and an early answer can pass each other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -18,15 +18,18 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::bans::Met;
-use crate::conn::{Conn, ConnectionInfo, LentConn};
+use crate::config::ServerLimits;
+use crate::conn::{Conn, ConnectionInfo, Lender, LentConn};
 use crate::context::Context;
 use crate::downstream::{BodyStream, RequestBody, ResponseSink, SinkStream};
 use crate::drain::Drain;
 use crate::exchange::serve;
 use crate::headers::Headers;
+use crate::http1::refused::RefusedRequest;
 use crate::http2::request::{convert, refused_request};
 use crate::http2::sink::Http2Sink;
 use crate::refusal::refuse;
+use crate::request::Request;
 
 /// Requests that are malformed before the connection is given up.
 const MAX_REFUSED: usize = 32;
@@ -34,6 +37,10 @@ const MAX_REFUSED: usize = 32;
 const MAX_GIVEN_UP: usize = 128;
 /// Requests served on one connection.
 const MAX_REQUESTS: usize = 10_000;
+
+/// Bytes read before the streams that they opened have a turn: a head of header fields that are named by index takes a
+/// hundred times as much memory until its stream has looked at it.
+const BYTES_PER_TURN: usize = 16 * 1024;
 
 /// Time an idle client has to confirm that no more requests are taken.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -52,13 +59,14 @@ pub async fn serve_connection(
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
         .initial_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
-        // Per stream: a hundred streams that nobody reads must stay far below 16 MiB.
-        .max_send_buffer_size(64 * 1024)
+        // Per stream: a hundred streams that nobody reads must stay far below 16 MiB, and a piece may lie in an allocation
+        // of twice its length.
+        .max_send_buffer_size(32 * 1024)
         .max_concurrent_reset_streams(64)
         .max_pending_accept_reset_streams(64)
         .max_local_error_reset_streams(Some(256));
-    let reset = Arc::new(AtomicBool::new(false));
-    let lent = LentConn::new(conn, reset.clone());
+    let lender = Arc::new(Lender::default());
+    let lent = LentConn::new(conn, lender.clone());
     let Ok(Ok(mut connection)) = timeout(limits.handshake_timeout, options.handshake::<_, Bytes>(lent)).await
     else {
         return;
@@ -71,7 +79,7 @@ pub async fn serve_connection(
     let mut passed = false;
     loop {
         let next = tokio::select! {
-            next = after_streams(&mut connection, &mut passed) => next,
+            next = after_streams(&mut connection, &lender, &mut passed) => next,
             _ = drain.begun(), if !closing => {
                 connection.graceful_shutdown();
                 closing = true;
@@ -102,15 +110,16 @@ pub async fn serve_connection(
             connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
             break;
         }
+        let arrived = Arrived::new(request, &info, limits);
         let (context, info) = (context.clone(), info.clone());
         let (misuse, finished) = (misuse.clone(), finished.clone());
         // A task copies its future about, so it gets a small one.
         streams.spawn(Box::pin(async move {
-            serve_stream(&context, &info, request, respond, &misuse).await;
+            serve_stream(&context, &info, arrived, respond, &misuse).await;
             finished.notify_one();
         }));
     }
-    finish(connection, streams, &reset).await;
+    finish(connection, streams, &lender).await;
 }
 
 /// What a client did on one connection that costs us more than it.
@@ -132,17 +141,22 @@ impl Misuse {
 /// send then leaves in one write instead of one for each. `passed` says whether that happened since the last wait.
 async fn after_streams(
     connection: &mut Connection<LentConn, Bytes>,
+    lender: &Lender,
     passed: &mut bool,
 ) -> Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>> {
     std::future::poll_fn(|context| {
         if !*passed {
             *passed = true;
+            lender.allow(BYTES_PER_TURN);
             // A task that wakes itself goes behind all that are ready.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let next = connection.poll_accept(context);
         *passed = next.is_ready();
+        if !*passed && lender.is_used_up() {
+            context.waker().wake_by_ref();
+        }
         next
     })
     .await
@@ -155,7 +169,8 @@ async fn idle(streams: &mut JoinSet<()>, patience: Duration) {
 }
 
 /// Lets the streams that are under way write to the end, as far as the connection still carries them.
-async fn finish(mut connection: Connection<LentConn, Bytes>, mut streams: JoinSet<()>, reset: &AtomicBool) {
+async fn finish(mut connection: Connection<LentConn, Bytes>, mut streams: JoinSet<()>, lender: &Lender) {
+    lender.allow(usize::MAX);
     let all = async { while streams.join_next().await.is_some() {} };
     tokio::select! {
         _ = std::future::poll_fn(|context| connection.poll_closed(context)) => {}
@@ -164,23 +179,38 @@ async fn finish(mut connection: Connection<LentConn, Bytes>, mut streams: JoinSe
     let closed = std::future::poll_fn(|context| connection.poll_closed(context));
     if timeout(Duration::from_secs(1), closed).await.is_err() {
         // The client does not take what is written: the kernel must not keep it for him.
-        reset.store(true, Ordering::Relaxed);
+        lender.reset();
+    }
+}
+
+/// A stream whose head was looked at. That happens before the next one is taken: a head of many crumbs is several times as
+/// large as what it is made into.
+struct Arrived {
+    request: Result<Request, RefusedRequest>,
+    is_head: bool,
+    stream: RecvStream,
+}
+
+impl Arrived {
+    fn new(request: http::Request<RecvStream>, info: &ConnectionInfo, limits: &ServerLimits) -> Self {
+        let (parts, stream) = request.into_parts();
+        let request = convert(&parts, stream.is_end_stream(), info.scheme, limits.max_fields)
+            .map_err(|refusal| refused_request(refusal, &parts, limits.max_fields));
+        Self { request, is_head: parts.method == http::Method::HEAD, stream }
     }
 }
 
 async fn serve_stream(
     context: &Context,
     info: &ConnectionInfo,
-    request: http::Request<RecvStream>,
+    arrived: Arrived,
     respond: SendResponse<Bytes>,
     misuse: &Misuse,
 ) {
     let limits = &context.config.limits;
-    let (parts, stream) = request.into_parts();
-    let ended = stream.is_end_stream();
-    let head_request = parts.method == http::Method::HEAD;
-    let mut sink = ResponseSink::new(SinkStream::Http2(Http2Sink::new(respond, head_request, limits)));
-    match convert(&parts, ended, info.scheme, limits.max_fields) {
+    let Arrived { request, is_head, stream } = arrived;
+    let mut sink = ResponseSink::new(SinkStream::Http2(Http2Sink::new(respond, is_head, limits)));
+    match request {
         Ok(request) => {
             let mut body = RequestBody::new(BodyStream::Http2(stream, Headers::default()), limits);
             serve(context, info, &request, &mut body, &mut sink).await;
@@ -188,9 +218,9 @@ async fn serve_stream(
                 misuse.given_up.fetch_add(1, Ordering::Relaxed);
             }
         }
-        Err(refusal) => {
+        Err(refused) => {
             misuse.refused.fetch_add(1, Ordering::Relaxed);
-            refuse(context, info, refused_request(refusal, &parts, limits.max_fields), &mut sink).await;
+            refuse(context, info, refused, &mut sink).await;
         }
     }
 }

@@ -14,6 +14,17 @@ use crate::headers::{Headers, is_name};
 use crate::http1::response::ResponseHead;
 use crate::pace::Pace;
 
+/// Most bytes of a body that are read at a time: before the head, when the client's window is not known yet, while the
+/// window is open, and while it is closed. As much may wait in each stream, beside what the framing layer holds; with a
+/// hundred streams that must stay far below 16 MiB.
+const AT_FIRST: usize = 16 * 1024;
+const OPEN: usize = 32 * 1024;
+const CLOSED: usize = 4 * 1024;
+
+/// Least bytes that are handed over at a time, though the window be smaller: the framing layer divides them without
+/// holding a frame for every byte that the client grants.
+const LEAST_HANDED_OVER: usize = 4 * 1024;
+
 /// The response side of one stream.
 #[derive(Debug)]
 pub struct Http2Sink {
@@ -89,6 +100,14 @@ impl Http2Sink {
         Ok(())
     }
 
+    /// Most bytes of a body that are to be read now.
+    pub fn appetite(&mut self) -> usize {
+        let Some(stream) = self.stream.as_mut() else { return AT_FIRST };
+        // One byte tells, and takes nothing of the connection's window from other streams.
+        stream.reserve_capacity(1);
+        if stream.capacity() > 0 { OPEN } else { CLOSED }
+    }
+
     /// Sends a piece of the body, waiting for the client's window. Bytes beyond the announced length are an error.
     pub async fn send_data(&mut self, mut data: Bytes) -> io::Result<()> {
         let Some(stream) = self.stream.as_mut().filter(|_| !self.ended) else { return Ok(()) };
@@ -98,10 +117,16 @@ impl Http2Sink {
         }
         while !data.is_empty() {
             stream.reserve_capacity(data.len());
-            let capacity = std::future::poll_fn(|context| stream.poll_capacity(context));
-            let granted = self.pace.wait(capacity).await?;
-            let granted = granted.ok_or(io::ErrorKind::BrokenPipe)?.map_err(io::Error::other)?;
-            let piece = data.split_to(granted.min(data.len()));
+            let mut granted = stream.capacity();
+            if granted == 0 {
+                let capacity = std::future::poll_fn(|context| stream.poll_capacity(context));
+                let Some(capacity) = self.pace.wait(capacity).await? else {
+                    self.given_up = true;
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                };
+                granted = capacity.map_err(io::Error::other)?;
+            }
+            let piece = data.split_to(granted.max(LEAST_HANDED_OVER).min(data.len()));
             self.pace.passed(piece.len());
             let left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
             self.left = left;

@@ -99,6 +99,15 @@ impl Answer<'_> {
         }
     }
 
+    /// Reads at most about this many bytes of the body at a time.
+    pub fn bound(&mut self, most: usize) {
+        match &mut self.body {
+            AnswerBody::Http1 { source, .. } | AnswerBody::FastCgi { source, .. } => source.bound(most),
+            // Comes in frames.
+            AnswerBody::Http2 { .. } => {}
+        }
+    }
+
     /// The trailers, once the body has ended; none the second time.
     pub fn take_trailers(&mut self) -> Headers {
         match &mut self.body {
@@ -135,12 +144,13 @@ impl Answer<'_> {
     /// Gives the connection back if both directions ended cleanly.
     pub fn release(self) {
         let Self { body, writer: Some(writer), upload: None, home, .. } = self else { return };
-        let (source, ended) = match body {
+        let (mut source, ended) = match body {
             AnswerBody::Http1 { source, decoder, .. } => (source, decoder.is_done()),
             AnswerBody::FastCgi { source, reply } => (source, reply.has_ended()),
             AnswerBody::Http2 { .. } => return,
         };
         if home.reusable && ended && !source.has_buffered() {
+            source.rest();
             home.instance.release(UpstreamConnection { source, writer, reused: true }, home.max_idle);
         }
     }

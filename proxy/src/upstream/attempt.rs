@@ -108,7 +108,6 @@ pub async fn attempt<'u>(
 ) -> Result<Answer<'u>, AttemptError> {
     let Dispatch { balancer, request, limits, .. } = dispatch;
     let pool = balancer.pool();
-    let mut head = None;
     let mut tried: Vec<Arc<Instance>> = Vec::new();
     loop {
         let last_try = tried.len() >= pool.retries;
@@ -147,11 +146,9 @@ pub async fn attempt<'u>(
         let _waiting = waiting.filter(|_| !reused);
         let answered = match connected {
             Connected::Stream(connection) => {
-                let head = match &head {
-                    Some(head) => head,
-                    None => head.insert(written_head(dispatch, instance.wire())?),
-                };
-                over_stream(*connection, head.clone(), body, dispatch, home).await
+                // Anew for each try: it is as large as the client's own, and nothing to keep while the answer takes its time.
+                let head = written_head(dispatch, instance.wire())?;
+                over_stream(*connection, head, body, dispatch, home).await
             }
             Connected::Http2(slot) => over_http2(slot, body, dispatch, home).await,
         };
@@ -224,11 +221,12 @@ async fn over_stream<'u>(
     if !matches!(payload, Payload::Empty) {
         upload = Some(Box::pin(send(writer, head, payload, framing, limits.write_timeout)));
     } else if framing == Framing::FastCgi {
-        let mut whole = bytes::BytesMut::from(&head[..]);
+        let mut whole = bytes::BytesMut::from(head);
         put_stdin(&mut whole, 0);
         sent = send_head(writer, &whole, limits.write_timeout).await;
     } else {
         sent = send_head(writer, &head, limits.write_timeout).await;
+        drop(head);
     }
     let head_request = &request.method[..] == b"HEAD";
     if wire == Wire::FastCgi {
