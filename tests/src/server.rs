@@ -154,6 +154,14 @@ impl Server {
         }
     }
 
+    /// The process's id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn process(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").id()
+    }
+
     /// Replaces what follows `[server.listen]` in `hop3-server.toml`, for [`Server::signal`] or [`Server::resume`].
     pub fn configure(&mut self, settings: &str) {
         let listen = self.settings.split("\n\n").next().unwrap_or_default().to_owned();

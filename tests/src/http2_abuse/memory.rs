@@ -1,12 +1,10 @@
-//! This process's memory, in which the proxy under test lives too.
+//! Another process's memory.
 
-/// Resident bytes, as the kernel counts them.
-///
-/// # Panics
-/// Where `/proc` does not tell.
-pub fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc/self/status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
-    kibibytes * 1024
+/// Resident bytes that are the process's own: not the pages of its executable, which come in as code is first run.
+/// `None` where `/proc` does not tell, as when it has ended.
+pub fn resident(process: u32) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kibibytes * 1024)
 }

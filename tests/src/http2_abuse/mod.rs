@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a connection's rules; what is sent is what the test wrote.
 
+pub mod attacks;
 pub mod frame;
 pub mod hpack;
 pub mod memory;

@@ -111,6 +111,35 @@ impl Peer {
         self.writer.flush().await
     }
 
+    /// Sends what `more` makes, again and again until it makes nothing, and reads over whatever comes meanwhile.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub async fn pour(&mut self, mut more: impl FnMut() -> Vec<Frame>) -> io::Result<()> {
+        let Self { reader, writer, .. } = self;
+        let writing = async {
+            let mut bytes = Vec::new();
+            loop {
+                bytes.clear();
+                more().iter().for_each(|frame| frame.write(&mut bytes));
+                if bytes.is_empty() {
+                    return std::future::pending().await;
+                }
+                writer.write_all(&bytes).await?;
+                writer.flush().await?;
+            }
+        };
+        let reading = async {
+            let mut scratch = vec![0; 16 * 1024];
+            while reader.read(&mut scratch).await? > 0 {}
+            Err(io::ErrorKind::UnexpectedEof.into())
+        };
+        tokio::select! {
+            ended = writing => ended,
+            ended = reading => ended,
+        }
+    }
+
     /// The next frame; `None` when the connection ended.
     pub async fn frame(&mut self) -> Option<Frame> {
         loop {

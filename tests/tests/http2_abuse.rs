@@ -1,0 +1,234 @@
+//! What HTTP/2 lets a client do to a server, done to the real one: its memory stays bounded, and others are served
+//! meanwhile.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a suite ends at the first surprise of its own set-up"
+)]
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use hop3_tests::http2_abuse::Peer;
+use hop3_tests::http2_abuse::attacks::{ATTACKS, Attack, honest};
+use hop3_tests::http2_abuse::memory::resident;
+use hop3_tests::report::Report;
+use hop3_tests::server::Server;
+use hop3_tests::slow_clients::latencies;
+use hop3_tests::streaming::{Requests, back_end};
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use tokio::net::TcpStream;
+use tokio::runtime::{self, Runtime};
+use tokio::time::timeout;
+
+const MIB: usize = 1024 * 1024;
+/// Promised: most growth of one connection, and what may be left of it when.
+const GROWTH: usize = 16 * MIB;
+const LEFT: usize = 4 * MIB;
+const RECOVERY: Duration = Duration::from_secs(3);
+/// Promised: longest answer to somebody else.
+const LATENCY: Duration = Duration::from_millis(250);
+/// An honest client's others wait no longer than this on a machine for which these times are meant.
+const USUAL: Duration = Duration::from_millis(10);
+/// Length of an attack that is to be borne, and of one that must be ended.
+const ATTACK: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Tries for the times: other programs of the machine come and go. Memory has one.
+const TRIES: usize = 3;
+
+/// Requests that reached the back end.
+static REACHED: AtomicUsize = AtomicUsize::new(0);
+
+/// A piece of a large answer.
+static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+
+async fn serve(stream: TcpStream) -> std::io::Result<()> {
+    // What the kernel takes of large answers is not the proxy's, and moving it costs everybody time.
+    set_socket_send_buffer_size(&stream, PIECE.len())?;
+    let mut requests = Requests::new(stream);
+    while let Some(head) = requests.next().await? {
+        REACHED.fetch_add(1, Ordering::Relaxed);
+        if head.starts_with("POST ") {
+            return requests.read_over().await;
+        }
+        if head.contains("/slow") {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        if head.contains("/large") {
+            requests.answer("HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n").await?;
+            for _ in 0..1024 {
+                requests.answer(PIECE).await?;
+            }
+        } else {
+            requests.answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await?;
+        }
+    }
+    Ok(())
+}
+
+/// What an attack did.
+#[derive(Clone, Copy, Debug)]
+struct Outcome {
+    /// Most memory beyond what was there before, and what is left of that after the time for recovery.
+    growth: usize,
+    left: usize,
+    /// Longest answer to somebody else, and how many there were.
+    worst: Duration,
+    served: usize,
+    /// Requests of the attack that reached the back end.
+    reached: usize,
+    /// Whether the server gave the connection up.
+    ended: bool,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { growth, left, worst, served, reached, ended } = self;
+        let (growth, left) = (growth / 1024, left / 1024);
+        write!(
+            out,
+            "grew {growth} KiB, {left} KiB left, worst of {served} other requests {worst:?}, {reached} requests \
+             reached the back end, given up: {ended}"
+        )
+    }
+}
+
+/// The server in its process; attacker, back end and everybody else in this one, on threads of their own.
+struct Scene {
+    outside: Runtime,
+    _back_end: Runtime,
+    server: Server,
+    http: SocketAddr,
+    https: SocketAddr,
+    /// The least memory that the server was seen with since it was warm: what one attack leaves behind hides nothing of
+    /// the next one.
+    least: usize,
+    /// How many times slower the machine is than the one that the times are meant for.
+    slowness: f64,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let runtime = || runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (outside, behind) = (runtime(), runtime());
+        let back_end = behind.block_on(back_end(serve));
+        let server = Server::start(&format!(
+            "[[route]]\nhosts = [\"shop.test\"]\nupstream = \"http://{back_end}\"\n[route.waf]\nenabled = false\n"
+        ));
+        let address = |listener| SocketAddr::from(([127, 0, 0, 1], server.port(listener)));
+        let (http, https) = (address("http"), address("https"));
+        Self { outside, _back_end: behind, server, http, https, least: usize::MAX, slowness: 1.0 }
+    }
+
+    /// Finds out how long others wait beside an honest client.
+    fn measure_machine(&mut self) {
+        let idle = self.run(&Attack { name: "an honest client", must_end: false, run: honest });
+        self.slowness = self.slowness.max(idle.worst.as_secs_f64() / USUAL.as_secs_f64());
+        println!("an honest client: {idle}; the machine is {:.1} times slower than usual", self.slowness);
+    }
+
+    fn run(&mut self, attack: &Attack) -> Outcome {
+        let mut peer = self.outside.block_on(Peer::connect(self.https, "shop.test"));
+        self.outside.block_on(async { drop(latencies(self.http, 50).await) });
+        self.least = self.least.min(self.memory());
+        let (before, reached) = (self.least, REACHED.load(Ordering::Relaxed));
+        let over = Arc::new(AtomicBool::new(false));
+        let others = thread::spawn({
+            let (over, address) = (over.clone(), self.http);
+            move || others(address, &over)
+        });
+        let peak = thread::spawn({
+            let (over, process) = (over.clone(), self.server.process());
+            move || peak(process, &over)
+        });
+        let ended = self.outside.block_on(async {
+            let length = if attack.must_end { PATIENCE } else { ATTACK };
+            let ended = timeout(length, (attack.run)(&mut peer)).await.is_ok_and(|sent| sent.is_err());
+            // What was sent before the end must be worked off, too.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            ended
+        });
+        over.store(true, Ordering::Relaxed);
+        let (all, peak) = (others.join().unwrap(), peak.join().unwrap());
+        drop(peer);
+        let deadline = Instant::now() + RECOVERY.mul_f64(self.slowness);
+        while Instant::now() < deadline && self.memory() > before + LEFT / 2 {
+            // Life goes on.
+            self.outside.block_on(async { drop(latencies(self.http, 1).await) });
+            sleep(Duration::from_millis(50));
+        }
+        Outcome {
+            growth: peak.saturating_sub(before),
+            left: self.memory().saturating_sub(before),
+            worst: all.iter().max().copied().unwrap_or_default(),
+            served: all.len(),
+            reached: (REACHED.load(Ordering::Relaxed) - reached).saturating_sub(all.len()),
+            ended,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        resident(self.server.process()).expect("the server runs")
+    }
+
+    /// Whether nobody else felt it for longer than promised.
+    fn was_in_time(&self, outcome: &Outcome) -> bool {
+        outcome.worst <= LATENCY.mul_f64(self.slowness) && outcome.left <= LEFT
+    }
+}
+
+/// Latencies of ordinary requests until it is over.
+fn others(address: SocketAddr, over: &AtomicBool) -> Vec<Duration> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut all = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        // On new connections, like most others.
+        all.extend(runtime.block_on(latencies(address, 3)));
+        sleep(Duration::from_millis(10));
+    }
+    all
+}
+
+/// The most memory that is seen until it is over.
+fn peak(process: u32, over: &AtomicBool) -> usize {
+    let mut peak = 0;
+    while !over.load(Ordering::Relaxed) {
+        peak = peak.max(resident(process).unwrap_or_default());
+        sleep(Duration::from_millis(2));
+    }
+    peak
+}
+
+#[test]
+fn no_client_costs_more_than_promised() {
+    let mut scene = Scene::new();
+    // The first of everything is not the attack's.
+    let _first =
+        ATTACKS.iter().filter(|attack| attack.name.starts_with("no ")).map(|attack| scene.run(attack)).last();
+    scene.measure_machine();
+    let mut report = Report::new("http2-abuse");
+    for attack in &ATTACKS {
+        let mut outcome = scene.run(attack);
+        for _ in 1..TRIES {
+            if outcome.growth > GROWTH || scene.was_in_time(&outcome) {
+                break;
+            }
+            println!("{}, again: {outcome}", attack.name);
+            scene.measure_machine();
+            outcome = scene.run(attack);
+        }
+        println!("{}: {outcome}", attack.name);
+        if outcome.growth <= GROWTH && scene.was_in_time(&outcome) && (outcome.ended || !attack.must_end) {
+            report.pass();
+        } else {
+            report.fail(attack.name, format!("{outcome}; {:.1} times slower than usual", scene.slowness));
+        }
+    }
+    report.print();
+    assert!(report.failed().is_empty(), "{:?}", report.failed());
+}
