@@ -40,9 +40,8 @@ impl NameServer {
         for _ in 0..STARTS {
             let mut server = Self::begin(&program);
             let port = server.port;
-            if comes_up("named answers", &mut server.process, || {
-                TcpStream::connect(("127.0.0.1", port)).is_ok()
-            }) {
+            let answers = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+            if comes_up("named answers", &mut server.process, answers) {
                 return Some(server);
             }
         }
