@@ -183,7 +183,7 @@ async fn a_crash_is_restarted_within_a_second_without_doubling() {
             }
         }
     };
-    let second = tokio::time::timeout(Duration::from_secs(60), restarted).await.expect("a restart");
+    let second = tokio::time::timeout(Duration::from_secs(60), restarted).await.unwrap();
     assert!(pause.is_some_and(|pause| pause < Duration::from_secs(1)), "{pause:?}");
     assert_ne!(first.leader, second.leader);
     wait_until(|| with_text(&mark).len() == 1);
