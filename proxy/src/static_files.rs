@@ -24,7 +24,7 @@ mod disk;
 mod listing;
 
 use conditions::{Conditions, Outcome, Part, entity_tag};
-use disk::{Disk, Root};
+use disk::{Disk, Folder, Root};
 
 /// A folder to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,14 +178,15 @@ impl StaticFiles {
         taken
     }
 
-    fn folder(&self) -> Root<'_> {
-        Root { path: &self.root, within: self.within.as_deref() }
+    /// The folder, open for one answer: whatever its path becomes, all of the answer comes from there.
+    fn folder(&self, disk: Disk) -> io::Result<Folder<'_>> {
+        disk.folder(Root { path: &self.root, within: self.within.as_deref() })
     }
 
     /// Finds the file and makes the answer; `None` where it would have to wait longer than it may.
     fn look(&self, asked: &Asked, disk: Disk) -> Option<Result<FileAnswer, u16>> {
-        let answer = self.find(asked, disk).and_then(|found| match found {
-            Found::File(opened) => self.file_answer(asked, opened, disk),
+        let answer = self.folder(disk).and_then(|folder| match self.find(asked, &folder)? {
+            Found::File(opened) => self.file_answer(asked, opened, &folder),
             Found::Redirect => {
                 let mut head = ResponseHead::new(301);
                 head.headers.push("location", asked.location.clone());
@@ -209,9 +210,9 @@ impl StaticFiles {
     }
 
     /// Opens what a relative path names; the index for a folder, the fallback for nothing.
-    fn find(&self, asked: &Asked, disk: Disk) -> io::Result<Found> {
+    fn find(&self, asked: &Asked, folder: &Folder<'_>) -> io::Result<Found> {
         let relative = &asked.relative;
-        let found = disk.open(self.folder(), relative).and_then(|(file, metadata)| {
+        let found = folder.open(relative).and_then(|(file, metadata)| {
             if metadata.is_file() && !asked.as_directory {
                 return Ok(Found::File(Opened { file, metadata, name: relative.clone() }));
             }
@@ -220,13 +221,15 @@ impl StaticFiles {
             }
             let name =
                 if relative.is_empty() { self.index.clone() } else { format!("{relative}/{}", self.index) };
-            match (disk.open(self.folder(), &name), asked.as_directory) {
+            match (folder.open(&name), asked.as_directory) {
                 (Ok((file, metadata)), true) if metadata.is_file() => {
                     Ok(Found::File(Opened { file, metadata, name }))
                 }
                 (Ok((_, metadata)), false) if metadata.is_file() => Ok(Found::Redirect),
                 (Err(error), _) if error.kind() != io::ErrorKind::NotFound || !self.listing => Err(error),
-                (_, true) if self.listing && disk == Disk::Cached => Err(io::ErrorKind::WouldBlock.into()),
+                (_, true) if self.listing && folder.disk == Disk::Cached => {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
                 (_, true) if self.listing => listing::page(relative, &file).map(Found::Listing),
                 (_, false) if self.listing => Ok(Found::Redirect),
                 _ => Err(io::ErrorKind::NotFound.into()),
@@ -234,44 +237,25 @@ impl StaticFiles {
         });
         match (found, &self.fallback) {
             (Err(error), Some(fallback)) if error.kind() == io::ErrorKind::NotFound => {
-                let (file, metadata) = disk.open(self.folder(), fallback)?;
+                let (file, metadata) = folder.open(fallback)?;
                 Ok(Found::File(Opened { file, metadata, name: fallback.clone() }))
             }
             (found, _) => found,
         }
     }
 
-    /// The first precompressed form that exists beside a file.
-    fn precompressed(
+    fn file_answer(
         &self,
-        name: &str,
-        codings: &[Coding],
-        disk: Disk,
-    ) -> io::Result<Option<(Coding, File, Box<Metadata>)>> {
-        for coding in codings {
-            let extension = match coding {
-                Coding::Zstd => "zst",
-                Coding::Brotli => "br",
-                Coding::Gzip => "gz",
-            };
-            match disk.open(self.folder(), &format!("{name}.{extension}")) {
-                Ok((file, metadata)) if metadata.is_file() => return Ok(Some((*coding, file, metadata))),
-                Err(error) if disk == Disk::Cached && error.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(error);
-                }
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
-
-    fn file_answer(&self, asked: &Asked, opened: Opened, disk: Disk) -> io::Result<Result<FileAnswer, u16>> {
+        asked: &Asked,
+        opened: Opened,
+        folder: &Folder<'_>,
+    ) -> io::Result<Result<FileAnswer, u16>> {
         let Opened { mut file, mut metadata, name } = opened;
         let kind = content_type::of(&name);
         let mut head = ResponseHead::new(200);
         if self.precompressed && content_type::is_text(kind) {
             add_vary(&mut head.headers, "Accept-Encoding");
-            if let Some((coding, packed, its)) = self.precompressed(&name, &asked.codings, disk)? {
+            if let Some((coding, packed, its)) = precompressed(&name, &asked.codings, folder)? {
                 (file, metadata) = (packed, its);
                 head.headers.push("content-encoding", coding.as_str());
             }
@@ -310,9 +294,9 @@ impl StaticFiles {
             return Ok(Ok(FileAnswer { head, length, file: None }));
         }
         let reader = if length <= asked.at_once {
-            match disk.read(&file, start, length) {
+            match folder.disk.read(&file, start, length) {
                 Ok(content) => FileReader::of(content),
-                Err(error) if disk == Disk::Cached => return Err(error),
+                Err(error) if folder.disk == Disk::Cached => return Err(error),
                 Err(_) => return Ok(Err(500)),
             }
         } else {
@@ -326,6 +310,29 @@ enum Found {
     File(Opened),
     Redirect,
     Listing(Bytes),
+}
+
+/// The first precompressed form that exists beside a file.
+fn precompressed(
+    name: &str,
+    codings: &[Coding],
+    folder: &Folder<'_>,
+) -> io::Result<Option<(Coding, File, Box<Metadata>)>> {
+    for coding in codings {
+        let extension = match coding {
+            Coding::Zstd => "zst",
+            Coding::Brotli => "br",
+            Coding::Gzip => "gz",
+        };
+        match folder.open(&format!("{name}.{extension}")) {
+            Ok((file, metadata)) if metadata.is_file() => return Ok(Some((*coding, file, metadata))),
+            Err(error) if folder.disk == Disk::Cached && error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 /// The path as a file name relative to the root; `None` for names that are never served: hidden files (`.git`,

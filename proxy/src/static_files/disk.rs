@@ -31,25 +31,53 @@ pub enum Disk {
     Patient,
 }
 
-impl Disk {
-    /// Opens beneath `root`; the kernel refuses every way out of it.
-    pub fn open(self, root: Root<'_>, relative: &str) -> io::Result<(File, Box<Metadata>)> {
+/// A folder that is open.
+#[derive(Debug)]
+pub struct Folder<'a> {
+    /// How far calls may go.
+    pub disk: Disk,
+    root: Root<'a>,
+    /// None on kernels that cannot open beneath it.
+    descriptor: Option<OwnedFd>,
+}
+
+impl Folder<'_> {
+    /// Opens what lies beneath it; the kernel refuses every way out of it.
+    pub fn open(&self, relative: &str) -> io::Result<(File, Box<Metadata>)> {
         let name = Path::new(if relative.is_empty() { "." } else { relative });
-        let opened = self.directory(root).and_then(|directory| {
-            self.beneath(&directory, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK)
-        });
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let opened = match &self.descriptor {
+            Some(folder) => self.disk.beneath(folder, name, flags),
+            None => Err(Errno::NOSYS),
+        };
         let file = match opened {
             Ok(descriptor) => File::from(descriptor),
-            // Kernels before 5.6 and some sandboxes lack openat2, those before 5.12 the flag that forbids waiting.
-            Err(Errno::NOSYS | Errno::INVAL) if self == Self::Cached => {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Err(Errno::NOSYS) => compared(root, name)?,
-            Err(Errno::XDEV | Errno::LOOP) => return Err(io::ErrorKind::NotFound.into()),
-            Err(error) => return Err(error.into()),
+            Err(Errno::NOSYS) if self.disk == Disk::Patient => compared(self.root, name)?,
+            Err(error) => return Err(self.disk.failure(error)),
         };
         let metadata = file.metadata()?;
         Ok((file, Box::new(metadata)))
+    }
+}
+
+impl Disk {
+    /// Opens a folder, for all that is looked for beneath it.
+    pub fn folder(self, root: Root<'_>) -> io::Result<Folder<'_>> {
+        let descriptor = match self.directory(root) {
+            Ok(descriptor) => Some(descriptor),
+            Err(Errno::NOSYS) if self == Self::Patient => None,
+            Err(error) => return Err(self.failure(error)),
+        };
+        Ok(Folder { disk: self, root, descriptor })
+    }
+
+    fn failure(self, error: Errno) -> io::Error {
+        match error {
+            // Kernels before 5.6 and some sandboxes lack openat2, those before 5.12 the flag that forbids waiting.
+            Errno::NOSYS | Errno::INVAL if self == Self::Cached => io::ErrorKind::WouldBlock.into(),
+            Errno::XDEV | Errno::LOOP => io::ErrorKind::NotFound.into(),
+            error => error.into(),
+        }
     }
 
     /// Reads this many bytes from `offset`, or fails: a file that shrank must not end early in silence.
@@ -71,14 +99,14 @@ impl Disk {
 
     /// The root itself, the way to it held to what lies in its surroundings.
     fn directory(self, root: Root<'_>) -> Result<OwnedFd, Errno> {
-        let Some(within) = root.within else { return self.folder(root.path) };
+        let Some(within) = root.within else { return self.trusted(root.path) };
         let way = root.path.strip_prefix(within).map_err(|_| Errno::XDEV)?;
-        let outer = self.folder(within)?;
+        let outer = self.trusted(within)?;
         if way.as_os_str().is_empty() { Ok(outer) } else { self.beneath(&outer, way, FOLDER) }
     }
 
     /// A folder that nobody can put another one in the place of.
-    fn folder(self, path: &Path) -> Result<OwnedFd, Errno> {
+    fn trusted(self, path: &Path) -> Result<OwnedFd, Errno> {
         match self {
             Self::Patient => rustix::fs::open(path, FOLDER, Mode::empty()),
             Self::Cached => rustix::fs::openat2(CWD, path, FOLDER, Mode::empty(), self.resolve()),
@@ -113,29 +141,33 @@ fn compared(root: Root<'_>, name: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
+    fn open(disk: Disk, root: Root<'_>, relative: &str) -> io::Result<(File, Box<Metadata>)> {
+        disk.folder(root)?.open(relative)
+    }
+
     #[test]
     fn what_is_in_memory_is_read_without_waiting_and_nothing_beyond_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let root = Root { path: folder.path(), within: None };
         std::fs::write(folder.path().join("a"), b"0123456789").unwrap();
-        let (file, metadata) = Disk::Patient.open(root, "a").unwrap();
+        let (file, metadata) = open(Disk::Patient, root, "a").unwrap();
         assert_eq!(metadata.len(), 10);
         assert_eq!(Disk::Patient.read(&file, 2, 3).unwrap(), "234");
         assert_eq!(Disk::Patient.read(&file, 8, 3).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         // Where kernel and file system can do it, it is in memory now.
         let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        match Disk::Cached.open(root, "a") {
+        match open(Disk::Cached, root, "a") {
             Ok((file, _)) => match Disk::Cached.read(&file, 2, 3) {
                 Ok(piece) => assert_eq!(piece, "234"),
                 Err(error) => assert!(would_block(&error), "{error}"),
             },
             Err(error) => assert!(would_block(&error), "{error}"),
         }
-        let missing = Disk::Cached.open(root, "b").map(|_| ()).unwrap_err();
+        let missing = open(Disk::Cached, root, "b").map(|_| ()).unwrap_err();
         assert!(would_block(&missing) || missing.kind() == io::ErrorKind::NotFound, "{missing}");
-        let outside = Disk::Patient.open(root, "../a").map(|_| ()).unwrap_err();
+        let outside = open(Disk::Patient, root, "../a").map(|_| ()).unwrap_err();
         assert_eq!(outside.kind(), io::ErrorKind::NotFound);
-        assert!(Disk::Cached.open(root, "../a").is_err());
+        assert!(open(Disk::Cached, root, "../a").is_err());
     }
 
     #[test]
@@ -149,16 +181,19 @@ mod tests {
         let path = path.canonicalize().unwrap();
         let root = Root { path: &path, within: Some(&within) };
         let read = || {
-            let (file, metadata) = Disk::Patient.open(root, "a")?;
+            let (file, metadata) = open(Disk::Patient, root, "a")?;
             Disk::Patient.read(&file, 0, metadata.len())
         };
         assert_eq!(read().unwrap(), "public");
         assert!(compared(root, Path::new("a")).is_ok());
 
+        let opened = Disk::Patient.folder(root).unwrap();
         std::fs::rename(&path, within.join("app/moved")).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), &path).unwrap();
+        // What is open stays what it was; where the kernel cannot do that, nothing is found.
+        assert_eq!(opened.open("a").is_ok(), opened.descriptor.is_some());
         assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(Disk::Cached.open(root, "a").is_err());
+        assert!(open(Disk::Cached, root, "a").is_err());
         assert!(compared(root, Path::new("a")).is_err());
         // Also where a folder above it was replaced.
         std::fs::rename(within.join("app"), within.join("old")).unwrap();
@@ -167,6 +202,9 @@ mod tests {
         std::os::unix::fs::symlink(elsewhere.path(), within.join("app")).unwrap();
         assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
         let foreign = Root { path: elsewhere.path(), within: Some(&within) };
-        assert_eq!(Disk::Patient.open(foreign, "a").map(|_| ()).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            open(Disk::Patient, foreign, "a").map(|_| ()).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }
