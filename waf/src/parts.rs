@@ -1,4 +1,4 @@
-//! What rulesets have in common: patterns, phrase lists, automata, plans. Each
+//! What rulesets have in common: patterns, phrase lists, automata, plans, rules. Each
 //! is built once and lives as long as a ruleset that uses it, so a server with
 //! many applications on one Core Rule Set holds its large parts once, and a
 //! ruleset that is loaded anew finds them ready.
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::operators::PhraseSet;
 use crate::regex::{Flags, Pattern, PatternError};
+use crate::rule::RuleBody;
 use crate::scan::{Dictionary, Plan};
 
 /// The parts that rulesets in use are made of. Give the same one to all
@@ -20,6 +21,8 @@ pub struct Parts {
     phrases: Mutex<HashMap<u64, Vec<Weak<PhraseSet>>>>,
     dictionaries: Mutex<Vec<Weak<Dictionary>>>,
     plans: Mutex<Vec<Weak<Plan>>>,
+    /// By id.
+    rules: Mutex<HashMap<u64, Vec<Weak<RuleBody>>>>,
     hashes: RandomState,
 }
 
@@ -36,6 +39,10 @@ impl Parts {
         });
         lock(&self.dictionaries).retain(|dictionary| dictionary.strong_count() > 0);
         lock(&self.plans).retain(|plan| plan.strong_count() > 0);
+        lock(&self.rules).retain(|_, rules| {
+            rules.retain(|rule| rule.strong_count() > 0);
+            !rules.is_empty()
+        });
     }
 
     /// A pattern.
@@ -59,10 +66,10 @@ impl Parts {
         let phrases = PhraseSet::distinct(phrases);
         let mut sets = lock(&self.phrases);
         let sets = sets.entry(self.hashes.hash_one(&phrases)).or_default();
-        if let Some(known) = sets.iter().filter_map(Weak::upgrade).find(|set| set.phrases() == phrases) {
+        if let Some(known) = sets.iter().filter_map(Weak::upgrade).find(|set| set.iter().eq(&phrases)) {
             return Ok(known);
         }
-        let set = Arc::new(PhraseSet::new(phrases)?);
+        let set = Arc::new(PhraseSet::new(&phrases)?);
         sets.push(Arc::downgrade(&set));
         Ok(set)
     }
@@ -89,6 +96,18 @@ impl Parts {
         plans.push(Arc::downgrade(&plan));
         plan
     }
+
+    /// The rule, or the same one that is in use already.
+    pub(crate) fn rule(&self, rule: RuleBody) -> Arc<RuleBody> {
+        let mut rules = lock(&self.rules);
+        let rules = rules.entry(rule.id).or_default();
+        if let Some(known) = rules.iter().filter_map(Weak::upgrade).find(|known| **known == rule) {
+            return known;
+        }
+        let rule = Arc::new(rule);
+        rules.push(Arc::downgrade(&rule));
+        rule
+    }
 }
 
 /// What a thread that panicked left behind is whole: each part is inserted at once.
@@ -111,7 +130,7 @@ mod tests {
         let words = || vec![b"One".to_vec(), b"one".to_vec(), Vec::new(), b"two".to_vec()];
         let phrases = parts.phrases(words()).unwrap();
         assert!(Arc::ptr_eq(&phrases, &parts.phrases(words()).unwrap()));
-        assert_eq!(phrases.phrases(), [b"One".to_vec(), b"two".to_vec()]);
+        assert!(phrases.iter().eq([&b"One"[..], b"two"]));
         drop((first, phrases));
         parts.prune();
         assert!(lock(&parts.patterns).is_empty() && lock(&parts.phrases).is_empty());

@@ -10,7 +10,12 @@ pub(crate) const VALUE_LENGTH: f32 = 24.0;
 
 /// Expected occurrences per byte of text, for a set of texts in lower case.
 pub(crate) fn of_literals(texts: &[impl AsRef<[u8]>]) -> f32 {
-    texts.iter().map(|text| of_text(text.as_ref())).sum()
+    of_texts(texts.iter().map(AsRef::as_ref))
+}
+
+/// The same in any case.
+pub(crate) fn of_texts<'t>(texts: impl Iterator<Item = &'t [u8]>) -> f32 {
+    texts.map(of_text).sum()
 }
 
 /// Expected occurrences of one text per byte of text.

@@ -1,5 +1,6 @@
 //! Compiled rules: what the evaluator walks over.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hop3_bodies::xml::xpath::XPath;
@@ -18,10 +19,19 @@ use crate::template::Template;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RuleIndex(pub(crate) u32);
 
-/// A rule: a chain of at least one link.
+/// A rule in its place.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) index: RuleIndex,
+    /// Where the phase goes on after a match; `None` is the next rule.
+    pub(crate) flow: Option<usize>,
+    /// What it says, which other rulesets may say as well.
+    pub(crate) body: Arc<RuleBody>,
+}
+
+/// What a rule says: a chain of at least one link.
+#[derive(Debug, PartialEq)]
+pub(crate) struct RuleBody {
     pub(crate) id: u64,
     pub(crate) phase: Phase,
     pub(crate) file: Arc<str>,
@@ -29,8 +39,6 @@ pub(crate) struct Rule {
     pub(crate) links: Box<[Link]>,
     pub(crate) disruptive: Disruptive,
     pub(crate) status: Option<u16>,
-    /// Where the phase goes on after a match; `None` is the next rule.
-    pub(crate) flow: Option<usize>,
     pub(crate) log: bool,
     pub(crate) audit: bool,
     pub(crate) message: Option<Template>,
@@ -43,8 +51,16 @@ pub(crate) struct Rule {
     pub(crate) accuracy: u8,
 }
 
+impl Deref for Rule {
+    type Target = RuleBody;
+
+    fn deref(&self) -> &RuleBody {
+        &self.body
+    }
+}
+
 /// What a matching rule does to the transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Disruptive {
     Pass,
     Deny,
@@ -55,7 +71,7 @@ pub(crate) enum Disruptive {
 }
 
 /// One link of a chain.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Link {
     /// `None` always matches.
     pub(crate) condition: Option<Condition>,
@@ -66,7 +82,7 @@ pub(crate) struct Link {
 }
 
 /// What a link tests.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Condition {
     pub(crate) targets: Box<[Target]>,
     pub(crate) transformations: Box<[Transformation]>,
@@ -79,7 +95,7 @@ pub(crate) struct Condition {
 }
 
 /// What a link reads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     pub(crate) variable: Variable,
     pub(crate) selector: Selector,
@@ -89,7 +105,7 @@ pub(crate) struct Target {
 }
 
 /// Which values of a collection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Selector {
     All,
     /// One name, compared without regard to ASCII case.
@@ -107,7 +123,7 @@ pub(crate) enum Selector {
 }
 
 /// An XPath expression with its text, which is also the name of what it selects.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct XPathSelector {
     pub(crate) text: Box<str>,
     /// `None` for exclusions, which mean the text.
@@ -141,7 +157,7 @@ impl Selector {
 const SELECTOR_BUDGET: u64 = 100_000;
 
 /// Something done for each matching value.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Action {
     SetVar {
         collection: Collection,
@@ -175,7 +191,7 @@ pub(crate) enum Action {
 }
 
 /// The name that `setvar` writes.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Key {
     Slot(Slot),
     Name(Template),

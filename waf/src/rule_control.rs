@@ -8,7 +8,7 @@ use hop3_seclang::ast::{AuditEngine, BodyProcessor, EngineMode, PartsChange, Var
 use crate::rule::{RuleIndex, Selector};
 
 /// A `ctl` action.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Control {
     Engine(EngineMode),
     AuditEngine(AuditEngine),

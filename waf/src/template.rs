@@ -8,13 +8,14 @@ use crate::collections::tx::{Slot, SlotNames};
 use crate::regex::{Flags, Pattern};
 
 /// Text with macros; TX names are resolved to slots.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Template {
-    pieces: Box<[Piece]>,
+    /// Shared by templates that are made once and used often, such as tags.
+    pieces: Arc<[Piece]>,
 }
 
 /// A part of a template.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Piece {
     /// Stands for itself.
     Literal(Box<[u8]>),
@@ -25,7 +26,7 @@ pub(crate) enum Piece {
 }
 
 /// Which member of a collection a macro means: the first one that fits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MacroKey {
     /// The one of that name, without regard to case.
     Name(Box<[u8]>),

@@ -49,7 +49,7 @@ pub trait Host {
 pub struct ScriptError(String);
 
 /// A script that was read and is known to compile.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
     name: String,
     source: Vec<u8>,

@@ -10,7 +10,7 @@ use super::draft::{Draft, DraftLink};
 use crate::inspection::Inspection;
 use crate::masking::Sanitise;
 use crate::operators::Operator;
-use crate::rule::{Action, Condition, Disruptive, Key, Link, Rule, RuleIndex, Selector, Target};
+use crate::rule::{Action, Condition, Disruptive, Key, Link, Rule, RuleBody, RuleIndex, Selector, Target};
 use crate::template::Template;
 
 impl Compiler<'_> {
@@ -29,8 +29,7 @@ impl Compiler<'_> {
         let links =
             draft.links.iter().enumerate().map(|(depth, link)| self.link_of(draft, depth, link, drafts));
         let links = links.collect::<Vec<_>>().into_boxed_slice();
-        let mut rule = Rule {
-            index: RuleIndex(index as u32),
+        let mut rule = RuleBody {
             id: draft.id,
             phase: draft.phase,
             file,
@@ -38,7 +37,6 @@ impl Compiler<'_> {
             links,
             disruptive: Disruptive::Pass,
             status: None,
-            flow,
             log: true,
             audit: true,
             message: None,
@@ -52,7 +50,7 @@ impl Compiler<'_> {
         };
         self.describe(&mut rule, draft);
         self.decide(&mut rule, draft);
-        rule
+        Rule { index: RuleIndex(index as u32), flow, body: self.patterns.parts().rule(rule) }
     }
 
     fn link_of(&mut self, draft: &Draft, depth: usize, link: &DraftLink, drafts: &[Draft]) -> Link {
@@ -178,14 +176,14 @@ impl Compiler<'_> {
     }
 
     /// Message, tags and the other things that only describe the rule.
-    fn describe(&mut self, rule: &mut Rule, draft: &Draft) {
+    fn describe(&mut self, rule: &mut RuleBody, draft: &Draft) {
         let mut tags = Vec::new();
         let defaults = draft.defaults.iter().map(|action| &action.node);
         for action in defaults.chain(draft.head()) {
             match action {
                 Said::Msg(message) => rule.message = Some(Template::compile(message, &mut self.names)),
                 Said::LogData(data) => rule.log_data = Some(Template::compile(data, &mut self.names)),
-                Said::Tag(tag) => tags.push(Template::compile(tag, &mut self.names)),
+                Said::Tag(tag) => tags.push(self.tag(tag)),
                 Said::Severity(severity) => rule.severity = Some(*severity),
                 Said::Rev(text) => rule.revision.clone_from(text),
                 Said::Ver(text) => rule.version.clone_from(text),
@@ -201,8 +199,15 @@ impl Compiler<'_> {
         rule.tags = tags.into();
     }
 
+    /// A tag, which most often other rules have as well.
+    fn tag(&mut self, tag: &ast::Template) -> Template {
+        let Some(text) = tag.as_literal() else { return Template::compile(tag, &mut self.names) };
+        let names = &mut self.names;
+        self.tags.entry(text.into()).or_insert_with(|| Template::compile(tag, names)).clone()
+    }
+
     /// Disruptive action and status; `block` and saying nothing mean the default action's.
-    fn decide(&mut self, rule: &mut Rule, draft: &Draft) {
+    fn decide(&mut self, rule: &mut RuleBody, draft: &Draft) {
         let decides = |action: &&Said| action.is_disruptive() && **action != Said::Block;
         let default = draft.defaults.iter().rev().map(|action| &action.node).find(decides);
         let said = draft.links.iter().flat_map(|link| &link.actions).map(|action| &action.node);

@@ -33,6 +33,7 @@ use crate::ruleset::{Fallback, Ruleset};
 use crate::scan::bits::Bits;
 use crate::scan::{self, Strategy};
 use crate::settings::{SettingState, Settings};
+use crate::template::Template;
 use draft::{Defaults, Draft};
 use patterns::Patterns;
 
@@ -60,6 +61,8 @@ struct Compiler<'d> {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     files: HashMap<FileId, Arc<str>>,
+    /// Tags without macros.
+    tags: HashMap<Box<[u8]>, Template>,
 }
 
 impl<'d> Compiler<'d> {
@@ -78,6 +81,7 @@ impl<'d> Compiler<'d> {
             errors: Vec::new(),
             warnings: Vec::new(),
             files: HashMap::new(),
+            tags: HashMap::new(),
         }
     }
 
@@ -119,6 +123,8 @@ impl<'d> Compiler<'d> {
             let rule = self.rule(index, draft, &drafts, jumps[index]);
             phases[usize::from(draft.phase.number() - 1)].push(rule);
         }
+        // Rules were pushed one by one: without this up to twice their memory stays.
+        phases.iter_mut().for_each(Vec::shrink_to_fit);
         let limits_slot = self.names.intern(b"MSC_PCRE_LIMITS_EXCEEDED");
         if !self.errors.is_empty() {
             return Err(self.errors);

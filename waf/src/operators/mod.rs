@@ -112,6 +112,36 @@ impl Captures {
     }
 }
 
+/// Of operators that rulesets share; what has to be looked up elsewhere, or asks the whole transaction, is only the
+/// same as itself.
+impl PartialEq for Operator {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rx(own), Self::Rx(other)) | (Self::RxGlobal(own), Self::RxGlobal(other)) => own == other,
+            (Self::Phrases(own), Self::Phrases(other)) => own == other,
+            (Self::BeginsWith(own), Self::BeginsWith(other))
+            | (Self::EndsWith(own), Self::EndsWith(other))
+            | (Self::Contains(own), Self::Contains(other))
+            | (Self::ContainsWord(own), Self::ContainsWord(other))
+            | (Self::StrEq(own), Self::StrEq(other))
+            | (Self::Within(own), Self::Within(other)) => own == other,
+            (Self::Compare(own, argument), Self::Compare(other, with)) => own == other && argument == with,
+            (Self::IpMatch(own), Self::IpMatch(other)) => own == other,
+            (Self::ByteRange(own), Self::ByteRange(other)) => own == other,
+            (Self::CheckDigits(own, pattern), Self::CheckDigits(other, with)) => {
+                own == other && pattern == with
+            }
+            (Self::UrlEncoding, Self::UrlEncoding)
+            | (Self::Utf8Encoding, Self::Utf8Encoding)
+            | (Self::DetectSqli, Self::DetectSqli)
+            | (Self::DetectXss, Self::DetectXss)
+            | (Self::Always, Self::Always)
+            | (Self::Never, Self::Never) => true,
+            _ => std::ptr::eq(self, other),
+        }
+    }
+}
+
 impl Operator {
     /// The part of the argument that has to be expanded before each test.
     pub(crate) fn argument(&self) -> Option<&Template> {
@@ -130,9 +160,12 @@ impl Operator {
 
     /// Builds what is otherwise built at the first test.
     pub(crate) fn prepare(&self) {
-        if let Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) = self
-        {
-            pattern.prepare();
+        match self {
+            Operator::Rx(pattern) | Operator::RxGlobal(pattern) | Operator::CheckDigits(_, pattern) => {
+                pattern.prepare();
+            }
+            Operator::Phrases(phrases) => phrases.prepare(),
+            _ => {}
         }
     }
 

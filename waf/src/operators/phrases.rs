@@ -1,14 +1,30 @@
 //! `@pm`, `@pmFromFile`, `@pmFromDataset`: many phrases at once, ASCII case ignored.
 
+use std::sync::OnceLock;
+
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::rarity;
 
-/// Phrases with their automaton.
+/// Phrases with their automaton, which is built when a value first asks for it: most values hold none of the phrases,
+/// which is known without it.
 #[derive(Debug)]
 pub(crate) struct PhraseSet {
-    automaton: Option<AhoCorasick>,
-    phrases: Vec<Vec<u8>>,
+    automaton: OnceLock<Option<AhoCorasick>>,
+    /// All phrases in a row.
+    text: Box<[u8]>,
+    /// Where each of them ends in it.
+    ends: Box<[u32]>,
+}
+
+/// Bytes of all phrases together above which the automaton is built at load: that tells whether there are too many,
+/// and no request waits for it.
+const EAGER: usize = 1 << 20;
+
+impl PartialEq for PhraseSet {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, &self.ends) == (&other.text, &other.ends)
+    }
 }
 
 impl PhraseSet {
@@ -21,28 +37,34 @@ impl PhraseSet {
 
     /// Prepares phrases that are [`distinct`](Self::distinct). The error is the automaton's: too many or too long
     /// phrases.
-    pub(crate) fn new(phrases: Vec<Vec<u8>>) -> Result<Self, String> {
-        if phrases.is_empty() {
-            return Ok(Self { automaton: None, phrases });
+    pub(crate) fn new(phrases: &[Vec<u8>]) -> Result<Self, String> {
+        let mut text = Vec::new();
+        let mut ends = Vec::with_capacity(phrases.len());
+        for phrase in phrases {
+            text.extend_from_slice(phrase);
+            ends.push(u32::try_from(text.len()).map_err(|error| error.to_string())?);
         }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&phrases)
-            .map_err(|error| error.to_string())?;
-        Ok(Self { automaton: Some(automaton), phrases })
+        let set = Self { automaton: OnceLock::new(), text: text.into(), ends: ends.into() };
+        if set.text.len() > EAGER {
+            let _ = set.automaton.set(Some(set.build()?));
+        }
+        Ok(set)
     }
 
     /// The phrases as the rule spells them, none of them empty.
-    pub(crate) fn phrases(&self) -> &[Vec<u8>] {
-        &self.phrases
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).filter_map(|number| self.get(number))
+    }
+
+    /// Number of phrases.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// Whether one phrase, by its number, occurs in the value. For very few phrases that is quicker than
     /// [`PhraseSet::find`].
     pub(crate) fn occurs(&self, phrase: usize, value: &[u8]) -> bool {
-        let Some(phrase) = self.phrases.get(phrase) else { return false };
+        let Some(phrase) = self.get(phrase) else { return false };
         let share = |byte: u8| rarity::of_text(&[byte]);
         let rarest =
             (0..phrase.len()).min_by(|left, right| share(phrase[*left]).total_cmp(&share(phrase[*right])));
@@ -60,8 +82,37 @@ impl PhraseSet {
 
     /// The phrase that ends first in the value, as the rule spells it.
     pub(crate) fn find(&self, value: &[u8]) -> Option<&[u8]> {
-        let found = self.automaton.as_ref()?.find(value)?;
-        Some(&self.phrases[found.pattern().as_usize()])
+        let found = self.automaton()?.find(value)?;
+        self.get(found.pattern().as_usize())
+    }
+
+    /// Builds the automaton now instead of at the first value.
+    pub(crate) fn prepare(&self) {
+        let _ = self.automaton();
+    }
+
+    /// A phrase by its number.
+    pub(crate) fn get(&self, number: usize) -> Option<&[u8]> {
+        let start = number.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.text.get(start as usize..*self.ends.get(number)? as usize)
+    }
+
+    /// `None` for no phrases. That another automaton cannot be built was an error at load. Threads that come at the
+    /// same time each build it, and the first one's stays.
+    fn automaton(&self) -> Option<&AhoCorasick> {
+        if self.automaton.get().is_none() {
+            let _ = self.automaton.set((self.len() > 0).then(|| self.build().ok()).flatten());
+        }
+        self.automaton.get()?.as_ref()
+    }
+
+    fn build(&self) -> Result<AhoCorasick, String> {
+        AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(self.iter())
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -128,10 +179,10 @@ mod tests {
 
     #[test]
     fn the_phrase_keeps_its_spelling() {
-        let set = PhraseSet::new(vec![b"Select".to_vec(), b"union".to_vec()]).unwrap();
+        let set = PhraseSet::new(&[b"Select".to_vec(), b"union".to_vec()]).unwrap();
         assert_eq!(set.find(b"a UNION b"), Some(&b"union"[..]));
         assert_eq!(set.find(b"SELECT"), Some(&b"Select"[..]));
         assert_eq!(set.find(b""), None);
-        assert_eq!(PhraseSet::new(Vec::new()).unwrap().find(b"x"), None);
+        assert_eq!(PhraseSet::new(&[]).unwrap().find(b"x"), None);
     }
 }

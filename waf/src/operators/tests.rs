@@ -25,7 +25,7 @@ fn captures() {
     let global = Operator::RxGlobal(pattern("[a-z]*"));
     assert_eq!(captured(&global, "aa0bb").unwrap(), ["aa", "bb"]);
     assert_eq!(captured(&global, "").unwrap(), [""]);
-    let phrases = Operator::Phrases(Arc::new(PhraseSet::new(vec![b"Foo".to_vec()]).unwrap()));
+    let phrases = Operator::Phrases(Arc::new(PhraseSet::new(&[b"Foo".to_vec()]).unwrap()));
     assert_eq!(captured(&phrases, "a foo").unwrap(), ["Foo"]);
     let sqli = captured(&Operator::DetectSqli, "1' or '1'='1").unwrap();
     assert!(!sqli[0].is_empty());

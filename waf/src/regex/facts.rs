@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use super::byte_set::ByteSet;
+use super::short_text::{LENGTH_LIMIT, ShortText};
 use super::syntax::Node;
 use crate::rarity;
 
@@ -11,8 +12,6 @@ use crate::rarity;
 const EXACT_LIMIT: usize = 1_000;
 /// Most texts of which one must occur.
 const LITERALS_LIMIT: usize = 2_000;
-/// Longest text that is put together.
-const LENGTH_LIMIT: usize = 24;
 /// Largest class that is spelt out.
 const CLASS_LIMIT: usize = 12;
 /// Most byte sets kept of one pattern.
@@ -38,7 +37,7 @@ pub(super) struct Facts {
 /// Texts in lower case, sorted, each once; shared, because the same texts are known of many nodes.
 #[derive(Clone, Debug)]
 pub(super) struct Texts {
-    pub(super) list: Arc<[Box<[u8]>]>,
+    pub(super) list: Arc<[ShortText]>,
     /// Expected occurrences per byte.
     chance: f32,
     shortest: usize,
@@ -48,42 +47,65 @@ pub(super) struct Texts {
 /// A set with the chance that a usual value has a byte of it.
 pub(super) type RatedSet = (f32, ByteSet);
 
-/// Reads a node.
-pub(super) fn facts(node: &Node) -> Facts {
-    match node {
-        Node::Empty | Node::Anchor(_) | Node::Around { .. } => Facts::exact(Texts::empty_text(), 0),
-        Node::Set(set) => set_facts(set),
-        Node::Concat(nodes) => concat(&nodes.iter().map(facts).collect::<Vec<_>>()),
-        Node::Alternate(nodes) => alternate(&nodes.iter().map(facts).collect::<Vec<_>>()),
-        Node::Group(_, node) | Node::Atomic(node) => facts(node),
-        Node::Repeat { node, min, max, .. } => repeat(facts(node), *min, *max),
-        Node::BackReference { .. } => Facts::default(),
-    }
+/// What is known of the nodes of one pattern, each read once.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// By the place of the node in memory: the tree stays where it is as long as this is used.
+    nodes: HashMap<*const Node, Facts>,
 }
 
-/// Reads the alternatives of a node as nodes of their own; the node itself when there are more than `limit`.
-pub(super) fn branch_facts(node: &Node, limit: usize) -> Vec<Facts> {
-    match node {
-        Node::Alternate(nodes) if branches(node, limit) > 1 => {
-            nodes.iter().flat_map(|node| branch_facts(node, limit)).collect()
-        }
-        Node::Group(_, node) | Node::Atomic(node) => branch_facts(node, limit),
-        Node::Concat(nodes) => {
-            // One alternation is multiplied out: the one with most branches.
-            let counts: Vec<usize> = nodes.iter().map(|node| branches(node, limit)).collect();
-            match (0..nodes.len()).max_by_key(|index| counts[*index]) {
-                Some(chosen) if counts[chosen] > 1 => {
-                    let mut parts: Vec<Facts> = nodes.iter().map(facts).collect();
-                    let with = |branch: Facts| {
-                        parts[chosen] = branch;
-                        concat(&parts)
-                    };
-                    branch_facts(&nodes[chosen], limit).into_iter().map(with).collect()
+impl Known {
+    /// Reads a node.
+    pub(super) fn facts(&mut self, node: &Node) -> Facts {
+        match node {
+            Node::Empty | Node::Anchor(_) | Node::Around { .. } => Facts::exact(Texts::empty_text(), 0),
+            Node::Set(set) => set_facts(set),
+            Node::Group(_, node) | Node::Atomic(node) => self.facts(node),
+            Node::BackReference { .. } => Facts::default(),
+            Node::Concat(_) | Node::Alternate(_) | Node::Repeat { .. } => {
+                if let Some(known) = self.nodes.get(&std::ptr::from_ref(node)) {
+                    return known.clone();
                 }
-                _ => vec![facts(node)],
+                let facts = match node {
+                    Node::Concat(nodes) => concat(&self.all(nodes)),
+                    Node::Alternate(nodes) => alternate(&self.all(nodes)),
+                    Node::Repeat { node, min, max, .. } => repeat(self.facts(node), *min, *max),
+                    _ => Facts::default(),
+                };
+                self.nodes.insert(node, facts.clone());
+                facts
             }
         }
-        other => vec![facts(other)],
+    }
+
+    /// Reads the alternatives of a node as nodes of their own; the node itself when there are more than `limit`.
+    pub(super) fn branch_facts(&mut self, node: &Node, limit: usize) -> Vec<Facts> {
+        match node {
+            Node::Alternate(nodes) if branches(node, limit) > 1 => {
+                nodes.iter().flat_map(|node| self.branch_facts(node, limit)).collect()
+            }
+            Node::Group(_, node) | Node::Atomic(node) => self.branch_facts(node, limit),
+            Node::Concat(nodes) => {
+                // One alternation is multiplied out: the one with most branches.
+                let counts: Vec<usize> = nodes.iter().map(|node| branches(node, limit)).collect();
+                match (0..nodes.len()).max_by_key(|index| counts[*index]) {
+                    Some(chosen) if counts[chosen] > 1 => {
+                        let mut parts = self.all(nodes);
+                        let with = |branch: Facts| {
+                            parts[chosen] = branch;
+                            concat(&parts)
+                        };
+                        self.branch_facts(&nodes[chosen], limit).into_iter().map(with).collect()
+                    }
+                    _ => vec![self.facts(node)],
+                }
+            }
+            other => vec![self.facts(other)],
+        }
+    }
+
+    fn all(&mut self, nodes: &[Node]) -> Vec<Facts> {
+        nodes.iter().map(|node| self.facts(node)).collect()
     }
 }
 
@@ -136,7 +158,7 @@ impl Facts {
 }
 
 impl Texts {
-    fn new(mut texts: Vec<Box<[u8]>>) -> Self {
+    fn new(mut texts: Vec<ShortText>) -> Self {
         texts.sort_unstable();
         texts.dedup();
         let length = || texts.iter().map(|text| text.len());
@@ -150,7 +172,7 @@ impl Texts {
 
     /// The text of no byte.
     fn empty_text() -> Self {
-        Self::new(vec![Box::default()])
+        Self::new(vec![ShortText::default()])
     }
 
     /// Texts of one byte are what byte sets are for.
@@ -159,25 +181,31 @@ impl Texts {
     }
 }
 
-/// The facts of the sets that patterns are mostly made of: single bytes, and letters in both cases.
-static LETTERS: LazyLock<HashMap<ByteSet, Facts>> = LazyLock::new(|| {
-    let sets = (0..=255u8).flat_map(|byte| [ByteSet::of(byte), ByteSet::of(byte).fold_case()]);
-    sets.map(|set| (set, worked_out(&set))).collect()
+/// The facts of the sets that patterns are mostly made of: single bytes, then letters in both cases.
+static LETTERS: LazyLock<Vec<Facts>> = LazyLock::new(|| {
+    let single = (0..=255u8).map(ByteSet::of);
+    let both_cases = (b'a'..=b'z').map(|letter| ByteSet::of(letter).fold_case());
+    single.chain(both_cases).map(|set| worked_out(&set)).collect()
 });
 
 fn set_facts(set: &ByteSet) -> Facts {
-    match LETTERS.get(set) {
-        Some(known) => known.clone(),
-        None => worked_out(set),
-    }
+    let mut bytes = set.bytes();
+    let known = match [bytes.next(), bytes.next(), bytes.next()] {
+        [Some(byte), None, _] => LETTERS.get(usize::from(byte)),
+        [Some(capital @ b'A'..=b'Z'), Some(small), None] if small == capital.to_ascii_lowercase() => {
+            LETTERS.get(256 + usize::from(small - b'a'))
+        }
+        _ => None,
+    };
+    known.cloned().unwrap_or_else(|| worked_out(set))
 }
 
 fn worked_out(set: &ByteSet) -> Facts {
-    let mut folded: Vec<Box<[u8]>> = Vec::new();
+    let mut folded: Vec<ShortText> = Vec::new();
     for byte in set.bytes() {
         // Only of capitals the small letter may not be in the set.
         if !(byte.is_ascii_lowercase() && set.contains(byte.to_ascii_uppercase())) {
-            folded.push([byte.to_ascii_lowercase()].into());
+            folded.push(ShortText::of(byte.to_ascii_lowercase()));
         }
         if folded.len() > CLASS_LIMIT {
             break;
@@ -229,12 +257,17 @@ fn alternate(branches: &[Facts]) -> Facts {
     let sets = branches.iter().map(|branch| branch.rarest_set().map(|(_, set)| set));
     let set =
         sets.collect::<Option<Vec<_>>>().map(|sets| sets.into_iter().fold(ByteSet::EMPTY, ByteSet::union));
+    let sets = set.into_iter().filter(|set| *set != ByteSet::ALL).map(with_chance).collect();
+    // All texts are also what each begins with, ends with and contains.
+    if let Some(exact) = union(branches, |branch| branch.exact.as_ref(), EXACT_LIMIT) {
+        return Facts { sets, ..Facts::exact(exact, length) };
+    }
     Facts {
-        exact: union(branches, |branch| branch.exact.as_ref(), EXACT_LIMIT),
+        exact: None,
         prefixes: union(branches, Facts::prefixes, EXACT_LIMIT),
         suffixes: union(branches, Facts::suffixes, EXACT_LIMIT),
         literals: union(branches, Facts::best_literals, LITERALS_LIMIT),
-        sets: set.into_iter().filter(|set| *set != ByteSet::ALL).map(with_chance).collect(),
+        sets,
         length,
     }
 }
@@ -246,10 +279,10 @@ fn union<'f>(
     limit: usize,
 ) -> Option<Texts> {
     let lists: Vec<&Texts> = branches.iter().map(texts).collect::<Option<_>>()?;
-    let mut all: Vec<&[u8]> = lists.iter().flat_map(|texts| texts.list.iter()).map(AsRef::as_ref).collect();
+    let mut all: Vec<ShortText> = lists.iter().flat_map(|texts| texts.list.iter().copied()).collect();
     all.sort_unstable();
     all.dedup();
-    (all.len() <= limit).then(|| Texts::new(all.into_iter().map(Into::into).collect()))
+    (all.len() <= limit).then(|| Texts::new(all))
 }
 
 fn repeat(inner: Facts, min: u32, max: Option<u32>) -> Facts {
@@ -257,7 +290,7 @@ fn repeat(inner: Facts, min: u32, max: Option<u32>) -> Facts {
         let exact = match (max, &inner.exact) {
             (Some(0), _) => Some(Texts::empty_text()),
             (Some(1), Some(texts)) => {
-                Some(Texts::new(texts.list.iter().cloned().chain([Box::default()]).collect()))
+                Some(Texts::new(texts.list.iter().copied().chain([ShortText::default()]).collect()))
             }
             _ => None,
         };
@@ -312,10 +345,10 @@ impl Run {
 
     fn texts(&self) -> Texts {
         match &self.texts {
-            None => Texts::new(vec![self.end.as_slice().into()]),
+            None => Texts::new(vec![ShortText::joined(&self.end, &[])]),
             Some(texts) if self.end.is_empty() => texts.clone(),
             Some(texts) => {
-                Texts::new(texts.list.iter().map(|text| [&text[..], &self.end].concat().into()).collect())
+                Texts::new(texts.list.iter().map(|text| ShortText::joined(text, &self.end)).collect())
             }
         }
     }
@@ -332,11 +365,11 @@ fn product(left: &Texts, right: &Texts) -> Option<Texts> {
     if right.longest == 0 && right.list.len() == 1 {
         return Some(left.clone());
     }
-    let with = |start: &[u8]| {
-        let start = start.to_vec();
-        right.list.iter().map(move |end| [&start[..], &end[..]].concat().into_boxed_slice())
+    let with = |start: &'_ ShortText| {
+        let start = *start;
+        right.list.iter().map(move |end| ShortText::joined(&start, end))
     };
-    Some(Texts::new(left.list.iter().flat_map(|start| with(start)).collect()))
+    Some(Texts::new(left.list.iter().flat_map(with).collect()))
 }
 
 /// The texts that fewer values contain.

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::byte_set::ByteSet;
-use super::facts::{Facts, branch_facts, facts, rarest, with_chance};
+use super::facts::{Facts, Known, rarest, with_chance};
+use super::short_text::ShortText;
 use super::syntax::{Anchor, Node};
 use crate::rarity;
 
@@ -22,9 +23,9 @@ const RARE: f32 = 0.4;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Requirement {
     /// One of these texts (ASCII in lower case) occurs in each match, in any case; `None` when no such set is known.
-    pub(crate) literals: Option<Arc<[Box<[u8]>]>>,
+    pub(crate) literals: Option<Arc<[ShortText]>>,
     /// Each match has a byte of each of these sets.
-    pub(crate) sets: Vec<ByteSet>,
+    pub(crate) sets: Box<[ByteSet]>,
     /// Bytes of the shortest match.
     pub(crate) length: usize,
 }
@@ -37,12 +38,14 @@ struct Rated {
 }
 
 /// Reads a tree: a value in which the pattern matches meets at least one of the requirements.
-pub(super) fn requirements(root: &Node) -> Vec<Requirement> {
-    best(root).into_iter().map(|rated| rated.requirement).collect()
+pub(super) fn requirements(root: &Node) -> Box<[Requirement]> {
+    // Each into memory of its own size, not into that of what was found on the way.
+    best(root).iter().map(|rated| rated.requirement.clone()).collect()
 }
 
 fn best(root: &Node) -> Vec<Rated> {
-    let whole = Rated::of(facts(root));
+    let mut known = Known::default();
+    let whole = Rated::of(known.facts(root));
     if whole.chance < COMMON * rarity::VALUE_LENGTH {
         return vec![whole];
     }
@@ -52,16 +55,18 @@ fn best(root: &Node) -> Vec<Rated> {
             best = found;
         }
     };
-    consider(taken_apart(root));
+    consider(taken_apart(root, &mut known));
     // Patterns against evasion allow odd bytes everywhere. Either a value has
     // one of them, or the pattern matches without all these parts.
     let mut odd = ByteSet::EMPTY;
-    let plain = without_options(root, &mut odd);
+    let plain = without_options(root, &mut odd, &mut known);
     if odd != ByteSet::EMPTY {
         let mut sets: Vec<_> = whole.requirement.sets.iter().copied().map(with_chance).collect();
         sets.push(with_chance(odd));
         let sets = rarest(sets).into_iter().map(|(_, set)| set).collect();
-        let mut found = better(taken_apart(&plain), vec![Rated::of(facts(&plain))]);
+        let mut known = Known::default();
+        let rated = vec![Rated::of(known.facts(&plain))];
+        let mut found = better(taken_apart(&plain, &mut known), rated);
         found.push(Rated::new(Requirement { sets, ..whole.requirement }));
         consider(found);
     }
@@ -85,8 +90,9 @@ pub(super) fn anchored_prefix(root: &Node) -> Option<Vec<u8>> {
 }
 
 /// The requirements of the alternatives.
-fn taken_apart(root: &Node) -> Vec<Rated> {
-    let mut found: Vec<Rated> = branch_facts(root, ALTERNATIVES_LIMIT).into_iter().map(Rated::of).collect();
+fn taken_apart(root: &Node, known: &mut Known) -> Vec<Rated> {
+    let branches = known.branch_facts(root, ALTERNATIVES_LIMIT);
+    let mut found: Vec<Rated> = branches.into_iter().map(Rated::of).collect();
     found.dedup();
     found
 }
@@ -102,13 +108,13 @@ fn chance(rated: &[Rated]) -> f32 {
 }
 
 /// The pattern without its optional parts that need a rare byte; those bytes are added to `odd`.
-fn without_options(node: &Node, odd: &mut ByteSet) -> Node {
-    let mut within = |nodes: &[Node]| nodes.iter().map(|node| without_options(node, odd)).collect();
+fn without_options(node: &Node, odd: &mut ByteSet, known: &mut Known) -> Node {
+    let mut within = |nodes: &[Node]| nodes.iter().map(|node| without_options(node, odd, known)).collect();
     match node {
         Node::Concat(nodes) => Node::Concat(within(nodes)),
         Node::Alternate(nodes) => Node::Alternate(within(nodes)),
-        Node::Group(index, node) => Node::Group(*index, Box::new(without_options(node, odd))),
-        Node::Repeat { node: inner, min: 0, .. } => match facts(inner).rarest_set() {
+        Node::Group(index, node) => Node::Group(*index, Box::new(without_options(node, odd, known))),
+        Node::Repeat { node: inner, min: 0, .. } => match known.facts(inner).rarest_set() {
             Some((chance, set)) if chance < RARE => {
                 *odd = odd.union(set);
                 Node::Empty
@@ -140,7 +146,8 @@ mod tests {
     use crate::regex::parse::{Flags, parse};
 
     fn required(pattern: &str) -> Requirement {
-        Rated::of(facts(&parse(pattern.as_bytes(), Flags::default()).unwrap().root)).requirement
+        let root = parse(pattern.as_bytes(), Flags::default()).unwrap().root;
+        Rated::of(Known::default().facts(&root)).requirement
     }
 
     fn literals(pattern: &str) -> Vec<String> {
@@ -179,7 +186,7 @@ mod tests {
         let found = requirements(&parse(pattern, Flags::default()).unwrap().root);
         assert_eq!(found.len(), 3, "{found:?}");
         assert_eq!(found[1].sets.len(), 3);
-        assert_eq!(found[2].literals, Some([b"javascript:".as_slice().into()].into()));
+        assert_eq!(found[2].literals, Some([ShortText::joined(b"javascript:", b"")].into()));
         assert_eq!(requirements(&parse(b"select|insert", Flags::default()).unwrap().root).len(), 1);
     }
 
@@ -187,7 +194,7 @@ mod tests {
     fn bytes_of_evasion_are_looked_for_instead() {
         let found = requirements(&parse(br"n['\\]*o['\\]*h['\\]*u['\\]*p", Flags::default()).unwrap().root);
         assert_eq!(found.len(), 2);
-        assert_eq!(found[0].literals, Some([b"nohup".as_slice().into()].into()));
+        assert_eq!(found[0].literals, Some([ShortText::joined(b"nohup", b"")].into()));
         assert!(found[1].literals.is_none() && found[1].sets.iter().any(|set| set.contains(b'\\')));
     }
 
@@ -199,7 +206,7 @@ mod tests {
         let found = required("(?:<a|>b)");
         assert_eq!(found.sets.len(), 1);
         assert!(found.sets[0].contains(b'<') && found.sets[0].contains(b'>'));
-        assert_eq!(required("(?:a|)").sets, []);
+        assert!(required("(?:a|)").sets.is_empty());
         assert_eq!(required("a?").length, 0);
     }
 }

@@ -8,7 +8,7 @@ use hop3_transformations::{ByteSet, Transformation};
 use super::bits::Bits;
 use super::classes::{self, ClassNumbers};
 use super::literals::{Literals, WatchId};
-use super::needs::{Needs, answers_only};
+use super::needs::{Needs, Texts, answers_only};
 use super::noted::NotedTest;
 use super::plan::{Kind, Plan, Plans, Step, only_folds};
 use super::privacy::Privacy;
@@ -18,7 +18,7 @@ use super::tree::{NodeId, Nodes, Tree};
 use super::{Path, Place, Scan, Test, Watch};
 use crate::collections::tx::SlotNames;
 use crate::fold::Arguments;
-use crate::operators::Operator;
+use crate::operators::{Operator, PhraseSet};
 use crate::parts::Parts;
 use crate::rarity;
 use crate::rule::{Condition, Link, Rule, Selector, Target};
@@ -153,7 +153,7 @@ impl<'r> Builder<'r> {
             nodes,
             argument,
             presence,
-            noted: if number == 0 { self.noted((phase, position), rule) } else { None },
+            noted: if number == 0 { self.noted((phase, position), rule).map(Box::new) } else { None },
         });
         self.targets.push(targets);
         self.watches.extend(needs.into_iter().map(|needs| Draft {
@@ -179,7 +179,7 @@ impl<'r> Builder<'r> {
             let sets = needs.sets.iter().map(|set| classes::folded(*set));
             sets.min_by(|left, right| rarity::of_bytes(*left).total_cmp(&rarity::of_bytes(*right)))
         };
-        let is_common = |texts: &Arc<[Box<[u8]>]>| rarity::of_literals(texts) >= COMMON;
+        let is_common = |texts: &Texts| rarity::of_texts(texts.iter()) >= COMMON;
         let without_text = |needs: &&Needs| needs.literals.as_ref().is_none_or(is_common);
         let needs = || self.watches.iter().map(|watch| &watch.needs);
         let first = savings(needs().filter(without_text).filter_map(rarest));
@@ -200,7 +200,7 @@ impl<'r> Builder<'r> {
             }
             bits.sort_by(|left, right| left.0.total_cmp(&right.0));
             watch.classes = bits.iter().fold(0, |classes, (_, bit)| classes | bit);
-            let literals = watch.needs.literals.as_ref().map(|texts| rarity::of_literals(texts));
+            let literals = watch.needs.literals.as_ref().map(|texts| rarity::of_texts(texts.iter()));
             watch.trigger = match (literals, bits.first()) {
                 (Some(hits), None) if hits < COMMON => Trigger::Literals,
                 (Some(hits), Some((chance, _))) if hits < COMMON && hits * rarity::VALUE_LENGTH < *chance => {
@@ -260,7 +260,7 @@ impl<'r> Builder<'r> {
                 let mut sources = targets[watch.test].iter().flat_map(|(sources, _)| sources);
                 let wanted = watch.trigger == Trigger::Literals
                     && sources.any(|source| source.is_response() == response);
-                Some((number as WatchId, watch.needs.literals.as_deref().filter(|_| wanted)?))
+                Some((number as WatchId, watch.needs.literals.as_ref().filter(|_| wanted)?.iter()))
             })
         };
         match (Literals::new(waiting(false), parts), Literals::new(waiting(true), parts)) {
@@ -281,7 +281,7 @@ impl<'r> Builder<'r> {
                     paths: paths(&self.tree, &steps),
                     tree: self.tree,
                     classes: self.classes.table(),
-                    tests: self.tests,
+                    tests: self.tests.into(),
                     watches: self.watches.iter().map(watch).collect(),
                     lists,
                     singles,
@@ -298,14 +298,14 @@ impl<'r> Builder<'r> {
     }
 
     /// The tests of phrases that wait for texts, in ascending order.
-    fn phrases<'p>(&self, phases: &'p [Vec<Rule>; 5]) -> Vec<(u32, &'p [Vec<u8>])> {
+    fn phrases<'p>(&self, phases: &'p [Vec<Rule>; 5]) -> Vec<(u32, &'p Arc<PhraseSet>)> {
         let waiting = self.watches.iter().filter(|watch| watch.trigger == Trigger::Literals);
         let tests = waiting.filter_map(|watch| {
             let test = &self.tests[watch.test];
             let rule = phases[usize::from(test.phase)].get(test.position as usize)?;
             let condition = rule.links.get(test.link as usize)?.condition.as_ref()?;
             match &condition.operator {
-                Operator::Phrases(phrases) => Some((watch.test as u32, phrases.phrases())),
+                Operator::Phrases(phrases) => Some((watch.test as u32, phrases)),
                 _ => None,
             }
         });

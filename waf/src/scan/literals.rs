@@ -1,6 +1,6 @@
 //! One automaton that finds the texts of all watches in one pass over a value.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::machine::{Hits, Machine};
 use crate::operators::PhraseSet;
@@ -30,7 +30,7 @@ pub(super) struct Literals {
 }
 
 /// Numbers of texts in ascending order, each with that of a phrase which holds it.
-type PhrasesByText = Box<[(u32, u32)]>;
+type PhrasesByText = Arc<[(u32, u32)]>;
 
 /// Texts with their automaton. Rulesets that differ little share one that knows the texts of both.
 #[derive(Debug)]
@@ -38,17 +38,19 @@ pub(crate) struct Dictionary {
     machine: Machine,
     /// As [`packed`], in ascending order; the machine numbers them so.
     texts: Box<[u64]>,
+    /// Which phrases of a list may occur where a text does, for lists that all rulesets share.
+    phrases: Mutex<Vec<(Weak<PhraseSet>, PhrasesByText)>>,
 }
 
 impl Literals {
     /// Prepares the texts; `None` when there are too many of them.
-    pub(super) fn new<'t, T: AsRef<[u8]> + 't>(
-        tests: impl Iterator<Item = (WatchId, &'t [T])>,
+    pub(super) fn new<'t, T: Iterator<Item = &'t [u8]>>(
+        tests: impl Iterator<Item = (WatchId, T)>,
         parts: &Parts,
     ) -> Option<Self> {
         let mut waiting: Vec<(u64, WatchId)> = Vec::new();
         for (test, literals) in tests {
-            waiting.extend(literals.iter().map(|literal| (packed(window(literal.as_ref())), test)));
+            waiting.extend(literals.map(|literal| (packed(window(literal)), test)));
         }
         if waiting.is_empty() {
             return Some(Self::default());
@@ -72,16 +74,9 @@ impl Literals {
     }
 
     /// Has [`Literals::finds_phrase`] answer for a test of phrases, all of which were prepared; tests in ascending order.
-    pub(super) fn add_phrases(&mut self, test: u32, phrases: &[Vec<u8>]) {
-        let Some(dictionary) = &self.dictionary else { return };
-        let by_text = phrases.iter().zip(0..).map(|(phrase, number)| {
-            let text = packed(window(&phrase.to_ascii_lowercase()));
-            Some((dictionary.texts.binary_search(&text).ok()? as u32, number))
-        });
-        if let Some(mut by_text) = by_text.collect::<Option<Vec<(u32, u32)>>>() {
-            by_text.sort_unstable();
-            self.phrases.push((test, by_text.into()));
-        }
+    pub(super) fn add_phrases(&mut self, test: u32, phrases: &Arc<PhraseSet>) {
+        let by_text = self.dictionary.as_ref().and_then(|dictionary| dictionary.phrases_by_text(phrases));
+        self.phrases.extend(by_text.map(|by_text| (test, by_text)));
     }
 
     /// Whether a phrase of a test occurs in the value with these hits; `None` when that has to be searched for.
@@ -103,7 +98,7 @@ impl Literals {
                 count += 1;
             }
         }
-        let whole = |phrase: &usize| phrases.phrases().get(*phrase).is_some_and(|text| text.len() <= WINDOW);
+        let whole = |phrase: &usize| phrases.get(*phrase).is_some_and(|text| text.len() <= WINDOW);
         let candidates = &candidates[..count];
         // The value is the text with these hits, but for the case of letters.
         Some(candidates.iter().any(|phrase| whole(phrase) || phrases.occurs(*phrase, value)))
@@ -128,7 +123,26 @@ impl Dictionary {
     /// Of packed texts in ascending order; `None` when they are too many for an automaton.
     pub(crate) fn new(texts: &[u64]) -> Option<Self> {
         let unpacked: Vec<Vec<u8>> = texts.iter().map(|text| unpacked(*text)).collect();
-        Some(Self { machine: Machine::new(&unpacked)?, texts: texts.into() })
+        Some(Self { machine: Machine::new(&unpacked)?, texts: texts.into(), phrases: Mutex::default() })
+    }
+
+    /// The texts of phrases; `None` when it does not know all of them.
+    fn phrases_by_text(&self, phrases: &Arc<PhraseSet>) -> Option<PhrasesByText> {
+        let mut known = self.phrases.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(phrases, _)| phrases.strong_count() > 0);
+        let same = |known: &Weak<PhraseSet>| std::ptr::eq(known.as_ptr(), Arc::as_ptr(phrases));
+        if let Some((_, by_text)) = known.iter().find(|(known, _)| same(known)) {
+            return Some(by_text.clone());
+        }
+        let by_text = phrases.iter().zip(0..).map(|(phrase, number)| {
+            let text = packed(window(&phrase.to_ascii_lowercase()));
+            Some((self.texts.binary_search(&text).ok()? as u32, number))
+        });
+        let mut by_text = by_text.collect::<Option<Vec<(u32, u32)>>>()?;
+        by_text.sort_unstable();
+        let by_text = PhrasesByText::from(by_text);
+        known.push((Arc::downgrade(phrases), by_text.clone()));
+        Some(by_text)
     }
 
     /// Whether it finds these texts, and not so many others that it would be slower for it.
@@ -166,10 +180,10 @@ mod tests {
 
     #[test]
     fn finds_every_text_once_in_any_case() {
-        let first = [b"select".to_vec(), b"or".to_vec()];
-        let second = [b"information_schema".to_vec()];
-        let literals =
-            Literals::new([(0, &first[..]), (1, &second[..])].into_iter(), &Parts::default()).unwrap();
+        let first: [&[u8]; 2] = [b"select", b"or"];
+        let second: [&[u8]; 1] = [b"information_schema"];
+        let tests = [(0, first.iter().copied()), (1, second.iter().copied())];
+        let literals = Literals::new(tests.into_iter(), &Parts::default()).unwrap();
         let mut hits = Hits::default();
         let mut tests_of = |value: &[u8]| {
             literals.find(value, &mut hits);
@@ -187,7 +201,9 @@ mod tests {
     fn rulesets_that_differ_little_share_an_automaton() {
         let parts = Parts::default();
         let texts: Vec<Vec<u8>> = (0..40u8).map(|number| format!("text{number}").into_bytes()).collect();
-        let literals = |texts: &[Vec<u8>]| Literals::new([(7, texts)].into_iter(), &parts).unwrap();
+        let literals = |texts: &[Vec<u8>]| {
+            Literals::new([(7, texts.iter().map(Vec::as_slice))].into_iter(), &parts).unwrap()
+        };
         let (whole, fewer, few) = (literals(&texts), literals(&texts[1..]), literals(&texts[35..]));
         let dictionary = |literals: &Literals| literals.dictionary.clone().unwrap();
         assert!(Arc::ptr_eq(&dictionary(&whole), &dictionary(&fewer)));

@@ -1,14 +1,19 @@
 //! The automaton of Aho and Corasick as one table: the next state for each
 //! state and class of bytes.
 //!
-//! A state is the place of its row. Rows of states in which a text ends come
+//! A state is the place of its row, in units of entries that are a power of two, so that
+//! it fits into two bytes where that is possible: the table is then half as large, in memory
+//! and in the processor's caches. Rows of states in which a text ends come
 //! last, so that one comparison tells them. Before them rows stand in the order
 //! of their distance from the start: what is visited most lies together.
 
 use super::bits::Bits;
+use super::trie::Trie;
 
 /// Most entries of the table; more would not stay in a processor's caches.
 const ENTRIES_LIMIT: usize = 1 << 24;
+/// Longest unit, as a power of two: rows are filled up to whole units.
+const LONGEST_UNIT: u32 = 6;
 /// From this length on a value is read in four places at once: each step
 /// waits for the one before, so four rows of steps take hardly longer than one.
 const LONG: usize = 128;
@@ -18,16 +23,31 @@ const LONG: usize = 128;
 pub(super) struct Machine {
     /// Class of each byte.
     classes: Box<[u8; 256]>,
-    next: Box<[u32]>,
+    next: Table,
+    /// Entries of a unit, as a power of two.
+    unit: u32,
     /// The row of the first state in which a text ends.
     first_end: u32,
-    /// Length of a row.
+    /// Length of a row in units.
     stride: u32,
     /// For each of those states where its texts begin in `texts`, and the end of the last.
     ends: Box<[u32]>,
     texts: Box<[u32]>,
     /// Length of the longest text.
     longest: usize,
+}
+
+/// By state and class the next state.
+#[derive(Debug)]
+enum Table {
+    Short(Box<[u16]>),
+    Long(Box<[u32]>),
+}
+
+/// A state as it stands in a table.
+trait State: Copy + Default {
+    fn of(state: u32) -> Self;
+    fn number(self) -> u32;
 }
 
 /// The texts found in one value.
@@ -44,24 +64,34 @@ impl Machine {
     /// A machine for different texts in lower case, none of them empty; `None`
     /// when the table would be too large.
     pub(super) fn new(texts: &[Vec<u8>]) -> Option<Self> {
-        let (classes, stride) = classes(texts);
-        let trie = Trie::new(texts, &classes, stride)?;
-        let (order, plain) = trie.order();
-        let mut rows = vec![0; order.len()];
-        for (row, &node) in order.iter().enumerate() {
-            rows[node] = (row * stride) as u32;
+        let (classes, count) = classes(texts);
+        let trie = Trie::new(texts, &classes);
+        let rows = trie.len();
+        // The shortest rows with which states fit into two bytes, else into four.
+        let units = |unit: u32| count.div_ceil(1 << unit);
+        let fitting = (0..=LONGEST_UNIT).filter(|unit| rows * units(*unit) <= 1 << 16);
+        let short = fitting.min_by_key(|unit| units(*unit) << unit);
+        let unit = short.unwrap_or(0);
+        let stride = units(unit);
+        if (rows * stride) << unit > ENTRIES_LIMIT {
+            return None;
         }
-        let next = order.iter().flat_map(|node| &trie.next[node * stride..(node + 1) * stride]);
+        let order = trie.order();
+        let next = match short {
+            Some(_) => Table::Short(trie.table(&order.rows, stride, unit)),
+            None => Table::Long(trie.table(&order.rows, stride, unit)),
+        };
         let mut ends = vec![0];
         let mut ending = Vec::new();
-        for &node in &order[plain..] {
-            ending.extend_from_slice(&trie.texts[node]);
+        for &node in &order.ending {
+            ending.extend(trie.texts(node));
             ends.push(ending.len() as u32);
         }
         Some(Self {
             classes: Box::new(classes),
-            next: next.map(|node| rows[*node as usize]).collect(),
-            first_end: (plain * stride) as u32,
+            next,
+            unit,
+            first_end: (order.plain * stride) as u32,
             stride: stride as u32,
             ends: ends.into(),
             texts: ending.into(),
@@ -71,11 +101,18 @@ impl Machine {
 
     /// Adds the texts that occur in a value.
     pub(super) fn find(&self, value: &[u8], hits: &mut Hits) {
+        match &self.next {
+            Table::Short(next) => self.find_in(next, value, hits),
+            Table::Long(next) => self.find_in(next, value, hits),
+        }
+    }
+
+    fn find_in<S: State>(&self, next: &[S], value: &[u8], hits: &mut Hits) {
         // A text that lies across a border is found by the reading behind it, which begins as much earlier.
         let overlap = self.longest.saturating_sub(1);
         let quarter = value.len() / 4;
         if value.len() < LONG || quarter <= overlap {
-            self.read(0, value, hits);
+            self.read(next, 0, value, hits);
             return;
         }
         let part = |number: usize| {
@@ -84,14 +121,14 @@ impl Machine {
         };
         let (first, second, third, fourth) = (part(0), part(1), part(2), part(3));
         let mut states = [0; 4];
-        let Self { classes, next, first_end, .. } = self;
-        let (classes, next, first_end) = (&**classes, &**next, *first_end);
+        let Self { classes, unit, first_end, .. } = self;
+        let (classes, unit, first_end) = (&**classes, *unit, *first_end);
         for (((first, second), third), fourth) in first.iter().zip(second).zip(third).zip(fourth) {
             states = [
-                step(classes, next, states[0], *first),
-                step(classes, next, states[1], *second),
-                step(classes, next, states[2], *third),
-                step(classes, next, states[3], *fourth),
+                step(classes, next, unit, states[0], *first),
+                step(classes, next, unit, states[1], *second),
+                step(classes, next, unit, states[2], *third),
+                step(classes, next, unit, states[3], *fourth),
             ];
             let furthest = states[0].max(states[1]).max(states[2].max(states[3]));
             if furthest >= first_end {
@@ -101,15 +138,15 @@ impl Machine {
                     .for_each(|state| self.note(state, hits));
             }
         }
-        self.read(states[3], &value[4 * quarter..], hits);
+        self.read(next, states[3], &value[4 * quarter..], hits);
     }
 
-    fn read(&self, mut state: u32, value: &[u8], hits: &mut Hits) {
+    fn read<S: State>(&self, next: &[S], mut state: u32, value: &[u8], hits: &mut Hits) {
         // Out of `self`, so that they stay in registers.
-        let Self { classes, next, first_end, .. } = self;
-        let (classes, next, first_end) = (&**classes, &**next, *first_end);
+        let Self { classes, unit, first_end, .. } = self;
+        let (classes, unit, first_end) = (&**classes, *unit, *first_end);
         for &byte in value {
-            state = step(classes, next, state, byte);
+            state = step(classes, next, unit, state, byte);
             if state >= first_end {
                 self.note(state, hits);
             }
@@ -138,9 +175,32 @@ impl Machine {
 }
 
 #[inline(always)]
-fn step(classes: &[u8; 256], next: &[u32], state: u32, byte: u8) -> u32 {
-    let entry = state as usize + usize::from(classes[usize::from(byte)]);
-    next.get(entry).copied().unwrap_or(0)
+fn step<S: State>(classes: &[u8; 256], next: &[S], unit: u32, state: u32, byte: u8) -> u32 {
+    let entry = ((state as usize) << (unit & 31)) + usize::from(classes[usize::from(byte)]);
+    next.get(entry).copied().unwrap_or_default().number()
+}
+
+impl State for u16 {
+    /// The caller chose a unit with which all states fit.
+    fn of(state: u32) -> Self {
+        state as u16
+    }
+
+    #[inline(always)]
+    fn number(self) -> u32 {
+        self.into()
+    }
+}
+
+impl State for u32 {
+    fn of(state: u32) -> Self {
+        state
+    }
+
+    #[inline(always)]
+    fn number(self) -> u32 {
+        self
+    }
 }
 
 impl Hits {
@@ -184,74 +244,24 @@ fn classes(texts: &[Vec<u8>]) -> ([u8; 256], usize) {
     (classes, count)
 }
 
-/// The texts as a tree, then as an automaton.
-struct Trie {
-    stride: usize,
-    /// By node and class.
-    next: Vec<u32>,
-    /// By node the texts that end there.
-    texts: Vec<Vec<u32>>,
-    /// All nodes by their distance from the root.
-    by_distance: Vec<usize>,
-}
-
 impl Trie {
-    fn new(texts: &[Vec<u8>], classes: &[u8; 256], stride: usize) -> Option<Self> {
-        let mut trie =
-            Self { stride, next: vec![0; stride], texts: vec![Vec::new()], by_distance: Vec::new() };
-        for (number, text) in texts.iter().enumerate() {
-            let mut node = 0;
-            for &byte in text {
-                let entry = node * stride + usize::from(classes[usize::from(byte)]);
-                node = match trie.next[entry] {
-                    0 if trie.next.len() + stride > ENTRIES_LIMIT => return None,
-                    0 => {
-                        let new = trie.texts.len();
-                        trie.next[entry] = new as u32;
-                        trie.next.resize(trie.next.len() + stride, 0);
-                        trie.texts.push(Vec::new());
-                        new
-                    }
-                    known => known as usize,
-                };
+    /// The completed table: a missing branch leads to where the longest known end of what was read leads.
+    fn table<S: State>(&self, rows: &[u32], stride: usize, unit: u32) -> Box<[S]> {
+        let state = |node: u32| S::of(rows[node as usize] * stride as u32);
+        let length = stride << unit;
+        let place = |node: u32| rows[node as usize] as usize * length;
+        let mut next = vec![S::default(); self.len() * length];
+        // The end of a text is nearer to the root, so its row is complete before it is copied.
+        for node in self.by_distance() {
+            if let Some(end) = self.end(node) {
+                let end = place(end);
+                next.copy_within(end..end + length, place(node));
             }
-            trie.texts[node].push(number as u32);
-        }
-        trie.complete();
-        Some(trie)
-    }
-
-    /// Has each missing branch lead to where the longest known end of what was read leads.
-    fn complete(&mut self) {
-        let mut ends = vec![0; self.texts.len()];
-        self.by_distance.push(0);
-        let mut at = 0;
-        while let Some(&node) = self.by_distance.get(at) {
-            at += 1;
-            for class in 0..self.stride {
-                let entry = node * self.stride + class;
-                let of_end = if node == 0 { 0 } else { self.next[ends[node] * self.stride + class] };
-                match self.next[entry] {
-                    0 => self.next[entry] = of_end,
-                    child => {
-                        let (child, end) = (child as usize, of_end as usize);
-                        ends[child] = end;
-                        let inherited = self.texts[end].clone();
-                        self.texts[child].extend(inherited);
-                        self.by_distance.push(child);
-                    }
-                }
+            for (class, child) in self.children(node) {
+                next[place(node) + usize::from(class)] = state(child);
             }
         }
-    }
-
-    /// The nodes in the order of their rows, and how many of them no text ends in.
-    fn order(&self) -> (Vec<usize>, usize) {
-        let (mut order, ending): (Vec<usize>, Vec<usize>) =
-            self.by_distance.iter().partition(|node| self.texts[**node].is_empty());
-        let plain = order.len();
-        order.extend(ending);
-        (order, plain)
+        next.into()
     }
 }
 
@@ -298,6 +308,24 @@ mod tests {
             }
         }
         assert!(found > 1000, "only {found} texts are found");
+    }
+
+    /// So many texts that a state takes four bytes.
+    #[test]
+    fn finds_texts_of_a_large_set() {
+        let text = |number: u32| format!("{:06x}", number.wrapping_mul(2_654_435_761) >> 8).into_bytes();
+        let mut texts: Vec<Vec<u8>> = (0..40_000).map(text).collect();
+        texts.sort();
+        texts.dedup();
+        let machine = Machine::new(&texts).unwrap();
+        assert!(matches!(machine.next, Table::Long(_)));
+        let mut hits = Hits::default();
+        for number in (0..40_000).step_by(617) {
+            hits.clear(texts.len(), machine.endings());
+            machine.find(&[b"<", &text(number)[..], b">"].concat(), &mut hits);
+            let expected = texts.binary_search(&text(number)).unwrap() as u32;
+            assert_eq!(hits.texts(), [expected]);
+        }
     }
 
     /// A text across each border of the four readings.

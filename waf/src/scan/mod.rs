@@ -23,6 +23,7 @@ mod seen;
 mod source;
 mod strategy;
 mod tree;
+mod trie;
 
 use hop3_transformations::ByteClasses;
 
@@ -46,8 +47,8 @@ pub(crate) struct Scan {
     /// By node.
     paths: Vec<Path>,
     classes: ByteClasses,
-    tests: Vec<Test>,
-    watches: Vec<Watch>,
+    tests: Box<[Test]>,
+    watches: Box<[Watch]>,
     /// By list, then by side.
     lists: [[Option<Plans>; 2]; List::ALL.len()],
     singles: [Option<Plans>; SINGLES.len()],
@@ -91,7 +92,7 @@ struct Test {
     /// Whether it only matters that there is a value.
     presence: bool,
     /// What the next link looks at instead of the value itself.
-    noted: Option<NotedTest>,
+    noted: Option<Box<NotedTest>>,
 }
 
 /// One way in which a test may match: what a text must hold for its operator to be run.
@@ -118,8 +119,8 @@ impl Scan {
             tree: Tree::default(),
             paths: Vec::new(),
             classes: ByteClasses::new(&[]),
-            tests: Vec::new(),
-            watches: Vec::new(),
+            tests: Box::default(),
+            watches: Box::default(),
             lists: Default::default(),
             singles: Default::default(),
             request: Literals::default(),

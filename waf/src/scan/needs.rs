@@ -4,25 +4,54 @@ use std::sync::Arc;
 
 use hop3_transformations::ByteSet;
 
-use crate::operators::Operator;
+use crate::operators::{Operator, PhraseSet};
 use crate::rarity;
-use crate::regex::{self, Requirement};
+use crate::regex::{self, Requirement, ShortText};
 
 /// Necessary, not sufficient: a value that lacks something of this cannot match.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needs {
-    /// One of these texts, in any case; each at least two bytes long, in lower case.
-    pub(super) literals: Option<Arc<[Box<[u8]>]>>,
+    /// One of these texts, in any case; each at least two bytes long.
+    pub(super) literals: Option<Texts>,
     /// A byte of each of these sets.
     pub(super) sets: Vec<ByteSet>,
     /// So many bytes.
     pub(super) length: usize,
 }
 
+/// Texts where they lie, be they of a pattern, of a list, or a single one.
+#[derive(Clone, Debug)]
+pub(super) enum Texts {
+    OfPattern(Arc<[ShortText]>),
+    Phrases(Arc<PhraseSet>),
+    Single(Box<[u8]>),
+}
+
+impl Texts {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::OfPattern(texts) => texts.len(),
+            Self::Phrases(phrases) => phrases.len(),
+            Self::Single(_) => 1,
+        }
+    }
+
+    /// One by one, as they are spelled.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let (of_pattern, phrases, single) = match self {
+            Self::OfPattern(texts) => (Some(texts.iter().map(|text| &**text)), None, None),
+            Self::Phrases(phrases) => (None, Some(phrases.iter()), None),
+            Self::Single(text) => (None, None, Some(&**text)),
+        };
+        of_pattern.into_iter().flatten().chain(phrases.into_iter().flatten()).chain(single)
+    }
+}
+
 impl Needs {
     /// The part of ordinary values, roughly, that has all of it.
     pub(super) fn chance(&self) -> f32 {
-        let texts = self.literals.iter().map(|texts| rarity::of_literals(texts) * rarity::VALUE_LENGTH);
+        let texts = self.literals.iter().map(|texts| rarity::of_texts(texts.iter()) * rarity::VALUE_LENGTH);
         let sets = self.sets.iter().map(|set| rarity::of_bytes(*set));
         texts.chain(sets).fold(1.0, f32::min)
     }
@@ -41,12 +70,12 @@ impl Needs {
 
     fn of_match(operator: &Operator, argument: Option<&[u8]>) -> Option<Self> {
         Some(match operator {
-            Operator::Phrases(phrases) => Self::of_texts(phrases.phrases()),
+            Operator::Phrases(phrases) => Self::of_texts(Texts::Phrases(phrases.clone())),
             Operator::BeginsWith(_)
             | Operator::EndsWith(_)
             | Operator::Contains(_)
             | Operator::ContainsWord(_)
-            | Operator::StrEq(_) => Self::of_texts(&[argument?.to_vec()]),
+            | Operator::StrEq(_) => Self::of_texts(Texts::Single(argument?.into())),
             Operator::Within(_) | Operator::Compare(..) => argument.map(|_| Self::default())?,
             Operator::ByteRange(range) => {
                 Self { sets: vec![words(range.violating())], length: 1, ..Self::default() }
@@ -64,34 +93,28 @@ impl Needs {
 
     fn of_requirement(required: &Requirement) -> Self {
         Self {
-            literals: required.literals.clone(),
+            literals: required.literals.clone().map(Texts::OfPattern),
             sets: required.sets.iter().copied().map(words).collect(),
             length: required.length,
         }
     }
 
     /// One of the texts, case ignored.
-    fn of_texts(texts: &[Vec<u8>]) -> Self {
-        let length = texts.iter().map(Vec::len).min().unwrap_or(0);
+    fn of_texts(texts: Texts) -> Self {
+        let length = texts.iter().map(<[u8]>::len).min().unwrap_or(0);
         match length {
             0 => Self::default(),
             // A text of one byte is looked for as a byte, and so are the others then.
             1 => {
-                let bytes = texts.iter().filter_map(|text| {
-                    text.iter().copied().min_by(|left, right| {
-                        rarity::of_text(&[*left]).total_cmp(&rarity::of_text(&[*right]))
-                    })
-                });
+                let rarer =
+                    |left: &u8, right: &u8| rarity::of_text(&[*left]).total_cmp(&rarity::of_text(&[*right]));
+                let bytes = texts.iter().filter_map(|text| text.iter().copied().min_by(rarer));
                 let set = bytes.fold(ByteSet::EMPTY, |set, byte| {
                     set.with(byte.to_ascii_lowercase()).with(byte.to_ascii_uppercase())
                 });
                 Self { sets: vec![set], length, ..Self::default() }
             }
-            _ => Self {
-                literals: Some(texts.iter().map(|text| text.to_ascii_lowercase().into()).collect()),
-                length,
-                ..Self::default()
-            },
+            _ => Self { literals: Some(texts), length, ..Self::default() },
         }
     }
 }
