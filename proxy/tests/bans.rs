@@ -6,6 +6,7 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -309,19 +310,23 @@ async fn streams_of_a_banned_client_end_with_their_connection() {
     assert!(codes.lines().skip(3).all(|code| code == "000"), "{codes}");
 }
 
-#[tokio::test]
-async fn networks_are_banned_by_hand() {
-    let backend = backend(answer).await;
-    let proxy: TestProxy = start(vec![to(&backend)]);
-    let ban = Ban {
-        prefix: "127.0.0.0/30".parse().unwrap(),
+fn by_hand(prefix: &str) -> Ban {
+    Ban {
+        prefix: prefix.parse().unwrap(),
         reason: Reason::Manual,
         app: None,
         note: "scanners".into(),
         since: SystemTime::now(),
         until: None,
         count: 1,
-    };
+    }
+}
+
+#[tokio::test]
+async fn networks_are_banned_by_hand() {
+    let backend = backend(answer).await;
+    let proxy: TestProxy = start(vec![to(&backend)]);
+    let ban = by_hand("127.0.0.0/30");
     proxy.handle.bans().add(ban.clone(), SystemTime::now()).unwrap();
     for (address, expected) in [(ANN, None), (BOB, None), ([127, 0, 0, 4], Some(200))] {
         assert_eq!(status(address, proxy.http, "/", "").await, expected, "{address:?}");
@@ -329,4 +334,60 @@ async fn networks_are_banned_by_hand() {
     let past = SystemTime::now() - Duration::from_secs(1);
     proxy.handle.bans().add(Ban { until: Some(past), ..ban }, SystemTime::now()).unwrap();
     assert_eq!(status(ANN, proxy.http, "/", "").await, Some(200), "it has ended");
+}
+
+/// How often bans are replaced under load.
+const REPLACEMENTS: usize = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bans_come_and_go_under_load_and_meet_nobody_else() {
+    let backend = backend(answer).await;
+    let proxy = start(vec![to(&backend)]);
+    let address = proxy.http;
+    let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut others = tokio::task::JoinSet::new();
+    for keeps in [true, true, false, false] {
+        let (over, served) = (over.clone(), served.clone());
+        others.spawn(async move {
+            // Every request on a connection of its own, or all on one: bans are asked at both places.
+            let mut kept = Client::over(connect_from(BOB, address).await.unwrap());
+            while !over.load(Ordering::Relaxed) {
+                if keeps {
+                    let answer = kept.get("/").await;
+                    assert_eq!(answer.status, 200);
+                    if answer.header("connection") == Some("close") {
+                        kept = Client::over(connect_from(BOB, address).await.unwrap());
+                    }
+                } else {
+                    assert_eq!(status(BOB, address, "/", "").await, Some(200));
+                }
+                served.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    let bans = proxy.handle.bans();
+    for turn in 0..REPLACEMENTS {
+        let before = served.load(Ordering::Relaxed);
+        bans.add(by_hand("127.0.0.1/32"), SystemTime::now()).unwrap();
+        // Neighbours of those who are served, as a restart or another server would bring them.
+        let neighbours = (0..200).map(|number| by_hand(&format!("127.{}.{number}.2/32", turn + 1)));
+        bans.restore(neighbours, SystemTime::now());
+        bans.configure(BanSettings { ipv6_prefix: 56 + (turn % 8) as u8, ..BanSettings::default() });
+        assert_eq!(status(ANN, address, "/", "").await, None, "banned at once");
+        bans.lift(&"127.0.0.1/32".parse().unwrap()).unwrap();
+        assert_eq!(status(ANN, address, "/", "").await, Some(200), "and let in again");
+        while served.load(Ordering::Relaxed) < before + 4 && !others.is_empty() {
+            if let Some(failed) = others.try_join_next() {
+                failed.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    while let Some(other) = others.join_next().await {
+        other.unwrap();
+    }
+    assert_eq!(bans.list(SystemTime::now()).len(), REPLACEMENTS * 200);
+    let served = served.load(Ordering::Relaxed);
+    println!("{served} requests of others over {REPLACEMENTS} replacements of bans, none failed");
 }
