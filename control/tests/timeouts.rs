@@ -298,14 +298,14 @@ fn instance(name: &'static str, well: Arc<AtomicBool>) -> SocketAddr {
 #[test]
 fn the_share_of_an_instance_that_became_well_grows() {
     // Long enough that a second until it is seen changes little.
-    const SLOW_START: Duration = Duration::from_secs(20);
+    const SLOW_START: Duration = Duration::from_secs(12);
     let well = Arc::new(AtomicBool::new(false));
     let old = instance("old", Arc::new(AtomicBool::new(true)));
     let new = instance("new", well.clone());
     let server = Server::start_with(
         &format!(
             "[[route]]\nhosts = ['shop.test']\nupstream = ['http://{old}', 'http://{new}']\n\
-             [route.proxy.balancing]\nslow-start = '20s'\n\
+             [route.proxy.balancing]\nslow-start = '12s'\n\
              [route.proxy.health-check]\npath = '/well'\ninterval = '100ms'\nfall = 1\nrise = 1\n{UNPROTECTED}"
         ),
         executable(),
@@ -317,6 +317,8 @@ fn the_share_of_an_instance_that_became_well_grows() {
     };
     server.eventually(|| up(" 0"));
     assert!((0..20).all(|_| server.get("shop.test", "/").1 == "old"), "a sick instance gets nothing");
+    // The other one began with the server, just as cold.
+    std::thread::sleep(SLOW_START);
     well.store(true, Ordering::SeqCst);
     server.eventually(|| up(" 1"));
     let begun = Instant::now();

@@ -301,6 +301,7 @@ async fn wait<T>(
                 match result {
                     Ok(()) => *sent = writer,
                     Err(UploadError::Client(error)) => return Err(Failed::Client(error)),
+                    Err(UploadError::Late) => return Err(Failed::Timeout),
                     // The answer may already be on its way: an instance that refuses a body closes its side.
                     Err(UploadError::Upstream) => {}
                 }

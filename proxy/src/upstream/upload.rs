@@ -47,8 +47,10 @@ pub type Uploading<'u> =
 pub enum UploadError {
     /// The client did not send it.
     Client(BodyError),
-    /// The instance did not take it.
+    /// The instance did not take it. It may have answered before.
     Upstream,
+    /// The instance took nothing for too long.
+    Late,
 }
 
 /// Sends head and body over a connection of its own. `limit` bounds each write.
@@ -75,8 +77,7 @@ pub async fn send_stream(
             while !piece.is_empty() {
                 stream.reserve_capacity(piece.len());
                 let capacity = std::future::poll_fn(|context| stream.poll_capacity(context));
-                let granted =
-                    tokio::time::timeout(limit, capacity).await.map_err(|_| UploadError::Upstream)?;
+                let granted = tokio::time::timeout(limit, capacity).await.map_err(|_| UploadError::Late)?;
                 let Some(Ok(granted)) = granted else { return Err(UploadError::Upstream) };
                 let part = piece.split_to(granted.min(piece.len()));
                 stream.send_data(part, false).map_err(|_| UploadError::Upstream)?;
@@ -91,7 +92,7 @@ pub async fn send_stream(
         sent.map_err(|_| UploadError::Upstream)
     };
     let result = result.await;
-    if matches!(result, Err(UploadError::Client(_))) {
+    if matches!(result, Err(UploadError::Client(_) | UploadError::Late)) {
         stream.send_reset(h2::Reason::CANCEL);
     }
     (None, result)
@@ -199,7 +200,8 @@ async fn write(
     };
     match within(limit, written).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(UploadError::Upstream),
+        Ok(Err(_)) => Err(UploadError::Upstream),
+        Err(_) => Err(UploadError::Late),
     }
 }
 
