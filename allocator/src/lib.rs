@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub use mimalloc::MiMalloc;
 
 /// Time between two collections of one thread. Freed memory goes back with the first one a second later.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(100);
 
 // SAFETY: as `mimalloc.h` declares it: `void mi_collect(bool force)`. It collects the calling thread's own heap, may be
 // called at any time and from any thread, and touches no memory that is in use.
@@ -23,7 +23,7 @@ thread_local! {
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Collects what the calling thread no longer uses, at most twice a second. To be called by threads that have nothing
+/// Collects what the calling thread no longer uses, at most ten times a second. To be called by threads that have nothing
 /// else to do.
 pub fn give_back() {
     let now = Instant::now();

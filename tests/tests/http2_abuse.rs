@@ -39,7 +39,7 @@ const USUAL: Duration = Duration::from_millis(10);
 const ATTACK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Tries for the times: other programs of the machine come and go. Memory has one.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 
 /// Requests that reached the back end.
 static REACHED: AtomicUsize = AtomicUsize::new(0);
