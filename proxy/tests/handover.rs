@@ -146,8 +146,11 @@ async fn http2(address: SocketAddr) -> (SendRequest<Bytes>, JoinHandle<Result<()
     (sender, tokio::spawn(connection))
 }
 
-/// Sends a request; status and body of its answer, once it came. `None` when the connection takes no more requests.
-fn ask(sender: &SendRequest<Bytes>) -> JoinHandle<Result<Option<(u16, Vec<u8>)>, h2::Error>> {
+/// Status and body; `None` when the connection takes no more requests.
+type Answer = Result<Option<(u16, Vec<u8>)>, h2::Error>;
+
+/// Sends a request; its answer, once it came.
+fn ask(sender: &SendRequest<Bytes>) -> JoinHandle<Answer> {
     let sender = sender.clone();
     tokio::spawn(async move {
         let request = http::Request::get("https://shop.test/").body(()).unwrap();

@@ -74,7 +74,7 @@ impl Parts {
         Ok(set)
     }
 
-    /// One with at least these texts, given packed and in ascending order; `None` when they are too many.
+    /// One with all of these texts but a few, given packed and in ascending order; `None` when they are too many.
     pub(crate) fn dictionary(&self, texts: &[u64]) -> Option<Arc<Dictionary>> {
         let mut dictionaries = lock(&self.dictionaries);
         let mut known = dictionaries.iter().filter_map(Weak::upgrade);

@@ -14,6 +14,9 @@ const WINDOW: usize = 6;
 /// So many phrases are looked for one by one; more by all phrases' automaton.
 const FEW_PHRASES: usize = 8;
 
+/// So many texts that a dictionary does not know are looked for beside it: an automaton of one's own takes megabytes.
+const MOST_MISSING: usize = 64;
+
 /// Number of a watch: one way in which a test may match.
 pub(super) type WatchId = u32;
 
@@ -21,7 +24,11 @@ pub(super) type WatchId = u32;
 #[derive(Debug, Default)]
 pub(super) struct Literals {
     dictionary: Option<Arc<Dictionary>>,
-    /// The watches that wait for a text of the dictionary, text by text.
+    /// Finds the few texts that the dictionary, which is another ruleset's, does not know; numbered behind its texts.
+    extra: Option<Machine>,
+    /// Number of texts.
+    count: usize,
+    /// The watches that wait for a text, text by text.
     owners: Box<[WatchId]>,
     /// Where those of a text begin; one more at the end.
     starts: Box<[u32]>,
@@ -32,7 +39,7 @@ pub(super) struct Literals {
 /// Numbers of texts in ascending order, each with that of a phrase which holds it.
 type PhrasesByText = Arc<[(u32, u32)]>;
 
-/// Texts with their automaton. Rulesets that differ little share one that knows the texts of both.
+/// Texts with their automaton. Rulesets that differ little share one.
 #[derive(Debug)]
 pub(crate) struct Dictionary {
     machine: Machine,
@@ -60,17 +67,19 @@ impl Literals {
         let mut texts: Vec<u64> = waiting.iter().map(|(text, _)| *text).collect();
         texts.dedup();
         let dictionary = parts.dictionary(&texts)?;
-        let mut waiting = waiting.into_iter().peekable();
-        let (mut owners, mut starts) = (Vec::new(), Vec::with_capacity(dictionary.texts.len() + 1));
-        for text in &dictionary.texts {
+        texts.retain(|text| !dictionary.knows(*text));
+        let extra = if texts.is_empty() { None } else { Some(dictionary.extra(&texts)?) };
+        let (mut owners, mut starts) = (Vec::new(), Vec::new());
+        for text in dictionary.texts.iter().chain(&texts) {
             starts.push(owners.len() as u32);
-            while let Some((_, watch)) = waiting.next_if(|(wanted, _)| wanted == text) {
-                owners.push(watch);
-            }
+            let from = waiting.partition_point(|(wanted, _)| wanted < text);
+            let watches = waiting[from..].iter().take_while(|(wanted, _)| wanted == text);
+            owners.extend(watches.map(|(_, watch)| *watch));
         }
+        let count = starts.len();
         starts.push(owners.len() as u32);
         let (owners, starts) = (owners.into(), starts.into());
-        Some(Self { dictionary: Some(dictionary), owners, starts, phrases: Vec::new() })
+        Some(Self { dictionary: Some(dictionary), extra, count, owners, starts, phrases: Vec::new() })
     }
 
     /// Has [`Literals::finds_phrase`] answer for a test of phrases, all of which were prepared; tests in ascending order.
@@ -107,8 +116,12 @@ impl Literals {
     /// Finds the texts that occur in the value, each once.
     pub(super) fn find(&self, value: &[u8], hits: &mut Hits) {
         let Some(dictionary) = &self.dictionary else { return hits.clear(0, 0) };
-        hits.clear(dictionary.texts.len(), dictionary.machine.endings());
+        let further = self.extra.as_ref().map_or(0, Machine::endings);
+        hits.clear(self.count, dictionary.machine.endings() + further);
         dictionary.machine.find(value, hits);
+        if let Some(extra) = &self.extra {
+            extra.find(value, hits);
+        }
     }
 
     /// The watches that wait for a text of [`Hits`].
@@ -145,11 +158,20 @@ impl Dictionary {
         Some(by_text)
     }
 
-    /// Whether it finds these texts, and not so many others that it would be slower for it.
+    /// Whether it finds all but a few of these texts, and not so many others that it would be slower for it.
     pub(crate) fn serves(&self, texts: &[u64]) -> bool {
-        let mut known = self.texts.iter();
-        self.texts.len() <= texts.len() + texts.len() / 2
-            && texts.iter().all(|text| known.any(|known| known == text))
+        let missing = texts.iter().filter(|text| !self.knows(**text)).count();
+        self.texts.len() <= texts.len() + texts.len() / 2 && missing <= MOST_MISSING.min(texts.len() / 16)
+    }
+
+    fn knows(&self, text: u64) -> bool {
+        self.texts.binary_search(&text).is_ok()
+    }
+
+    /// Finds texts that it does not know, numbered behind those that it does.
+    fn extra(&self, texts: &[u64]) -> Option<Machine> {
+        let unpacked: Vec<Vec<u8>> = texts.iter().map(|text| unpacked(*text)).collect();
+        Some(Machine::new(&unpacked)?.numbered_from(self.texts.len(), self.machine.endings()))
     }
 }
 
@@ -208,6 +230,13 @@ mod tests {
         let dictionary = |literals: &Literals| literals.dictionary.clone().unwrap();
         assert!(Arc::ptr_eq(&dictionary(&whole), &dictionary(&fewer)));
         assert!(!Arc::ptr_eq(&dictionary(&whole), &dictionary(&few)));
+        let other: Vec<Vec<u8>> =
+            texts.iter().cloned().chain([b"other".to_vec(), b"another".to_vec()]).collect();
+        let more = literals(&other);
+        assert!(Arc::ptr_eq(&dictionary(&whole), &dictionary(&more)));
+        let many: Vec<Vec<u8>> =
+            other.iter().cloned().chain([b"third".to_vec(), b"fourth".to_vec()]).collect();
+        assert!(!Arc::ptr_eq(&dictionary(&whole), &dictionary(&literals(&many))));
         let mut hits = Hits::default();
         let mut owners = |literals: &Literals, value: &[u8]| {
             literals.find(value, &mut hits);
@@ -217,5 +246,11 @@ mod tests {
         assert!(owners(&fewer, b"a text0 b").is_empty(), "what was excluded finds nothing");
         assert_eq!(owners(&fewer, b"text39"), [7, 7], "and the others are found");
         assert_eq!(owners(&few, b"text39 text1"), [7]);
+        assert_eq!(
+            owners(&more, b"text39 and text3 in ANOTHER text"),
+            [7; 5],
+            "text3, text39, other, anothe"
+        );
+        assert!(owners(&whole, b"another").is_empty());
     }
 }

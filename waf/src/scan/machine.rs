@@ -35,6 +35,8 @@ pub(super) struct Machine {
     texts: Box<[u32]>,
     /// Length of the longest text.
     longest: usize,
+    /// Number of the first state in which a text ends.
+    first_number: usize,
 }
 
 /// By state and class the next state.
@@ -96,7 +98,16 @@ impl Machine {
             ends: ends.into(),
             texts: ending.into(),
             longest: texts.iter().map(Vec::len).max().unwrap_or(0),
+            first_number: 0,
         })
+    }
+
+    /// The same with other numbers of its first text, and of the first state in which one ends: to be used beside
+    /// another machine with the same hits.
+    pub(super) fn numbered_from(mut self, text: usize, ending: usize) -> Self {
+        self.texts.iter_mut().for_each(|number| *number += text as u32);
+        self.first_number += ending;
+        self
     }
 
     /// Adds the texts that occur in a value.
@@ -156,11 +167,12 @@ impl Machine {
     #[inline(never)]
     fn note(&self, state: u32, hits: &mut Hits) {
         let number = ((state - self.first_end) / self.stride) as usize;
-        if hits.states.contains(number) {
+        let reached = self.first_number + number;
+        if hits.states.contains(reached) {
             return;
         }
-        hits.states.insert(number);
-        hits.reached.push(number as u32);
+        hits.states.insert(reached);
+        hits.reached.push(reached as u32);
         if let Some(&[start, end]) = self.ends.get(number..number + 2) {
             for &text in self.texts.get(start as usize..end as usize).unwrap_or_default() {
                 hits.add(text);
