@@ -246,11 +246,7 @@ mod tests {
         assert!(owners(&fewer, b"a text0 b").is_empty(), "what was excluded finds nothing");
         assert_eq!(owners(&fewer, b"text39"), [7, 7], "and the others are found");
         assert_eq!(owners(&few, b"text39 text1"), [7]);
-        assert_eq!(
-            owners(&more, b"text39 and text3 in ANOTHER text"),
-            [7; 5],
-            "text3, text39, other, anothe"
-        );
+        assert_eq!(owners(&more, b"text39 in ANOTHER text"), [7; 4], "text3, text39, other, another");
         assert!(owners(&whole, b"another").is_empty());
     }
 }
