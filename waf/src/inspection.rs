@@ -29,6 +29,13 @@ pub(crate) enum Inspection {
     Path(PathTemplate),
 }
 
+impl Inspection {
+    /// Whether it may read and write any TX variable.
+    pub(crate) fn touches_tx(&self) -> bool {
+        matches!(self, Self::Script { .. })
+    }
+}
+
 impl State {
     /// Whether the transaction, or this value of it, is as the operator says.
     /// Where the answer has a reason, it takes the value's place: what is wrong

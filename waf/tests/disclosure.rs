@@ -108,6 +108,34 @@ fn rules_can_ask_for_more() {
 }
 
 #[test]
+fn members_of_a_response_are_masked_like_arguments() {
+    let rules = r#"
+SecResponseBodyMimeType application/json
+SecAction "id:1,phase:3,pass,nolog,ctl:responseBodyProcessor=JSON"
+SecRule RESPONSE_ARGS "@contains Evil" "id:2,phase:4,pass,logdata:'%{MATCHED_VAR}'"
+"#;
+    let mut transaction = support::transaction(&ruleset(rules));
+    request(&mut transaction, "/", &[], b"");
+    transaction.add_response_header(b"Content-Type", b"application/json");
+    let _ = transaction.process_response_headers(200, b"HTTP/1.1");
+    let _ = transaction.append_response_body(br#"{"user":{"password":"Evil-hunter2"}}"#);
+    let _ = transaction.process_response_body();
+    let told = told(&transaction);
+    assert!(told.contains("********") && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn the_reason_of_a_decision_is_masked_when_a_rule_asks_later() {
+    let rules = r#"
+SecRule ARGS:pet "@rx ." "id:1,phase:1,deny,msg:'%{MATCHED_VAR} is refused'"
+SecAction "id:2,phase:5,pass,nolog,sanitiseArg:pet"
+"#;
+    let transaction = send(rules, "/?pet=Mimi+the+cat", &[], b"");
+    let reason = &transaction.interruption().unwrap().log;
+    assert!(reason.contains("is refused") && !reason.contains("Mimi"), "{reason}");
+}
+
+#[test]
 fn encoded_request_bodies_are_read() {
     let rules = r#"
 SecRule ARGS:id "@contains evil" "id:1,phase:2,deny"

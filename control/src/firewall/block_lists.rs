@@ -140,7 +140,9 @@ async fn look_up(mut names: mpsc::Receiver<String>, cache: Arc<Mutex<Cache>>, re
                     None => (Listing::NotListed, NOT_LISTED),
                 },
                 Err(error) => {
-                    tracing::debug!(name, error, "a block list does not answer");
+                    // Only the end of the name: others have a secret key in front.
+                    let list = &name[name.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1)..];
+                    tracing::debug!(list, error, "a block list does not answer");
                     (Listing::Unknown, FAILED)
                 }
             };

@@ -153,7 +153,7 @@ impl Compiler<'_> {
             Some(key) => match list.with_key(key) {
                 Some(list) => list,
                 None => {
-                    let message = format!("SecHttpBlKey `{key}` cannot stand in a name of the DNS");
+                    let message = "the key of SecHttpBlKey is none of Project Honey Pot";
                     self.errors.push(Diagnostic::error(span, message).hint("it is twelve letters"));
                     return None;
                 }

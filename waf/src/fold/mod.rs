@@ -256,7 +256,7 @@ impl Folder<'_> {
                 _ => None,
             };
             if let Some(condition) = &link.condition
-                && matches!(condition.operator, Operator::Inspection(_))
+                && condition.operator.touches_tx()
             {
                 world.forget(self.folding.names, |_| true);
             }

@@ -7,7 +7,6 @@
 use super::world::{Known, World};
 use super::{is_silent_but_for_actions, leaves_no_trace_but_actions};
 use crate::collections::tx::{Slot, SlotNames, Value};
-use crate::operators::Operator;
 use crate::rule::{Action, Disruptive, Key, Rule, Selector};
 use crate::rule_control::Control;
 use crate::template::{Piece, Template};
@@ -61,7 +60,7 @@ impl Prologue {
         for link in &rule.links {
             if let Some(condition) = &link.condition {
                 // A script may read and write all of TX.
-                self.closed |= matches!(condition.operator, Operator::Inspection(_));
+                self.closed |= condition.operator.touches_tx();
                 condition.operator.argument().into_iter().for_each(|template| self.mention(template));
                 self.mention(&condition.shown_argument);
                 for target in condition.targets.iter().filter(|target| target.variable == Variable::Tx) {

@@ -113,7 +113,7 @@ impl Source {
     pub(crate) fn of(variable: Variable) -> Option<Self> {
         use Variable as V;
         Some(match variable {
-            V::Args | V::ArgsGet | V::ArgsPost | V::ArgsPath => Self::Argument,
+            V::Args | V::ArgsGet | V::ArgsPost | V::ArgsPath | V::ResponseArgs => Self::Argument,
             V::RequestCookies => Self::Cookie,
             V::RequestHeaders => Self::RequestHeader,
             V::ResponseHeaders => Self::ResponseHeader,

@@ -81,6 +81,11 @@ impl State {
             }
         }
         self.matches = matches;
+        if let Some(mut interruption) = self.interruption.take() {
+            let hidden = self.hide(interruption.log.as_bytes());
+            interruption.log = String::from_utf8_lossy(&hidden).into_owned();
+            self.interruption = Some(interruption);
+        }
     }
 
     /// Whether a named value must not be shown.
@@ -102,10 +107,11 @@ impl State {
     /// Works out the secret texts, when fields came since it did so last.
     pub(crate) fn learn_secrets(&mut self) {
         let c = &self.collections;
-        let lists: [(Source, &Fields); 6] = [
+        let lists: [(Source, &Fields); 7] = [
             (Source::Argument, &c.args_get),
             (Source::Argument, &c.args_post),
             (Source::Argument, &c.args_path),
+            (Source::Argument, &c.response_args),
             (Source::Cookie, &c.request_cookies),
             (Source::RequestHeader, &c.request_headers),
             (Source::ResponseHeader, &c.response_headers),

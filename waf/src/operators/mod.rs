@@ -143,6 +143,11 @@ impl PartialEq for Operator {
 }
 
 impl Operator {
+    /// Whether it may read and write any TX variable, as scripts may.
+    pub(crate) fn touches_tx(&self) -> bool {
+        matches!(self, Operator::Inspection(inspection) if inspection.touches_tx())
+    }
+
     /// The part of the argument that has to be expanded before each test.
     pub(crate) fn argument(&self) -> Option<&Template> {
         match self {

@@ -31,11 +31,21 @@ pub enum Listing {
 }
 
 /// One list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct BlockList {
     zone: String,
     /// What a list of Project Honey Pot wants before the address (`SecHttpBlKey`).
     key: Option<String>,
+}
+
+/// Letters of a key.
+const KEY_LENGTH: usize = 12;
+
+/// Shown without the key, which is a secret.
+impl fmt::Debug for BlockList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockList").field("zone", &self.zone).finish_non_exhaustive()
+    }
 }
 
 /// Lists below this name answer only those who have a key.
@@ -53,10 +63,11 @@ impl BlockList {
         self.zone == HTTP_BL || self.zone.ends_with(&format!(".{HTTP_BL}"))
     }
 
-    /// The list, asked with a key; `None` when that cannot stand in a name.
+    /// The list, asked with a key; `None` when that is none: twelve letters.
     pub(crate) fn with_key(mut self, key: &str) -> Option<Self> {
-        self.key = Some(key.to_ascii_lowercase()).filter(|key| is_name(key));
-        self.key.is_some().then_some(self)
+        let is_key = key.len() == KEY_LENGTH && key.bytes().all(|byte| byte.is_ascii_alphabetic());
+        self.key = is_key.then(|| key.to_ascii_lowercase());
+        is_key.then_some(self)
     }
 
     /// The code under which a value is listed.
@@ -75,6 +86,8 @@ impl BlockList {
                 let [a, b, c, d] = address.octets();
                 format!("{d}.{c}.{b}.{a}.{}", self.zone)
             }
+            // Lists that want a key know addresses of IPv4 alone.
+            _ if self.key.is_some() => return None,
             Ok(IpAddr::V6(address)) => {
                 let nibbles = address.octets().into_iter().rev().flat_map(|byte| [byte & 15, byte >> 4]);
                 let labels: String = nibbles.map(|nibble| format!("{nibble:x}.")).collect();
@@ -180,8 +193,11 @@ mod tests {
         assert_eq!(BlockList::new("not a zone"), None);
         let list = BlockList::new("dnsbl.httpbl.org").unwrap();
         assert!(list.wants_key() && !BlockList::new("nohttpbl.org").unwrap().wants_key());
-        let list = list.with_key("AbcDef").unwrap();
-        assert_eq!(list.name_of(b"192.0.2.99").as_deref(), Some("abcdef.99.2.0.192.dnsbl.httpbl.org"));
-        assert_eq!(list.with_key("no key"), None);
+        let list = list.with_key("AbcDefGhiJkl").unwrap();
+        assert_eq!(list.name_of(b"192.0.2.99").as_deref(), Some("abcdefghijkl.99.2.0.192.dnsbl.httpbl.org"));
+        assert_eq!((list.name_of(b"2001:db8::1"), list.name_of(b"a.example")), (None, None));
+        assert!(!format!("{list:?}").contains("abcdef"));
+        assert_eq!(list.clone().with_key("no key"), None);
+        assert_eq!(list.with_key("abc.defghijk"), None);
     }
 }

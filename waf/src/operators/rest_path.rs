@@ -14,8 +14,12 @@ pub(crate) struct PathTemplate {
 impl PathTemplate {
     /// Reads a template. The error says what is wrong with it.
     pub(crate) fn parse(template: &str) -> Result<Self, String> {
+        // Where a path has to begin and to end is the only thing of patterns that a template knows.
+        let (from_start, template) =
+            template.strip_prefix('^').map_or((false, template), |rest| (true, rest));
+        let (to_end, template) = template.strip_suffix('$').map_or((false, template), |rest| (true, rest));
         let mut pieces = template.split('{');
-        let (mut pattern, mut names) = (String::new(), Vec::new());
+        let (mut pattern, mut names) = (String::from(if from_start { "^" } else { "" }), Vec::new());
         quote(&mut pattern, pieces.next().unwrap_or_default());
         for piece in pieces {
             let Some((name, after)) = piece.split_once('}').filter(|(name, _)| is_name(name)) else {
@@ -24,6 +28,9 @@ impl PathTemplate {
             names.push(name.to_owned());
             pattern.push_str("([^/?]+)");
             quote(&mut pattern, after);
+        }
+        if to_end {
+            pattern.push('$');
         }
         if names.len() >= GROUPS {
             return Err(format!("it has more than {} named parts", GROUPS - 1));
@@ -81,6 +88,9 @@ mod tests {
             ("/a/{x}/b/{y}.json", "/a/1/b/c.json.json", Some("x=1,y=c.json")),
             ("/{x}-{y}", "/a-b-", Some("x=a,y=b-")),
             ("/plain", "/plain", Some("")),
+            ("^/a/{id}$", "/a/1", Some("id=1")),
+            ("^/a/{id}$", "/v1/a/1", None),
+            ("^/a/{id}$", "/a/1/b", None),
         ] {
             assert_eq!(found(template, path).as_deref(), expected, "{template} {path}");
         }

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use hop3_seclang::ast::{Collection, Variable};
 
 use crate::collections::tx::SlotNames;
-use crate::operators::Operator;
 use crate::regex::Pattern;
 use crate::rule::{Action, Condition, Key, Rule, Selector};
 use crate::template::{MacroKey, Piece, Template};
@@ -70,7 +69,7 @@ impl Privacy {
         if let Some(template) = condition.operator.argument() {
             self.read_template(rule, template, captured);
         }
-        self.open |= matches!(condition.operator, Operator::Inspection(_));
+        self.open |= condition.operator.touches_tx();
         for target in condition.targets.iter().filter(|target| target.variable == Variable::Tx) {
             match &target.selector {
                 Selector::Slot(slot) => self.reads(rule, slot.0 < 10 && !captured),
