@@ -54,6 +54,8 @@ pub fn pack(root: &Path, ignore: &Ignore, limits: Limits, output: impl Write) ->
     let mut builder = Builder::new(output);
     builder.mode(HeaderMode::Deterministic);
     builder.follow_symlinks(false);
+    // Files with holes are plain files to those who unpack.
+    builder.sparse(false);
     let mut packer = Packer { root, ignore, limits, packed: Packed { files: 0, bytes: 0 } };
     packer.folder(Path::new(""), &mut builder)?;
     builder.finish().map_err(|source| PackError::Read { path: root.to_owned(), source })?;

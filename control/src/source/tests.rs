@@ -38,6 +38,15 @@ fn a_tree_survives_the_journey() {
 }
 
 #[test]
+fn a_file_with_holes_is_a_plain_file() {
+    let source = tempfile::tempdir().unwrap();
+    fs::File::create(source.path().join("data.db")).unwrap().set_len(1 << 20).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    unpack(&packed(source.path()).unwrap()[..], target.path(), Limits::DEFAULT).unwrap();
+    assert_eq!(fs::metadata(target.path().join("data.db")).unwrap().len(), 1 << 20);
+}
+
+#[test]
 fn links_out_of_the_tree_are_not_packed() {
     for target in ["/etc/passwd", "../x", "a/../../x"] {
         let source = tempfile::tempdir().unwrap();
