@@ -9,6 +9,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 
 use super::access_log::RequestLog;
+use super::log::together;
 use super::successor::EventWay;
 use super::traces::TraceExport;
 use crate::control::Control;
@@ -18,6 +19,8 @@ use crate::store::{Durable, StoreError};
 
 /// Events taken from the queue at a time.
 const BATCH: usize = 256;
+/// How long events gather before they are taken: waking up for each would cost more than noting it.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long a kept event may be lost by a crash.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Firewall events that wait while the store is neither ours nor a successor's.
@@ -53,11 +56,14 @@ impl EventKeeper {
                     }
                     let events = match self.writes_a_file() {
                         true => tokio::task::block_in_place(|| self.observe(&mut batch)),
-                        false => self.observe(&mut batch),
+                        false => together(|| self.observe(&mut batch)),
                     };
                     if !events.is_empty() {
                         tokio::task::block_in_place(|| self.keep(Durable::WithTheNextCommit, events));
                         unflushed = true;
+                    }
+                    if taken < BATCH {
+                        tokio::time::sleep(GATHER).await;
                     }
                 }
                 _ = flush.tick() => {

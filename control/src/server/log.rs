@@ -1,6 +1,7 @@
 //! The server's own log, on stderr: human on a terminal, JSON otherwise.
 
-use std::io::IsTerminal;
+use std::cell::RefCell;
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -21,13 +22,60 @@ pub fn begin(settings: &Settings, verbose: u8, quiet: bool) {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives(level)))
-        .with_writer(std::io::stderr);
+        .with_writer(|| LogWriter);
     // An error means that somebody in this process has begun already.
     let _begun = if human {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     } else {
         builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     };
+}
+
+/// Writes what this thread logs during `work` at its end, in one piece: a line for each request is many.
+pub fn together<T>(work: impl FnOnce() -> T) -> T {
+    let gathered = Gathered::begin();
+    let result = work();
+    drop(gathered);
+    result
+}
+
+thread_local! {
+    /// What is gathered on this thread, while it is.
+    static LINES: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// While it lives, lines are gathered; they are written when it goes, also by a panic.
+struct Gathered;
+
+impl Gathered {
+    fn begin() -> Self {
+        LINES.with_borrow_mut(|lines| lines.get_or_insert_default().reserve(16 * 1024));
+        Self
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        let lines = LINES.with_borrow_mut(Option::take).unwrap_or_default();
+        // There is no other place to tell of it.
+        let _ = io::stderr().write_all(&lines);
+    }
+}
+
+/// To stderr, or to what is being gathered.
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        LINES.with_borrow_mut(|lines| match lines {
+            Some(lines) => lines.write(line),
+            None => io::stderr().write(line),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The level for our own crates; libraries speak up from `info`, and only when something is wrong below that.
@@ -38,5 +86,21 @@ fn directives(level: LogLevel) -> &'static str {
         LogLevel::Info => "warn,hop3=info,hop3_proxy=info,hop3_runtimes=info,access=info,waf=info",
         LogLevel::Debug => "info,hop3=debug,hop3_proxy=debug,hop3_runtimes=debug",
         LogLevel::Trace => "debug,hop3=trace,hop3_proxy=trace,hop3_runtimes=trace",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_gathered_until_the_end() {
+        let seen = together(|| {
+            LogWriter.write_all(b"one\n").unwrap();
+            LogWriter.write_all(b"two\n").unwrap();
+            LINES.with_borrow(|lines| lines.clone())
+        });
+        assert_eq!(seen.unwrap(), b"one\ntwo\n");
+        assert!(LINES.with_borrow(|lines| lines.is_none()));
     }
 }
