@@ -88,7 +88,7 @@ impl<'r> From<&'r Request> for InspectedHead<'r> {
 
 /// One transaction.
 pub struct Firewall {
-    inspection: Option<Box<Transaction>>,
+    inspection: Option<Transaction>,
     mode: ProtectionMode,
     metrics: Arc<AppMetrics>,
     events: EventSender,
@@ -150,7 +150,7 @@ impl Firewall {
             matches: Vec::new(),
         };
         Self {
-            inspection: Some(Box::new(inspection)),
+            inspection: Some(inspection),
             mode: protection.mode,
             metrics,
             events,

@@ -49,7 +49,8 @@ pub struct ShownHead {
 #[derive(Debug)]
 pub struct Transaction {
     ruleset: Arc<Ruleset>,
-    state: State,
+    /// Large, and moved about with the transaction.
+    state: Box<State>,
     start: TransactionStart,
     connection: Connection,
     /// The last phase that ran.
@@ -59,7 +60,7 @@ pub struct Transaction {
 impl Transaction {
     /// Begins a transaction.
     pub fn new(ruleset: Arc<Ruleset>, start: TransactionStart, connection: Connection) -> Self {
-        let mut state = State::new(&ruleset, start.unix_time);
+        let mut state = Box::new(State::new(&ruleset, start.unix_time));
         state.set_connection(&start.id, connection.client, connection.server);
         Self { ruleset, state, start, connection, reached: None }
     }

@@ -7,6 +7,7 @@ use hop3_transformations::{ByteSet, Transformation};
 
 use super::bits::Bits;
 use super::classes::{self, ClassNumbers};
+use super::kept::Kept;
 use super::literals::{Literals, WatchId};
 use super::needs::{Needs, Texts, answers_only};
 use super::noted::NotedTest;
@@ -61,6 +62,8 @@ struct Builder<'r> {
     targets: Vec<Vec<(Vec<Source>, Target)>>,
     watches: Vec<Draft>,
     strategies: [Vec<Strategy>; 5],
+    /// Classes that have the space.
+    spaces: u128,
 }
 
 /// A test that a link could become.
@@ -79,6 +82,8 @@ struct Draft {
     /// Bits of the sets that got one.
     classes: u128,
     trigger: Trigger,
+    /// What its texts are like, when it waits for texts.
+    kept: Option<Kept>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -91,7 +96,7 @@ enum Trigger {
 impl<'r> Builder<'r> {
     fn new(arguments: &'r Arguments, names: &'r SlotNames, privacy: Privacy) -> Self {
         let (tree, classes, tests, targets, watches, strategies) = Default::default();
-        Self { arguments, names, privacy, tree, classes, tests, targets, watches, strategies }
+        Self { arguments, names, privacy, tree, classes, tests, targets, watches, strategies, spaces: 0 }
     }
 
     /// Makes a test of the rule if a link of it can be decided by values alone: of that which fewest requests pass.
@@ -161,6 +166,7 @@ impl<'r> Builder<'r> {
             needs,
             classes: 0,
             trigger: Trigger::Nothing,
+            kept: None,
         }));
         Some(())
     }
@@ -209,6 +215,8 @@ impl<'r> Builder<'r> {
                 (_, Some((_, bit))) => Trigger::Class(bit.trailing_zeros()),
                 (_, None) => Trigger::Nothing,
             };
+            let texts = watch.needs.literals.as_ref().filter(|_| watch.trigger == Trigger::Literals);
+            watch.kept = texts.and_then(Kept::of);
         }
     }
 
@@ -245,6 +253,7 @@ impl<'r> Builder<'r> {
         self.number_classes();
         self.choose_triggers();
         self.tell_strategies();
+        self.spaces = self.classes.table().present(b" ");
         let mut plans: Vec<(Source, Plans)> = Vec::new();
         for (source, names) in self.names() {
             let mut of_source = Plans::new(self.shared_plan(source, None, &steps, parts));
@@ -331,6 +340,33 @@ impl<'r> Builder<'r> {
         }
     }
 
+    /// Tells for each `cmdLine` what the texts sought in its result and below are like, if that spares all of them a
+    /// search.
+    fn set_kept(&self, plan: &mut Plan, looks: &[bool]) {
+        let kept: Option<Vec<(usize, Kept)>> = (0..plan.steps.len())
+            .filter(|index| plan.steps[*index].transformation == Transformation::CmdLine)
+            .map(|index| Some((index, self.kept(&plan.steps[index..plan.steps[index].after], looks)?)))
+            .collect();
+        for (index, kept) in kept.into_iter().flatten() {
+            plan.steps[index].kept = Some(kept);
+        }
+    }
+
+    /// What the texts sought in the results of the first of these steps, and of the others, which stand below it, are like.
+    fn kept(&self, steps: &[Step], looks: &[bool]) -> Option<Kept> {
+        let below = steps.first()?.below;
+        let triggers = steps[1..].iter().fold(0, |triggers, step| triggers | step.triggers);
+        let mut kept = Kept::default().waiting_for(triggers & self.spaces);
+        for watch in self.watches.iter().filter(|watch| looks[watch.test]) {
+            if self.tests[watch.test].nodes & below == 0 {
+                continue;
+            }
+            let texts = if watch.trigger == Trigger::Literals { watch.kept? } else { Kept::default() };
+            kept = kept.and(texts.waiting_for(watch.classes & self.spaces));
+        }
+        Some(kept)
+    }
+
     /// The steps of the whole tree with what triggers them.
     fn steps(&mut self) -> Vec<Step> {
         let steps = (1..self.tree.len()).filter_map(|node| {
@@ -413,6 +449,7 @@ impl<'r> Builder<'r> {
         plan.steps = steps.iter().filter(|step| needed >> step.node & 1 == 1).copied().collect();
         self.set_lengths(&mut plan, &looks);
         plan.steps = in_depth(&plan.steps, plan.nodes);
+        self.set_kept(&mut plan, &looks);
         plan.kinds = Kind::all(&plan.steps);
         plan.every = every.into();
         for (bit, watches) in by_class {

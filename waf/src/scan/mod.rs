@@ -12,6 +12,7 @@
 pub(crate) mod bits;
 mod build;
 mod classes;
+mod kept;
 mod literals;
 mod machine;
 mod needs;

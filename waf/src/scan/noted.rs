@@ -5,6 +5,7 @@ use aho_corasick::Anchored;
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::dfa::DFA;
 use hop3_seclang::ast::{Collection, SetVarOp, Variable};
+use hop3_transformations::ByteSet;
 
 use super::needs::answers_only;
 use super::privacy::Privacy;
@@ -27,8 +28,19 @@ pub(super) struct NotedTest {
     /// What the second link's operator compares with.
     argument: Box<[u8]>,
     /// Where in the argument the literal beginning of what is noted stands, when only `@within` and the text
-    /// that matched, between two literals, decide: places behind it.
-    places: Option<Box<[u32]>>,
+    /// that matched, between two literals, decide.
+    listed: Option<Listed>,
+}
+
+/// What stands in a list between two literals.
+#[derive(Debug)]
+struct Listed {
+    /// Places behind the first literal.
+    places: Box<[u32]>,
+    /// Lengths of what stands there up to the second literal, one bit each; the last for all from 63 on.
+    lengths: u64,
+    /// First bytes.
+    firsts: ByteSet,
 }
 
 impl NotedTest {
@@ -64,9 +76,9 @@ impl NotedTest {
             Some((automaton, begun))
         };
         let sought = if fits && !privacy.sought.is_empty() { Some(automaton()?) } else { None };
-        let places = places(value, test, argument);
+        let listed = Listed::of(value, test, argument);
         let (value, name, argument) = (value.clone(), key.clone(), argument.into());
-        fits.then_some(Self { value, name, sought, argument, places })
+        fits.then_some(Self { value, name, sought, argument, listed })
     }
 
     /// Whether the second link may match in what the head, with these captures, notes of a value.
@@ -86,13 +98,8 @@ impl NotedTest {
         if self.sought.as_ref().is_some_and(|(automaton, begun)| self.name_has(automaton, *begun, matched)) {
             return true;
         }
-        if let (Some(places), [_, _, Piece::Literal(end)]) = (&self.places, self.value.pieces()) {
-            let begins = |place: u32| self.argument.get(place as usize) == matched.first();
-            let is_listed = |place: u32| {
-                let rest = self.argument.get(place as usize..).and_then(|rest| rest.strip_prefix(matched));
-                rest.is_some_and(|rest| rest.starts_with(end))
-            };
-            return places.iter().any(|place| (matched.is_empty() || begins(*place)) && is_listed(*place));
+        if let (Some(listed), [_, _, Piece::Literal(end)]) = (&self.listed, self.value.pieces()) {
+            return listed.has(matched, end, &self.argument);
         }
         expand(&self.value, matched, buffer);
         let mut changed = Vec::new();
@@ -128,16 +135,40 @@ fn has_only_the_match(template: &Template) -> bool {
     template.pieces().iter().all(|piece| matches!(piece, Piece::Literal(_) | Piece::Tx(Slot(0))))
 }
 
-/// [`NotedTest::places`].
-fn places(value: &Template, test: &Condition, list: &[u8]) -> Option<Box<[u32]>> {
-    let [Piece::Literal(start), Piece::Tx(_), Piece::Literal(_)] = value.pieces() else { return None };
-    let decides = matches!(test.operator, Operator::Within(_)) && !test.negated;
-    if start.is_empty() {
-        return None;
+impl Listed {
+    /// For what is noted, and the list that the second link holds it against.
+    fn of(value: &Template, test: &Condition, list: &[u8]) -> Option<Self> {
+        let [Piece::Literal(start), Piece::Tx(_), Piece::Literal(end)] = value.pieces() else { return None };
+        let decides = matches!(test.operator, Operator::Within(_)) && !test.negated;
+        if start.is_empty() || end.is_empty() || !decides || !test.transformations.is_empty() {
+            return None;
+        }
+        let ends = |text: &[u8]| {
+            let found = list.windows(text.len()).enumerate().filter(|(_, window)| *window == text);
+            found.map(|(at, _)| at).collect::<Vec<usize>>()
+        };
+        let places: Vec<usize> = ends(start).into_iter().map(|at| at + start.len()).collect();
+        let stops = ends(end);
+        let mut lengths = 0;
+        let mut firsts = ByteSet::default();
+        for &place in &places {
+            let after = stops.iter().filter(|stop| **stop >= place);
+            after.for_each(|stop| lengths |= 1 << (stop - place).min(63));
+            firsts = list.get(place).map_or(firsts, |first| firsts.with(*first));
+        }
+        Some(Self { places: places.iter().map(|place| *place as u32).collect(), lengths, firsts })
     }
-    let starts = list.windows(start.len()).enumerate().filter(|(_, window)| **window == **start);
-    let ends = starts.map(|(at, _)| (at + start.len()) as u32);
-    (decides && test.transformations.is_empty()).then(|| ends.collect())
+
+    /// Whether the list has `matched` there with `end` behind it.
+    fn has(&self, matched: &[u8], end: &[u8], list: &[u8]) -> bool {
+        let may_be = self.lengths >> matched.len().min(63) & 1 == 1
+            && matched.first().is_none_or(|first| self.firsts.contains(*first));
+        let is_there = |place: u32| {
+            let rest = list.get(place as usize..).and_then(|rest| rest.strip_prefix(matched));
+            rest.is_some_and(|rest| rest.starts_with(end))
+        };
+        may_be && self.places.iter().any(|place| is_there(*place))
+    }
 }
 
 /// The state after a text; `None` when one of the automaton's texts ends in it.

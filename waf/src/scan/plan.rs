@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hop3_transformations::Transformation;
 
 use super::bits::Bits;
+use super::kept::Kept;
 use super::literals::WatchId;
 use super::tree::{NodeId, Nodes};
 
@@ -66,6 +67,8 @@ pub(super) struct Step {
     pub(super) subtree_always: bool,
     /// Index of the first step behind the subtree.
     pub(super) after: usize,
+    /// When what is found here and below is found in the parent's text.
+    pub(super) kept: Option<Kept>,
 }
 
 impl Default for Step {
@@ -82,6 +85,7 @@ impl Default for Step {
             subtree_triggers: 0,
             subtree_always: false,
             after: 0,
+            kept: None,
         }
     }
 }

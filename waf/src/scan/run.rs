@@ -174,9 +174,10 @@ impl State {
                 // Too short for any test from here down.
                 at = step.after;
             } else {
-                let unchanged =
-                    only_folds(step.transformation) || !step.always && form.classes & step.triggers == 0;
-                let scanned = match unchanged {
+                let as_parent = only_folds(step.transformation)
+                    || !step.always && form.classes & step.triggers == 0
+                    || step.kept.is_some_and(|kept| kept.holds(self.texts.bytes(form.text), form.classes));
+                let scanned = match as_parent {
                     true => Some(scanned as u8),
                     false => self.form(ruleset, step, scanned as u8, forms),
                 };

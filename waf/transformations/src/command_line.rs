@@ -26,6 +26,19 @@ pub(crate) fn is_folded_at_most(input: &[u8]) -> bool {
     !scan::any(input, rewritten) && !scan::any_pair(input, pair_rewritten)
 }
 
+/// Whether every text without a space that occurs in the result of [`normalize`] occurs in the input, too, but for case.
+/// Texts may hold slashes or opening brackets elsewhere than in front only where that is said.
+pub(crate) fn keeps_texts(input: &[u8], slashes: bool, brackets: bool) -> bool {
+    let deleted = |byte: u8| (byte & 0xfd == b'\\') | (byte == b'"') | (byte == b'\'');
+    let blank = |byte: u8| BLANKS.iter().fold(false, |found, blank| found | (byte == *blank));
+    let joined =
+        |first: u8, second: u8| blank(first) & ((slashes & (second == b'/')) | (brackets & (second == b'(')));
+    !scan::any(input, deleted) && !scan::any_pair(input, joined)
+}
+
+/// What becomes a space.
+const BLANKS: [u8; 6] = *b" ,;\t\r\n";
+
 /// Deletes `\`, `"`, `'` and `^`; makes each run of blanks, commas and
 /// semicolons one space; deletes the space before `/` and `(`; lower-cases
 /// ASCII. v3, v2 and Coraza agree.
@@ -77,6 +90,7 @@ static STEPS: [Step; 256] = {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::Transformation::CmdLine;
     use crate::transformation::tests::check;
 
@@ -97,5 +111,38 @@ mod tests {
                 ("tab\u{b}\u{a0}é", "tab\u{b}\u{a0}é"),
             ],
         );
+    }
+
+    #[test]
+    fn tells_when_texts_are_kept() {
+        let mut random = 1u32;
+        let mut next = |end: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 16) as usize % end
+        };
+        let mut kept = [0; 4];
+        for _ in 0..20_000 {
+            let input: Vec<u8> = (0..next(8)).map(|_| b"aB/( ,;\"\\^"[next(10)]).collect();
+            let mut output = Vec::new();
+            normalize(&input, &mut output);
+            let lower = input.to_ascii_lowercase();
+            for flags in 0..4 {
+                let (slashes, brackets) = (flags & 1 != 0, flags & 2 != 0);
+                if !keeps_texts(&input, slashes, brackets) {
+                    continue;
+                }
+                kept[flags] += 1;
+                let texts =
+                    (0..output.len()).flat_map(|from| (from + 1..=output.len()).map(move |to| (from, to)));
+                for text in texts.map(|(from, to)| &output[from..to]) {
+                    let allowed = !text.contains(&b' ')
+                        && (slashes || !text[1..].contains(&b'/'))
+                        && (brackets || !text[1..].contains(&b'('));
+                    let occurs = lower.windows(text.len()).any(|window| window == text);
+                    assert!(!allowed || occurs, "{} in {}", text.escape_ascii(), input.escape_ascii());
+                }
+            }
+        }
+        assert!(kept.iter().all(|kept| *kept > 1000), "{kept:?}");
     }
 }

@@ -17,6 +17,13 @@ const HEX_DIGITS: ByteSet =
 const WRITTEN_DIGITS: ByteSet = ByteSet::of(hex::DIGITS);
 
 impl Transformation {
+    /// Whether every text without a space that occurs in the result of `cmdLine` occurs in the input, too, but for case.
+    /// `slashes` and `brackets` say whether the texts may hold `/` and `(` elsewhere than in front.
+    #[must_use]
+    pub fn cmd_line_keeps_texts(input: &[u8], slashes: bool, brackets: bool) -> bool {
+        command_line::keeps_texts(input, slashes, brackets)
+    }
+
     /// Bytes of which at least one must be in the input for [`apply`] to
     /// change anything; [`ByteSet::ALL`] when no byte is needed (then even the
     /// empty value may change, as with `length`).
