@@ -1,11 +1,12 @@
 /*
  * Measures libmodsecurity through its C interface, as `hop3 waf bench --json --stepwise` measures our engine.
  *
- * Usage: libmodsecurity LIBRARY RULES CORPUS ROUNDS BUDGET
+ * Usage: libmodsecurity LIBRARY RULES CORPUS ROUNDS LEAST BUDGET
  *
  * LIBRARY is a libmodsecurity.so.3, RULES a configuration file, CORPUS one JSON object a line. All requests are
  * inspected once unmeasured, then ROUNDS times; each round begins with a line on standard input, after `ready` was
- * written on standard error. A label stops within a round when it has used BUDGET seconds of CPU.
+ * written on standard error. Within a round the requests of a label are repeated, all of them, until they used LEAST
+ * seconds of CPU; it stops when it has used BUDGET.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -57,7 +58,7 @@ typedef struct {
     Request **requests;
     size_t count, blocked, wrong;
     uint64_t *rounds, *samples;
-    size_t sampled;
+    size_t sampled, room;
 } Label;
 
 static void die(const char *why) {
@@ -256,6 +257,15 @@ static Label *label_of(const Request *request) {
     return &labels[label_count++];
 }
 
+static void sample(Label *label, uint64_t time) {
+    if (label->sampled == label->room) {
+        label->room = label->room ? 2 * label->room : 256;
+        label->samples = realloc(label->samples, label->room * sizeof *label->samples);
+        if (label->samples == NULL) die("out of memory");
+    }
+    label->samples[label->sampled++] = time;
+}
+
 static void read_corpus(const char *path) {
     FILE *file = fopen(path, "r");
     if (file == NULL) die("cannot read the corpus");
@@ -276,9 +286,9 @@ static void read_corpus(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) die("usage: libmodsecurity LIBRARY RULES CORPUS ROUNDS BUDGET");
+    if (argc != 7) die("usage: libmodsecurity LIBRARY RULES CORPUS ROUNDS LEAST BUDGET");
     size_t rounds = strtoul(argv[4], NULL, 10), done = 0;
-    uint64_t budget = (uint64_t)(strtod(argv[5], NULL) * 1e9);
+    uint64_t least = (uint64_t)(strtod(argv[5], NULL) * 1e9), budget = (uint64_t)(strtod(argv[6], NULL) * 1e9);
     void *library = dlopen(argv[1], RTLD_NOW);
     if (library == NULL) die(dlerror());
 #define LOAD(name)                                  \
@@ -299,7 +309,6 @@ int main(int argc, char **argv) {
     for (size_t l = 0; l < label_count; l++) {
         Label *label = &labels[l];
         label->rounds = memory(rounds * sizeof *label->rounds);
-        label->samples = memory(rounds * label->count * sizeof *label->samples);
         for (size_t i = 0; i < label->count; i++) {
             const Request *asked = label->requests[i];
             int stop = inspect(engine, rules, asked);
@@ -318,10 +327,10 @@ int main(int argc, char **argv) {
             Label *label = &labels[l];
             uint64_t start = now(CLOCK_THREAD_CPUTIME_ID), before = start;
             size_t i = 0;
-            while (i < label->count && before - start <= budget) {
-                inspect(engine, rules, label->requests[i++]);
+            while ((i == 0 || before - start < least || i % label->count != 0) && before - start <= budget) {
+                inspect(engine, rules, label->requests[i++ % label->count]);
                 uint64_t after = now(CLOCK_THREAD_CPUTIME_ID);
-                label->samples[label->sampled++] = after - before;
+                sample(label, after - before);
                 before = after;
             }
             label->rounds[done] = (before - start) / i;

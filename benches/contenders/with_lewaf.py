@@ -1,10 +1,10 @@
 """Measures LeWAF, as `hop3 waf bench --json --stepwise` measures our engine.
 
-Usage: with_lewaf.py RULES CORPUS ROUNDS BUDGET
+Usage: with_lewaf.py RULES CORPUS ROUNDS LEAST BUDGET
 
 RULES is a configuration file, CORPUS one JSON object a line. All requests are inspected once unmeasured, then ROUNDS
-times; each round begins with a line on standard input, after `ready` was written on standard error. A label stops
-within a round when it has used BUDGET seconds of CPU.
+times; each round begins with a line on standard input, after `ready` was written on standard error. Within a round the
+requests of a label are repeated, all of them, until they used LEAST seconds of CPU; it stops when it has used BUDGET.
 """
 
 import base64
@@ -44,13 +44,13 @@ class Label:
         self.requests, self.rounds, self.samples = [], [], []
         self.blocked = self.wrong = 0
 
-    def measure(self, waf, budget):
+    def measure(self, waf, least, budget):
         start = before = time.thread_time_ns()
         count = 0
-        for request in self.requests:
+        while count == 0 or before - start < least or count % len(self.requests) != 0:
             if before - start > budget:
                 break
-            request.is_refused(waf)
+            self.requests[count % len(self.requests)].is_refused(waf)
             after = time.thread_time_ns()
             self.samples.append(after - before)
             before = after
@@ -68,7 +68,7 @@ def resident_kb():
 
 
 def main():
-    rules, corpus, rounds, budget = sys.argv[1:]
+    rules, corpus, rounds, least, budget = sys.argv[1:]
     # It logs every rule that it looks at.
     logging.disable(logging.CRITICAL)
     labels = {}
@@ -96,7 +96,7 @@ def main():
         if not sys.stdin.readline():
             break
         for label in labels.values():
-            label.measure(waf, float(budget) * 1e9)
+            label.measure(waf, float(least) * 1e9, float(budget) * 1e9)
     rss = resident_kb()
     for name, label in labels.items():
         told = {

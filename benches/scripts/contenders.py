@@ -131,15 +131,15 @@ def _c_program(work):
     return program
 
 
-def libmodsecurity(work, crs, corpus, rounds, budget):
+def libmodsecurity(work, crs, corpus, turns):
     """Debian's library."""
     if not DEBIAN_LIBRARY.exists():
         raise Unavailable("Debian's libmodsecurity3 is not installed")
     conf = configuration(work, crs, "libmodsecurity")
-    return list(map(str, [_c_program(work), DEBIAN_LIBRARY, conf, corpus, rounds, budget]))
+    return list(map(str, [_c_program(work), DEBIAN_LIBRARY, conf, corpus, *turns]))
 
 
-def libmodsecurity_wheel(work, crs, corpus, rounds, budget):
+def libmodsecurity_wheel(work, crs, corpus, turns):
     """The newer library that PyPI's package brings."""
     folder = work / "wheel"
     if not folder.is_dir():
@@ -151,15 +151,15 @@ def libmodsecurity_wheel(work, crs, corpus, rounds, budget):
     if library is None:
         raise Unavailable("the wheel holds no libmodsecurity")
     conf = configuration(work, crs, "libmodsecurity")
-    return list(map(str, [_c_program(work), library, conf, corpus, rounds, budget]))
+    return list(map(str, [_c_program(work), library, conf, corpus, *turns]))
 
 
-def _coraza(work, crs, corpus, rounds, budget, name, prefilter):
+def _coraza(work, crs, corpus, turns, name, prefilter):
     program = work / "coraza"
     run(["go", "build", "-o", program, "."], cwd=SOURCES / "coraza")
     own = f"SecRequestBodyInMemoryLimit 52428800\nSecRxPreFilter {'On' if prefilter else 'Off'}\n"
     conf = configuration(work, crs, name, own=own)
-    return list(map(str, [program, conf, corpus, rounds, budget]))
+    return list(map(str, [program, conf, corpus, *turns]))
 
 
 def coraza(*settings):
@@ -182,7 +182,7 @@ def _python312():
     raise Unavailable("it needs Python 3.12 or newer, and none is installed")
 
 
-def lewaf(work, crs, corpus, rounds, budget):
+def lewaf(work, crs, corpus, turns):
     folder = work / "lewaf"
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
@@ -192,10 +192,11 @@ def lewaf(work, crs, corpus, rounds, budget):
         (folder / "installed").touch()
     # It knows no MULTIPART_STRICT_ERROR.
     conf = configuration(work, crs, "lewaf", multipart=False)
-    return list(map(str, [python, "-B", SOURCES / "with_lewaf.py", conf, corpus, rounds, budget]))
+    return list(map(str, [python, "-B", SOURCES / "with_lewaf.py", conf, corpus, *turns]))
 
 
-# Name, rounds of the asked ones, and how to get the command.
+# Name, rounds of the asked ones, and how to get the command from a workspace, a release, a corpus, and the turns: how
+# many rounds, the CPU seconds that a label takes in one at least, and at most.
 ALL = [
     ("libmodsecurity", lambda rounds: rounds, libmodsecurity),
     ("libmodsecurity-pypi", lambda rounds: rounds, libmodsecurity_wheel),

@@ -1,11 +1,12 @@
 // Measures Coraza, as `hop3 waf bench --json --stepwise` measures our engine.
 //
-// Usage: coraza RULES CORPUS ROUNDS BUDGET
+// Usage: coraza RULES CORPUS ROUNDS LEAST BUDGET
 //
 // RULES is a configuration file, CORPUS one JSON object a line. All requests are inspected once unmeasured, then ROUNDS
-// times; each round begins with a line on standard input, after `ready` was written on standard error. A label stops
-// within a round when it has used BUDGET seconds of CPU. The clock is that of the one thread that inspects: what the
-// garbage collector does on other threads is not counted.
+// times; each round begins with a line on standard input, after `ready` was written on standard error. Within a round
+// the requests of a label are repeated, all of them, until they used LEAST seconds of CPU; it stops when it has used
+// BUDGET. The clock is that of the one thread that inspects: what the garbage collector does on other threads is not
+// counted.
 package main
 
 import (
@@ -60,12 +61,14 @@ type line struct {
 }
 
 func main() {
-	if len(os.Args) != 5 {
-		fail("usage: coraza RULES CORPUS ROUNDS BUDGET")
+	if len(os.Args) != 6 {
+		fail("usage: coraza RULES CORPUS ROUNDS LEAST BUDGET")
 	}
 	rounds, err := strconv.Atoi(os.Args[3])
 	check(err)
-	seconds, err := strconv.ParseFloat(os.Args[4], 64)
+	least, err := strconv.ParseFloat(os.Args[4], 64)
+	check(err)
+	budget, err := strconv.ParseFloat(os.Args[5], 64)
 	check(err)
 	runtime.LockOSThread()
 	labels := read(os.Args[2])
@@ -96,7 +99,7 @@ func main() {
 			break
 		}
 		for _, label := range labels {
-			label.measure(waf, int64(seconds*1e9))
+			label.measure(waf, int64(least*1e9), int64(budget*1e9))
 		}
 	}
 	rss := residentKB()
@@ -110,20 +113,20 @@ func main() {
 	}
 }
 
-func (label *label) measure(waf coraza.WAF, budget int64) {
+func (label *label) measure(waf coraza.WAF, least, budget int64) {
 	start := threadCPU()
-	before, count := start, int64(0)
-	for _, asked := range label.requests {
+	before, count := start, 0
+	for count == 0 || before-start < least || count%len(label.requests) != 0 {
 		if before-start > budget {
 			break
 		}
-		inspect(waf, asked)
+		inspect(waf, label.requests[count%len(label.requests)])
 		after := threadCPU()
 		label.samples = append(label.samples, after-before)
 		before = after
 		count++
 	}
-	label.rounds = append(label.rounds, (before-start)/count)
+	label.rounds = append(label.rounds, (before-start)/int64(count))
 }
 
 func (label *label) quantile(share float64) int64 {

@@ -8,6 +8,7 @@ mod ruleset;
 
 use std::io::BufRead;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -41,6 +42,10 @@ pub struct Bench {
     /// How often all requests are measured, after one time unmeasured
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// Within a round, inspect the requests of a label again until they used this much CPU time: a short round would
+    /// measure how long it takes to fill the processor's caches
+    #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    least: u64,
     /// Say `ready` on standard error and begin each round when a line comes on standard input, so that several
     /// engines can take turns
     #[arg(long, hide = true)]
@@ -51,11 +56,11 @@ pub struct Bench {
 #[derive(Debug, Serialize)]
 struct Line<'r> {
     label: &'r str,
-    /// Requests of a round.
+    /// Requests with that label.
     n: usize,
     /// CPU nanoseconds per request of each round.
     rounds: Vec<u64>,
-    /// Requests of a round that were refused.
+    /// How many of them are refused.
     blocked: usize,
     /// Resident memory of this process after the last round.
     rss_kb: u64,
@@ -64,7 +69,7 @@ struct Line<'r> {
     /// CPU nanoseconds of single requests, all rounds together.
     p50_ns: u64,
     p99_ns: u64,
-    /// Requests of a round that were answered otherwise than expected.
+    /// How many of them are answered otherwise than expected.
     wrong: usize,
 }
 
@@ -74,7 +79,7 @@ impl Bench {
         let corpus = Corpus::read(&self.corpus)?;
         let loaded = ruleset::load(self.ruleset.as_deref(), self.paranoia, &context.data)?;
         let phases = if self.phases == "14" { Phases::UpToFour } else { Phases::UpToTwo };
-        let mut rounds = Rounds::start(&loaded.ruleset, &corpus, phases);
+        let mut rounds = Rounds::start(&loaded.ruleset, &corpus, phases, Duration::from_millis(self.least));
         for _ in 0..self.rounds {
             if self.stepwise && !next_turn()? {
                 break;

@@ -29,6 +29,8 @@ const ANSWER: &[u8] =
 pub struct Rounds<'c> {
     ruleset: Arc<Ruleset>,
     phases: Phases,
+    /// CPU nanoseconds that a label's requests are repeated for within a round.
+    least: u64,
     labels: Vec<Label<'c>>,
     wrong: Vec<Wrong<'c>>,
 }
@@ -62,9 +64,11 @@ pub struct Wrong<'c> {
 
 impl<'c> Rounds<'c> {
     /// Inspects every request once, unmeasured: the answers are noted, and what is built at its first use is there.
-    pub fn start(ruleset: &Arc<Ruleset>, corpus: &'c Corpus, phases: Phases) -> Rounds<'c> {
+    /// `least` is the CPU time for which the requests of a label are repeated within a round.
+    pub fn start(ruleset: &Arc<Ruleset>, corpus: &'c Corpus, phases: Phases, least: Duration) -> Rounds<'c> {
+        let least = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX);
         let mut rounds =
-            Rounds { ruleset: Arc::clone(ruleset), phases, labels: Vec::new(), wrong: Vec::new() };
+            Rounds { ruleset: Arc::clone(ruleset), phases, least, labels: Vec::new(), wrong: Vec::new() };
         for request in &corpus.requests {
             let refusal = inspect(&rounds.ruleset, request, phases);
             let wrong = match request.expect {
@@ -84,17 +88,22 @@ impl<'c> Rounds<'c> {
         rounds
     }
 
-    /// Measures every request, label by label: all of them as one, then one by one. Asking for the time costs about half
-    /// a microsecond, which the mean is not to hold.
+    /// Measures every request, label by label: all of them as one, again and again until the least time is used, then one
+    /// by one. Asking for the time costs about half a microsecond, which the mean is not to hold.
     pub fn measure(&mut self) {
         for label in &mut self.labels {
             // The answers are known from the start; the same bytes give the same one.
             let begin = thread_cpu();
-            for request in &label.members {
-                black_box(inspect(&self.ruleset, request, self.phases));
+            let mut before = begin;
+            let mut inspected = 0;
+            while inspected == 0 || before - begin < self.least {
+                for request in &label.members {
+                    black_box(inspect(&self.ruleset, request, self.phases));
+                }
+                inspected += label.members.len() as u64;
+                before = thread_cpu();
             }
-            let mut before = thread_cpu();
-            label.rounds.push((before - begin) / label.members.len().max(1) as u64);
+            label.rounds.push((before - begin) / inspected);
             for request in &label.members {
                 black_box(inspect(&self.ruleset, request, self.phases));
                 let now = thread_cpu();

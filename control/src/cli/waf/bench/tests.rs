@@ -60,7 +60,8 @@ fn labels_are_counted_and_wrong_answers_named() {
     let data = DataDir::new(rules.path().join("data"));
     let loaded = ruleset::load(file.to_str(), 1, &data).unwrap();
     for phases in [Phases::UpToTwo, Phases::UpToFour] {
-        let mut rounds = Rounds::start(&loaded.ruleset, &corpus, phases);
+        let least = Duration::from_micros(200);
+        let mut rounds = Rounds::start(&loaded.ruleset, &corpus, phases, least);
         rounds.measure();
         rounds.measure();
         let labels: Vec<_> =
