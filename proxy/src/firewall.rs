@@ -323,7 +323,6 @@ impl Firewall {
             let started = Instant::now();
             inspection.set_elapsed(self.record.time.elapsed().unwrap_or_default());
             inspection.process_logging();
-            self.record.context = inspection.log_context();
             let elapsed = started.elapsed();
             let logged = inspection.matches().iter().filter(|found| found.logged || found.audit);
             self.record.matches.extend(logged.cloned());
@@ -336,6 +335,7 @@ impl Firewall {
         self.write_logs();
         let silent = self.record.matches.is_empty() && self.record.action == AppliedAction::Passed;
         if !silent && self.events.is_enabled() {
+            self.record.context = self.inspection.as_ref().map(Transaction::log_context).unwrap_or_default();
             self.mask_head();
             self.events.send(Event::Audit(self.record.clone()), &self.all_metrics);
         }
@@ -366,7 +366,7 @@ impl Firewall {
             dropped += u64::from(log.audit(record, parts).is_err());
         }
         if let Some(debug_log) = &self.debug_log {
-            let lines = debug_log.take(&self.record.id, &self.record.context.uri);
+            let lines = debug_log.take(&self.record.id, &inspection.log_context().uri);
             dropped += u64::from(!lines.is_empty() && log.debug(lines).is_err());
         }
         if dropped > 0 {

@@ -1,5 +1,6 @@
 //! Actions that run for each matching value.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use hop3_seclang::ast::{Collection, PartsChange, SetVarOp, Variable};
@@ -11,6 +12,7 @@ use crate::rule::{Action, Key, Link, Rule};
 use crate::rule_control::Control;
 use crate::ruleset::Ruleset;
 use crate::state::State;
+use crate::template::{Piece, Template};
 use crate::trace::Event;
 
 /// Most records one transaction may open.
@@ -22,13 +24,10 @@ impl State {
     pub(super) fn run_actions(&mut self, ruleset: &Ruleset, rule: &Rule, link: &Link) {
         for action in &link.actions {
             match action {
-                Action::SetVar { collection, key, op, value } => match value.as_literal() {
-                    Some(literal) => self.set_variable(ruleset, rule, *collection, key, *op, literal),
-                    None => {
-                        let value = self.expanded(ruleset, rule, value);
-                        self.set_variable(ruleset, rule, *collection, key, *op, &value);
-                    }
-                },
+                Action::SetVar { collection, key, op, value } => {
+                    let operand = self.operand(ruleset, rule, value);
+                    self.set_variable(ruleset, rule, *collection, key, *op, &operand);
+                }
                 Action::ExpireVar { collection, key, seconds } => {
                     let key = self.expanded(ruleset, rule, key);
                     let seconds = number(&self.expanded(ruleset, rule, seconds));
@@ -88,6 +87,20 @@ impl State {
         }
     }
 
+    /// What `setvar` adds, takes away or sets.
+    fn operand<'r>(&self, ruleset: &Ruleset, rule: &Rule, value: &'r Template) -> Operand<'r> {
+        if let Some(literal) = value.as_literal() {
+            return Operand::Text(literal.into());
+        }
+        // Scores are added up all the time; they need not be written out and read again.
+        if let [Piece::Tx(slot)] = value.pieces()
+            && let Some(Value::Number(number @ 0..USUAL_NUMBERS)) = self.tx.get(*slot)
+        {
+            return Operand::Number(*number);
+        }
+        Operand::Text(self.expanded(ruleset, rule, value).into())
+    }
+
     fn set_variable(
         &mut self,
         ruleset: &Ruleset,
@@ -95,12 +108,12 @@ impl State {
         collection: Collection,
         key: &Key,
         op: SetVarOp,
-        operand: &[u8],
+        operand: &Operand<'_>,
     ) {
         let result = |current: i64| match op {
-            SetVarOp::Set => Some(value_of(operand)),
-            SetVarOp::Add => Some(Value::Number(current.saturating_add(number(operand)))),
-            SetVarOp::Sub => Some(Value::Number(current.saturating_sub(number(operand)))),
+            SetVarOp::Set => Some(operand.value()),
+            SetVarOp::Add => Some(Value::Number(current.saturating_add(operand.number()))),
+            SetVarOp::Sub => Some(Value::Number(current.saturating_sub(operand.number()))),
             SetVarOp::Unset => None,
         };
         if collection == Collection::Tx {
@@ -133,8 +146,8 @@ impl State {
         }
         if let Some(record) = self.record_mut(collection) {
             match op {
-                SetVarOp::Add => record.add(&name, number(operand)),
-                SetVarOp::Sub => record.add(&name, number(operand).saturating_neg()),
+                SetVarOp::Add => record.add(&name, operand.number()),
+                SetVarOp::Sub => record.add(&name, operand.number().saturating_neg()),
                 SetVarOp::Set | SetVarOp::Unset => record.set(&name, result(0).map(|value| text_of(&value))),
             }
             let value = record.get(&name).map(<[u8]>::to_vec);
@@ -212,6 +225,32 @@ impl State {
         }
     }
 }
+
+/// What `setvar` works with.
+enum Operand<'r> {
+    Text(Cow<'r, [u8]>),
+    /// A number that is one in its usual spelling, too.
+    Number(i64),
+}
+
+impl Operand<'_> {
+    fn number(&self) -> i64 {
+        match self {
+            Self::Text(text) => number(text),
+            Self::Number(number) => *number,
+        }
+    }
+
+    fn value(&self) -> Value {
+        match self {
+            Self::Text(text) => value_of(text),
+            Self::Number(number) => Value::Number(*number),
+        }
+    }
+}
+
+/// From here on digits are kept as text.
+const USUAL_NUMBERS: i64 = 1_000_000_000_000_000_000;
 
 /// Numbers in their usual spelling are kept as numbers.
 pub(crate) fn value_of(text: &[u8]) -> Value {
