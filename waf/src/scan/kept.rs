@@ -24,7 +24,7 @@ impl Kept {
     pub(super) fn of(texts: &Texts) -> Option<Self> {
         let mut kept = Self::default();
         for text in texts.iter() {
-            let Some((_, rest)) = text.split_first() else { return None };
+            let (_, rest) = text.split_first()?;
             if text.contains(&b' ') {
                 return None;
             }

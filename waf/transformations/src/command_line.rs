@@ -126,12 +126,12 @@ mod tests {
             let mut output = Vec::new();
             normalize(&input, &mut output);
             let lower = input.to_ascii_lowercase();
-            for flags in 0..4 {
+            for (flags, kept) in kept.iter_mut().enumerate() {
                 let (slashes, brackets) = (flags & 1 != 0, flags & 2 != 0);
                 if !keeps_texts(&input, slashes, brackets) {
                     continue;
                 }
-                kept[flags] += 1;
+                *kept += 1;
                 let texts =
                     (0..output.len()).flat_map(|from| (from + 1..=output.len()).map(move |to| (from, to)));
                 for text in texts.map(|(from, to)| &output[from..to]) {
