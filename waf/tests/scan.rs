@@ -315,3 +315,36 @@ fn paths_with_named_parts_hinder_no_folding() {
     assert_eq!(folded(&format!("{path}{rules}")), folded(rules));
     assert!(folded(rules) > 0);
 }
+
+/// What browsers send is passed over only where no rule has anything to say about it.
+#[test]
+fn well_known_fields_are_seen_by_rules_that_want_them() {
+    let rules = support::ruleset(
+        "SecRuleEngine DetectionOnly\n\
+         SecRule REQUEST_HEADERS:Connection \"@streq keep-alive\" \"id:1,phase:1,pass,log\"\n\
+         SecRule REQUEST_HEADERS \"@contains NAVIGATE\" \"id:2,phase:1,pass,log,t:uppercase\"\n\
+         SecRule REQUEST_HEADERS_NAMES \"@rx ^accept-\" \"id:3,phase:2,pass,log,t:lowercase\"\n\
+         SecRule REQUEST_HEADERS|!REQUEST_HEADERS:DNT \"@rx ^1$\" \"id:4,phase:1,pass,log\"\n\
+         SecRule REQUEST_HEADERS:Cache-Control \"!@streq no-cache\" \"id:5,phase:1,pass,log\"\n\
+         SecRule &REQUEST_HEADERS:DNT \"@eq 1\" \"id:6,phase:1,pass,log\"\n\
+         SecRule REQUEST_HEADERS:Sec-Fetch-Site \"@within none cross-site\" \"id:7,phase:1,pass,log\"\n",
+    );
+    let told = |fields: &[(&str, &str)]| {
+        let mut transaction = support::transaction(&rules);
+        transaction.set_request_line(b"GET", b"/", b"HTTP/1.1");
+        for (name, value) in fields {
+            transaction.add_request_header(name.as_bytes(), value.as_bytes());
+        }
+        let _ = transaction.process_request_headers();
+        let _ = transaction.process_request_body();
+        transaction.matches().iter().map(|found| found.rule_id).collect::<Vec<u64>>()
+    };
+    assert_eq!(told(&[("Connection", "keep-alive"), ("connection", "close")]), [1]);
+    assert_eq!(told(&[("Keep-Alive", "keep-alive"), ("Sec-Fetch-Mode", "navigate")]), [2]);
+    assert_eq!(told(&[("Accept-Language", "*"), ("Accept", "*/*")]), [3]);
+    assert_eq!(told(&[("accept-encoding", "gzip, deflate, br")]), [3]);
+    assert_eq!(told(&[("DNT", "1")]), [6]);
+    assert_eq!(told(&[("Upgrade-Insecure-Requests", "1"), ("Sec-GPC", "1")]), [4]);
+    assert_eq!(told(&[("Cache-Control", "max-age=0"), ("Pragma", "no-cache")]), [5]);
+    assert_eq!(told(&[("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "same-origin")]), [7]);
+}

@@ -41,8 +41,11 @@ use patterns::Patterns;
 pub(crate) fn compile(document: &Document, parts: &Parts) -> Result<Ruleset, CompileError> {
     let mut compiler = Compiler::new(document, parts);
     compiler.read();
-    let ruleset = compiler.link();
-    ruleset.map_err(|diagnostics| CompileError { diagnostics, sources: document.sources.clone() })
+    let mut ruleset = compiler
+        .link()
+        .map_err(|diagnostics| CompileError { diagnostics, sources: document.sources.clone() })?;
+    scan::note_well_known(&mut ruleset);
+    Ok(ruleset)
 }
 
 /// What the passes share.

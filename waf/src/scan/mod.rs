@@ -25,6 +25,7 @@ mod source;
 mod strategy;
 mod tree;
 mod trie;
+mod well_known;
 
 use hop3_transformations::ByteClasses;
 
@@ -40,6 +41,8 @@ use noted::NotedTest;
 use plan::Plans;
 use source::{List, SINGLES, Side, Source};
 use tree::{Nodes, Tree};
+
+use crate::ruleset::Ruleset;
 
 /// Everything a ruleset's values are scanned with.
 #[derive(Debug)]
@@ -141,6 +144,15 @@ impl Scan {
         }
     }
 
+    fn plans_mut(&mut self, source: Source) -> Option<&mut Plans> {
+        match source {
+            Source::List(list, side) => self.lists[list as usize][side as usize].as_mut(),
+            Source::Single(variable) => {
+                self.singles[SINGLES.iter().position(|single| *single == variable)?].as_mut()
+            }
+        }
+    }
+
     fn set_plans(&mut self, source: Source, plans: Plans) {
         match source {
             Source::List(list, side) => self.lists[list as usize][side as usize] = Some(plans),
@@ -149,6 +161,22 @@ impl Scan {
                     self.singles[index] = Some(plans);
                 }
             }
+        }
+    }
+}
+
+/// Finds out in which well-known names and values of header fields no test matches; they are passed over from now on.
+pub(crate) fn note_well_known(ruleset: &mut Ruleset) {
+    let values = Source::List(List::RequestHeaders, Side::Values);
+    let names = Source::List(List::RequestHeaders, Side::Names);
+    let fields = well_known::fields()
+        .flat_map(|(name, known)| known.iter().map(move |value| (values, name, value.as_bytes())))
+        .chain(well_known::names().map(|name| (names, name, name)));
+    for (source, name, value) in fields {
+        let plan = ruleset.scan.plans(source).and_then(|plans| plans.of(name));
+        let is_silent = plan.is_some_and(|(plan, _)| run::is_silent(ruleset, source, value, plan));
+        if is_silent && let Some(plans) = ruleset.scan.plans_mut(source) {
+            plans.note_silent(name, value);
         }
     }
 }

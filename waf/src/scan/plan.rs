@@ -11,6 +11,7 @@ use super::bits::Bits;
 use super::kept::Kept;
 use super::literals::WatchId;
 use super::tree::{NodeId, Nodes};
+use super::well_known::WellKnown;
 
 /// The tests of a source, or of the values of one name in it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -119,11 +120,20 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(super) struct Plans {
     /// For values whose names no rule mentions.
-    other: Option<Arc<Plan>>,
+    other: Reading,
     /// For names that rules mention, in lower case.
-    named: HashMap<Box<[u8]>, Option<Arc<Plan>>, BuildHasherDefault<Fnv>>,
+    named: HashMap<Box<[u8]>, Reading, BuildHasherDefault<Fnv>>,
     /// The lengths of those names, one bit each, short of [`NAME_LIMIT`].
     lengths: u128,
+}
+
+/// How values of one name are read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// `None` when no test looks at them.
+    plan: Option<Arc<Plan>>,
+    /// Values in which no test matches.
+    silent: WellKnown,
 }
 
 /// Longest name that is looked up.
@@ -132,28 +142,33 @@ const NAME_LIMIT: usize = 127;
 impl Plans {
     /// With the plan for all names.
     pub(super) fn new(other: Option<Arc<Plan>>) -> Self {
-        Self { other, ..Self::default() }
+        Self { other: Reading { plan: other, ..Reading::default() }, ..Self::default() }
     }
 
-    /// The plan for values of that name; `None` when no test looks at them.
-    pub(super) fn of(&self, name: &[u8]) -> Option<&Plan> {
+    /// The plan for values of that name, and values in which no test of it matches; `None` when no test looks at them.
+    pub(super) fn of(&self, name: &[u8]) -> Option<(&Plan, &WellKnown)> {
+        let mut reading = &self.other;
         if name.len() <= NAME_LIMIT && self.lengths >> name.len() & 1 == 1 {
             let mut lower = [0; NAME_LIMIT];
             let lower = &mut lower[..name.len()];
             lower.copy_from_slice(name);
             lower.make_ascii_lowercase();
-            if let Some(plan) = self.named.get(&*lower) {
-                return plan.as_deref();
-            }
+            reading = self.named.get(&*lower).unwrap_or(reading);
         }
-        self.other.as_deref()
+        reading.plan.as_deref().map(|plan| (plan, &reading.silent))
+    }
+
+    /// Notes that no test matches in that value of that name, nor in the same value of any other name with its plan.
+    pub(super) fn note_silent(&mut self, name: &[u8], value: &[u8]) {
+        let reading = self.named.get_mut(&*name.to_ascii_lowercase()).unwrap_or(&mut self.other);
+        reading.silent.insert(value);
     }
 
     /// Adds the plan for a name in lower case that can have one.
     pub(super) fn insert(&mut self, name: Vec<u8>, plan: Option<Arc<Plan>>) {
         if Self::is_nameable(&name) {
             self.lengths |= 1 << name.len();
-            self.named.insert(name.into(), plan);
+            self.named.insert(name.into(), Reading { plan, ..Reading::default() });
         }
     }
 

@@ -1,6 +1,7 @@
 //! Scans the values of a transaction that were not scanned yet.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use super::bits::Bits;
 use super::literals::{Literals, WatchId};
@@ -108,7 +109,10 @@ impl State {
                 for index in done..count {
                     let field = list.fields(&self.collections)[index];
                     let value = if side == Side::Values { field.value } else { field.name };
-                    let Some(plan) = plans.of(self.texts.bytes(field.name)) else { continue };
+                    let Some((plan, silent)) = plans.of(self.texts.bytes(field.name)) else { continue };
+                    if silent.contains(self.texts.bytes(value)) {
+                        continue;
+                    }
                     if repeats && progress.seen.is_repeated(&self.texts, plan, value) {
                         continue;
                     }
@@ -123,7 +127,8 @@ impl State {
             }
             progress.singles[index] = text;
             let source = Source::Single(variable);
-            if let (Some(plan), Some(text)) = (scan.plans(source).and_then(|plans| plans.of(b"")), text) {
+            let Some((plan, silent)) = scan.plans(source).and_then(|plans| plans.of(b"")) else { continue };
+            if let Some(text) = text.filter(|text| !silent.contains(self.texts.bytes(*text))) {
                 self.scan_value(ruleset, (source, plan), text, &mut forms, &mut progress);
             }
         }
@@ -301,6 +306,15 @@ impl State {
             }
         }
     }
+}
+
+/// Whether no test of a plan matches in a value, whoever sends it.
+pub(super) fn is_silent(ruleset: &Ruleset, source: Source, value: &[u8], plan: &Plan) -> bool {
+    let mut state = State::new(ruleset, Duration::ZERO);
+    let mut progress = std::mem::take(&mut state.progress);
+    let value = state.texts.add(value);
+    state.scan_value(ruleset, (source, plan), value, &mut Forms::default(), &mut progress);
+    progress.candidates.iter().all(|rules| rules.iter().next().is_none())
 }
 
 /// A scanned text, about to be tested.
