@@ -91,6 +91,12 @@ fn uwsgi_over_both_kinds_of_sockets() {
             scope.spawn(|| (0..25).for_each(|_| assert_eq!(server.get("unix.test", "/").0, 200)));
         }
     });
+    // Above its own bound, 4 KiB here, uWSGI closes without an answer. That takes it from nobody.
+    let large = format!("X-Large: {}\r\n", "a".repeat(5000));
+    for _ in 0..25 {
+        assert_eq!(server.get_with("tcp.test", "/", &large).0, 502);
+    }
+    assert_eq!(server.get("tcp.test", "/").0, 200);
 }
 
 #[test]

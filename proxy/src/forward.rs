@@ -527,6 +527,8 @@ fn attempt_stop(error: AttemptError) -> Stop {
         AttemptError::TooLarge(_) | AttemptError::ParametersTooLarge(_) => {
             Stop::answer(431, error.to_string())
         }
+        AttemptError::TargetTooLong => Stop::answer(414, error.to_string()),
+        AttemptError::Unsendable(_) => Stop::answer(400, error.to_string()),
         AttemptError::Open(pause) => OwnAnswer::retry(503, pause, error.to_string()).into(),
         AttemptError::Busy => OwnAnswer::retry(503, Duration::from_secs(1), error.to_string()).into(),
         AttemptError::Timeout(_) => Stop::answer(504, error.to_string()),

@@ -461,52 +461,6 @@ async fn a_sick_instance_is_found_by_checks_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_broken_group_is_not_asked_until_its_pause_is_over() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let number = counter.fetch_add(1, Ordering::SeqCst);
-            let mut head = [0; 1024];
-            let _ = stream.read(&mut head).await;
-            if number >= 4 {
-                let _ = stream.write_all(&ok("well again")).await;
-            }
-        }
-    });
-    let mut pool = pool(Protocol::Http, [endpoint]);
-    pool.retries = 0;
-    pool.breaker.open_after = 4;
-    let pause = Duration::from_secs(3);
-    (pool.breaker.first_pause, pool.breaker.longest_pause) = (pause, pause);
-    let proxy = start_pool(pool);
-    for _ in 0..4 {
-        assert_eq!(get(proxy.http, "/").await.status, 502);
-    }
-    for _ in 0..5 {
-        let answer = get(proxy.http, "/").await;
-        assert_eq!(answer.status, 503);
-        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=pause.as_secs()).contains(&wait), "{wait}");
-    }
-    assert_eq!(asked.load(Ordering::SeqCst), 4, "nobody is asked while the circuit is open");
-    let well = async {
-        loop {
-            let answer = get(proxy.http, "/").await;
-            if answer.status == 200 {
-                break answer.text();
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let well = tokio::time::timeout(Duration::from_secs(60), well).await.expect("it is asked again");
-    assert_eq!(well, "well again");
-}
-
-#[tokio::test]
 async fn instances_are_given_no_more_than_they_may_have_and_weights_count() {
     static GATE: Semaphore = Semaphore::const_new(0);
     fn held(_: &support::Received) -> Reply {

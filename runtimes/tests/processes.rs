@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use hop3_runtimes::instance::Endpoint;
@@ -222,10 +223,18 @@ async fn wsgi_runs_under_uwsgi_or_says_what_is_missing() {
     }
     runtime(false).end_strays(&owner, &[], Duration::from_secs(5)).await.unwrap();
     let supervisor = supervisor();
-    supervisor.start(spec.clone()).await.unwrap();
+    let record = supervisor.start(spec.clone()).await.unwrap();
     if let Err(failure) = supervisor.wait_healthy(&spec.id).await {
         panic!("{failure}\n{}", failure.tail().join("\n"));
     }
+    // A browser with many cookies.
+    let Endpoint::Http(address) = record.endpoint else { panic!("no address") };
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    let cookies = format!("GET /big HTTP/1.1\r\nHost: x\r\nCookie: a={}\r\n\r\n", "b".repeat(20_000));
+    client.write_all(cookies.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("wsgi /big"), "{answer}");
     let start = Instant::now();
     supervisor.stop(&spec.id).await.unwrap();
     assert!(

@@ -73,6 +73,12 @@ pub enum AttemptError {
     /// The client failed to send its body.
     #[error("request body: {0}")]
     Client(BodyError),
+    /// The target is too long once it is escaped.
+    #[error("the request target is too long for the back end")]
+    TargetTooLong,
+    /// The instance speaks HTTP/2, which has no way to say this.
+    #[error(transparent)]
+    Unsendable(#[from] http2::Unsendable),
     /// The head does not fit into a uwsgi packet.
     #[error(transparent)]
     TooLarge(#[from] uwsgi::PacketTooLarge),
@@ -91,6 +97,8 @@ impl AttemptError {
 /// Why an instance gave no answer.
 enum Failed {
     Client(BodyError),
+    /// The request is at fault, whatever the instance.
+    Unsendable(AttemptError),
     Answer(AnswerError),
     Timeout,
 }
@@ -107,24 +115,32 @@ pub async fn attempt<'u>(
     mut payload: Payload<'u, '_>,
 ) -> Result<Answer<'u>, AttemptError> {
     let Dispatch { balancer, request, limits, .. } = dispatch;
+    if !request.has_fitting_target() {
+        return Err(AttemptError::TargetTooLong);
+    }
     let pool = balancer.pool();
-    let mut tried: Vec<Arc<Instance>> = Vec::new();
+    let mut tries = Tries::default();
     loop {
-        let last_try = tried.len() >= pool.retries;
-        let instance = match balancer.choose(&tried, &dispatch.affinity) {
+        let last_try = tries.instances.len() >= pool.retries;
+        let instance = match balancer.choose(&tries.instances, &dispatch.affinity) {
             Choice::Instance(instance) => instance.clone(),
             Choice::Busy => return Err(AttemptError::Busy),
             Choice::Open(pause) => return Err(AttemptError::Open(pause)),
         };
+        let trial = instance.trial();
+        if trial.is_none() && instance.open_for(&pool.breaker).is_some() {
+            // Another request was faster to try it.
+            continue;
+        }
         let active = instance.begin();
         let waiting = instance.wait();
-        let connected = instance.connect(!tried.is_empty(), request.websocket, limits.connect_timeout).await;
-        tried.push(instance.clone());
+        let fresh = !tries.instances.is_empty();
+        let connected = instance.connect(fresh, request.websocket, limits.connect_timeout).await;
         let endpoint = || instance.endpoint().to_string();
         let connected = match connected {
             Ok(connected) => connected,
             Err(source) => {
-                instance.failed(&pool.breaker);
+                tries.unreached(&instance, balancer);
                 let hopeless =
                     balancer.instances().nth(1).is_none() && source.kind() == io::ErrorKind::TimedOut;
                 if last_try || hopeless {
@@ -133,6 +149,7 @@ pub async fn attempt<'u>(
                 continue;
             }
         };
+        tries.instances.push(instance.clone());
         let replayable = !matches!(payload, Payload::Streamed(_));
         let body = match &mut payload {
             Payload::Empty => Payload::Empty,
@@ -141,38 +158,62 @@ pub async fn attempt<'u>(
             streamed => std::mem::replace(streamed, Payload::Empty),
         };
         let home = Home { instance: instance.clone(), reusable: true, max_idle: pool.max_idle, active };
-        let reused = matches!(&connected, Connected::Stream(connection) if connection.reused);
+        let reused = connected.is_reused();
         // A process is there already where a connection is used again.
         let _waiting = waiting.filter(|_| !reused);
-        let answered = match connected {
-            Connected::Stream(connection) => {
-                // Anew for each try: it is as large as the client's own, and nothing to keep while the answer takes its time.
-                let head = written_head(dispatch, instance.wire())?;
-                over_stream(*connection, head, body, dispatch, home).await
-            }
-            Connected::Http2(slot) => over_http2(slot, body, dispatch, home).await,
-        };
-        match answered {
+        tries.sent += 1;
+        match over(connected, body, dispatch, home).await {
             Ok(answer) => {
                 instance.succeeded();
                 return Ok(answer);
             }
             Err(Failed::Client(error)) => return Err(AttemptError::Client(error)),
+            Err(Failed::Unsendable(error)) => return Err(error),
             Err(Failed::Timeout) => {
-                instance.failed(&pool.breaker);
+                tries.unanswered(&instance, balancer);
                 return Err(AttemptError::Timeout(endpoint()));
             }
             Err(Failed::Answer(source)) => {
-                let again = replayable
-                    && !last_try
-                    && (was_refused(&source) || (dispatch.safe && may_be_lost(&source)));
+                // What ended two connections that were meant for it alone will end a third one: a request that kills
+                // whoever takes it must not get round.
+                let lost = dispatch.safe && may_be_lost(&source) && (reused || tries.sent == 1);
+                let again = replayable && !last_try && (was_refused(&source) || lost);
                 if !(again && reused) {
-                    instance.failed(&pool.breaker);
+                    tries.unanswered(&instance, balancer);
                 }
                 if !again {
                     return Err(AttemptError::Answer { endpoint: endpoint(), source });
                 }
             }
+        }
+    }
+}
+
+/// What was tried for one request, and what of it was counted.
+#[derive(Debug, Default)]
+struct Tries {
+    instances: Vec<Arc<Instance>>,
+    /// How often the request was sent.
+    sent: usize,
+    /// Whether a missing answer was counted.
+    counted: bool,
+}
+
+impl Tries {
+    /// Notes that an instance could not be connected to: once for each instance.
+    fn unreached(&mut self, instance: &Arc<Instance>, balancer: &Balancer) {
+        if !self.instances.iter().any(|tried| Arc::ptr_eq(tried, instance)) {
+            instance.unreached(&balancer.pool().breaker);
+        }
+        self.instances.push(instance.clone());
+    }
+
+    /// Notes that an instance took the request and gave no proper answer: once for all instances, and never against the
+    /// last one that is up. The request itself may be to blame, and nobody's request is to take a group away.
+    fn unanswered(&mut self, instance: &Arc<Instance>, balancer: &Balancer) {
+        if !self.counted && balancer.has_another(instance) {
+            self.counted = true;
+            instance.unanswered(&balancer.pool().breaker);
         }
     }
 }
@@ -188,6 +229,23 @@ fn may_be_lost(error: &AnswerError) -> bool {
     match error {
         AnswerError::Http2(error) => error.is_io() || error.is_go_away(),
         error => error.is_silence(),
+    }
+}
+
+/// A request and its answer.
+async fn over<'u>(
+    connected: Connected,
+    payload: Payload<'u, '_>,
+    dispatch: &Dispatch<'_>,
+    home: Home,
+) -> Result<Answer<'u>, Failed> {
+    match connected {
+        Connected::Stream(connection) => {
+            // Anew for each try: it is as large as the client's own, and nothing to keep while the answer takes its time.
+            let head = written_head(dispatch, home.instance.wire()).map_err(Failed::Unsendable)?;
+            over_stream(*connection, head, payload, dispatch, home).await
+        }
+        Connected::Http2(slot) => over_http2(slot, payload, dispatch, home).await,
     }
 }
 
@@ -264,7 +322,8 @@ async fn over_http2<'u>(
 ) -> Result<Answer<'u>, Failed> {
     let Dispatch { request, limits, interim, .. } = dispatch;
     let empty = matches!(payload, Payload::Empty);
-    let sending = tokio::time::timeout(limits.write_timeout, slot.send(request, empty));
+    let head = http2::head(request).map_err(|error| Failed::Unsendable(error.into()))?;
+    let sending = tokio::time::timeout(limits.write_timeout, slot.send(head, empty));
     let (body, answer) = sending.await.map_err(|_| Failed::Timeout)??;
     let mut upload: Option<Uploading<'u>> =
         if empty { None } else { Some(Box::pin(send_stream(body, payload, limits.write_timeout))) };

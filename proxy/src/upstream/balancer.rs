@@ -58,6 +58,11 @@ impl Balancer {
         self.seats.iter().map(|seat| &seat.instance)
     }
 
+    /// Whether another instance than this one is up to take its requests.
+    pub fn has_another(&self, instance: &Arc<Instance>) -> bool {
+        self.instances().any(|other| !Arc::ptr_eq(other, instance) && other.is_up())
+    }
+
     /// The value of the sticky cookie that the answer of `instance` should set: none when there is no such cookie or
     /// the browser has it already.
     pub fn cookie_for(&self, instance: &Arc<Instance>, affinity: &Affinity) -> Option<u64> {
@@ -158,8 +163,8 @@ mod tests {
         let (balancer, all) = balancer(|_| {});
         assert_eq!(names(&balancer, 4), ["a", "b", "c", "a"]);
         let _busy = all[0].begin();
-        all[1].failed(&balancer.pool().breaker);
-        all[1].failed(&balancer.pool().breaker);
+        all[1].unreached(&balancer.pool().breaker);
+        all[1].unreached(&balancer.pool().breaker);
         assert_eq!(names(&balancer, 3), ["c", "c", "c"]);
         assert_eq!(name(balancer.choose(&[all[2].clone()], &Affinity::default())), "a");
     }
@@ -188,7 +193,7 @@ mod tests {
         assert_eq!(names(&balancer, 1), ["busy"]);
         drop(guards);
         for instance in &all {
-            (0..4).for_each(|_| instance.failed(&balancer.pool().breaker));
+            (0..4).for_each(|_| instance.unreached(&balancer.pool().breaker));
         }
         assert_eq!(names(&balancer, 1), ["open"]);
         all[1].succeeded();
@@ -205,8 +210,8 @@ mod tests {
         assert_eq!(balancer.cookie_for(&all[1], &tied), None);
         let chosen: Vec<_> = (0..3).map(|_| name(balancer.choose(&[], &tied))).collect();
         assert_eq!(chosen, ["b", "b", "b"]);
-        all[1].failed(&balancer.pool().breaker);
-        all[1].failed(&balancer.pool().breaker);
+        all[1].unreached(&balancer.pool().breaker);
+        all[1].unreached(&balancer.pool().breaker);
         assert_ne!(name(balancer.choose(&[], &tied)), "b");
     }
 }

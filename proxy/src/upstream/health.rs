@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::http1::framing::BodyLength;
 use crate::upstream::connection::UpstreamConnection;
 use crate::upstream::http::{ForwardedRequest, Interim, read_answer};
+use crate::upstream::http2;
 use crate::upstream::instance::{Connected, Instance};
 use crate::upstream::pool::{HealthCheck, Protocol};
 
@@ -80,6 +81,9 @@ fn settle(records: &mut HashMap<usize, Record>, key: usize, check: &HealthCheck,
     let Some(record) = records.get_mut(&key) else { return };
     record.running = false;
     record.due = Instant::now() + check.interval;
+    if good && let Some(instance) = record.instance.upgrade() {
+        instance.end_pause();
+    }
     record.contrary = if good == record.up { 0 } else { record.contrary + 1 };
     let enough = if record.up { check.fall } else { check.rise };
     if record.contrary < enough.max(1) {
@@ -113,7 +117,8 @@ async fn is_well(instance: &Instance, check: &HealthCheck, is_http: bool) -> io:
                 .status
         }
         Connected::Http2(slot) => {
-            let (_, answer) = slot.send(&question(check), true).await.map_err(io::Error::other)?;
+            let head = http2::head(&question(check)).map_err(io::Error::other)?;
+            let (_, answer) = slot.send(head, true).await.map_err(io::Error::other)?;
             answer.await.map_err(io::Error::other)?.status().as_u16()
         }
     };

@@ -15,6 +15,9 @@ use crate::upstream::fastcgi::FastCgiError;
 const MAX_HEAD: usize = 64 * 1024;
 /// Most fields in a response head.
 const MAX_FIELDS: usize = 256;
+/// Longest target that is sent, escaped as it then is: what fits HTTP/2 as we speak it. What clients may send grows up to
+/// threefold by that.
+const MAX_TARGET: usize = 65_534;
 /// Most interim responses before the final one.
 pub(super) const MAX_INTERIM: usize = 16;
 
@@ -44,6 +47,12 @@ pub struct ForwardedRequest {
 }
 
 impl ForwardedRequest {
+    /// Whether the target is short enough to be sent.
+    pub fn has_fitting_target(&self) -> bool {
+        let target = &self.path_and_query;
+        target.len() <= MAX_TARGET / 3 || forwardable(target).len() <= MAX_TARGET
+    }
+
     /// The head as HTTP/1.1.
     pub fn to_http1(&self) -> BytesMut {
         let fields: usize = self.headers.iter().map(|field| field.name.len() + field.value.len() + 4).sum();
@@ -66,8 +75,12 @@ impl ForwardedRequest {
             }
             BodyLength::Empty => {}
         }
-        if self.websocket {
-            head.put_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+        // `TE` is of one connection: the field has to be named (RFC 9110 section 10.1.4).
+        match (self.websocket, self.headers.contains("te")) {
+            (true, true) => head.put_slice(b"connection: Upgrade, TE\r\nupgrade: websocket\r\n"),
+            (true, false) => head.put_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n"),
+            (false, true) => head.put_slice(b"connection: TE\r\n"),
+            (false, false) => {}
         }
         head.put_slice(b"\r\n");
         head

@@ -44,11 +44,20 @@ struct Session {
 
 /// Room for one stream; given back when dropped.
 #[derive(Debug)]
-pub struct Http2Slot(Arc<Session>);
+pub struct Http2Slot {
+    session: Arc<Session>,
+    /// Whether the connection was there before, so that it may have ended unnoticed.
+    pub reused: bool,
+}
+
+/// A request that HTTP/2 has no way to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request cannot be sent over HTTP/2")]
+pub struct Unsendable;
 
 impl Drop for Http2Slot {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        self.session.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -68,7 +77,7 @@ impl Http2Sessions {
         let roomy = sessions.iter().filter(has_room).max_by_key(streams);
         // Beyond the most connections, streams wait for their turn on the emptiest one.
         let full = || sessions.iter().min_by_key(streams).filter(|_| sessions.len() >= MAX_SESSIONS);
-        roomy.or_else(full).map(slot)
+        roomy.or_else(full).map(|session| slot(session, true))
     }
 
     /// Makes a connection out of a stream, and room on it.
@@ -93,7 +102,7 @@ impl Http2Sessions {
         });
         let used = Mutex::new(Instant::now());
         let session = Arc::new(Session { sender, streams: AtomicUsize::new(0), closed, used });
-        let slot = slot(&session);
+        let slot = slot(&session, false);
         self.lock().push(session);
         Ok(slot)
     }
@@ -112,29 +121,28 @@ impl Http2Sessions {
     }
 }
 
-fn slot(session: &Arc<Session>) -> Http2Slot {
+fn slot(session: &Arc<Session>, reused: bool) -> Http2Slot {
     session.streams.fetch_add(1, Ordering::Relaxed);
     *session.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    Http2Slot(session.clone())
+    Http2Slot { session: session.clone(), reused }
 }
 
 impl Http2Slot {
     /// Sends the head. The stream for the body, and the answer to come.
     pub async fn send(
         &self,
-        request: &ForwardedRequest,
+        head: http::Request<()>,
         ended: bool,
     ) -> Result<(SendStream<Bytes>, ResponseFuture), AnswerError> {
-        let head = head(request)?;
         let sent = async {
-            let mut sender = self.0.sender.clone().ready().await?;
+            let mut sender = self.session.sender.clone().ready().await?;
             sender.send_request(head, ended)
         };
         match sent.await {
             Ok((answer, body)) => Ok((body, answer)),
             Err(error) => {
                 // Whatever it is, no stream can be opened: the connection is of no use any more.
-                self.0.closed.store(true, Ordering::Relaxed);
+                self.session.closed.store(true, Ordering::Relaxed);
                 Err(error.into())
             }
         }
@@ -142,15 +150,14 @@ impl Http2Slot {
 }
 
 /// The request as HTTP/2: pseudo header fields, names in lower case, no framing.
-fn head(request: &ForwardedRequest) -> Result<http::Request<()>, AnswerError> {
-    let malformed = || AnswerError::Response(ResponseError::Length);
+pub fn head(request: &ForwardedRequest) -> Result<http::Request<()>, Unsendable> {
     let host = request.headers.get("host").map_or(&b""[..], |host| host);
     let uri = http::Uri::builder()
         .scheme(if request.tls { "https" } else { "http" })
         .authority(host)
         .path_and_query(&*forwardable(&request.path_and_query))
         .build()
-        .map_err(|_| malformed())?;
+        .map_err(|_| Unsendable)?;
     let mut head =
         http::Request::builder().method(&request.method[..]).uri(uri).version(http::Version::HTTP_2);
     for field in request.headers.iter().filter(|field| !crate::headers::is_name(&field.name, "host")) {
@@ -159,7 +166,7 @@ fn head(request: &ForwardedRequest) -> Result<http::Request<()>, AnswerError> {
     if let BodyLength::Known(length) = request.body {
         head = head.header("content-length", length);
     }
-    head.body(()).map_err(|_| malformed())
+    head.body(()).map_err(|_| Unsendable)
 }
 
 /// Waits for the answer. Interim ones (1xx) before it are put aside, except `100 Continue`, which is ours to say.

@@ -60,7 +60,12 @@ pub struct Instance {
     active: AtomicUsize,
     /// Requests that wait on new connections for a process of the application to take them.
     waiting: AtomicUsize,
-    failures: AtomicU32,
+    /// Requests in a row for which no connection could be made.
+    unreached: AtomicU32,
+    /// Requests in a row that it took and gave no proper answer to.
+    unanswered: AtomicU32,
+    /// Whether a request is trying it after its pause.
+    tried: AtomicBool,
     /// Milliseconds since `born` until which it is set aside; 0 for never.
     down_until: AtomicU64,
     /// Milliseconds since `born` when it last came up.
@@ -79,6 +84,16 @@ pub enum Connected {
     Http2(Http2Slot),
 }
 
+impl Connected {
+    /// Whether the connection was there before this request, so that it may have ended unnoticed.
+    pub const fn is_reused(&self) -> bool {
+        match self {
+            Self::Stream(connection) => connection.reused,
+            Self::Http2(slot) => slot.reused,
+        }
+    }
+}
+
 impl Instance {
     fn new(endpoint: Endpoint, wire: Wire, tls: Option<Arc<UpstreamTls>>) -> Self {
         Self {
@@ -89,7 +104,9 @@ impl Instance {
             sessions: Http2Sessions::default(),
             active: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
-            failures: AtomicU32::new(0),
+            unreached: AtomicU32::new(0),
+            unanswered: AtomicU32::new(0),
+            tried: AtomicBool::new(false),
             down_until: AtomicU64::new(0),
             up_since: AtomicU64::new(0),
             checked_down: AtomicBool::new(false),
@@ -113,16 +130,25 @@ impl Instance {
     }
 
     /// Whether it is used: false while active checks find it down or it is set aside after failures. When the pause is
-    /// over it is up for one request at a time, until one succeeds.
+    /// over it is up for one request at a time (see [`Instance::trial`]), until one succeeds.
     pub fn is_up(&self) -> bool {
         if self.checked_down.load(Ordering::Relaxed) {
             return false;
         }
         let until = self.down_until.load(Ordering::Relaxed);
-        until == 0 || (self.age() >= until && self.active() == 0)
+        until == 0 || (self.age() >= until && !self.tried.load(Ordering::Relaxed))
     }
 
-    /// How long it must not be asked, if so: its circuit is open.
+    /// The right to try it after its pause: one request at a time has it, from its choice to the head of its answer.
+    /// None where nothing is to be tried, or another request does.
+    pub fn trial(self: &Arc<Self>) -> Option<Trial> {
+        let until = self.down_until.load(Ordering::Relaxed);
+        let due = until != 0 && self.age() >= until;
+        (due && !self.tried.swap(true, Ordering::Relaxed)).then(|| Trial(self.clone()))
+    }
+
+    /// How long it must not be asked, if so: its circuit is open. Only what cannot be connected to comes to that: an
+    /// answer may be missing because of what one client asked for.
     pub fn open_for(&self, breaker: &Breaker) -> Option<Duration> {
         if self.is_up() {
             return None;
@@ -130,7 +156,7 @@ impl Instance {
         if self.checked_down.load(Ordering::Relaxed) {
             return Some(breaker.first_pause);
         }
-        let open = breaker.open_after > 0 && self.failures.load(Ordering::Relaxed) >= breaker.open_after;
+        let open = breaker.open_after > 0 && self.unreached.load(Ordering::Relaxed) >= breaker.open_after;
         let left = self.down_until.load(Ordering::Relaxed).saturating_sub(self.age());
         open.then(|| Duration::from_millis(left.max(1)))
     }
@@ -215,22 +241,47 @@ impl Instance {
 
     /// Notes that it answered.
     pub fn succeeded(&self) {
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
+        if self.failures() != 0 {
+            self.unreached.store(0, Ordering::Relaxed);
+            self.unanswered.store(0, Ordering::Relaxed);
             if self.down_until.swap(0, Ordering::Relaxed) != 0 {
                 self.up_since.store(self.age(), Ordering::Relaxed);
             }
         }
     }
 
-    /// Notes that it could not be reached or gave no answer.
-    pub fn failed(&self, breaker: &Breaker) {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures >= breaker.aside_after {
-            let doubled = breaker.first_pause.saturating_mul(1 << (failures - breaker.aside_after).min(8));
+    /// Notes that it could not be connected to.
+    pub fn unreached(&self, breaker: &Breaker) {
+        self.unreached.fetch_add(1, Ordering::Relaxed);
+        self.pause(breaker);
+    }
+
+    /// Notes that it was sent a request and gave no proper answer.
+    pub fn unanswered(&self, breaker: &Breaker) {
+        // There was a connection.
+        self.unreached.store(0, Ordering::Relaxed);
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        self.pause(breaker);
+    }
+
+    fn failures(&self) -> u32 {
+        self.unreached.load(Ordering::Relaxed).saturating_add(self.unanswered.load(Ordering::Relaxed))
+    }
+
+    /// Sets it aside once it failed often enough.
+    fn pause(&self, breaker: &Breaker) {
+        if let Some(more) = self.failures().checked_sub(breaker.aside_after) {
+            let doubled = breaker.first_pause.saturating_mul(1 << more.min(8));
             let pause = u64::try_from(doubled.min(breaker.longest_pause).as_millis()).unwrap_or(u64::MAX);
-            self.down_until.store(self.age().saturating_add(pause), Ordering::Relaxed);
+            self.down_until.store(self.age().saturating_add(pause).max(1), Ordering::Relaxed);
         }
+    }
+
+    /// Ends the pause after failures: an active check went well, so the next request may try.
+    pub fn end_pause(&self) {
+        let now = self.age().max(1);
+        let later = |until: u64| (until > now).then_some(now);
+        let _ = self.down_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 
     /// Notes what active checks found; true when that is news.
@@ -262,6 +313,16 @@ pub struct ActiveRequest(Arc<Instance>);
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The right of one request to try an instance after its pause; given back when dropped.
+#[derive(Debug)]
+pub struct Trial(Arc<Instance>);
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        self.0.tried.store(false, Ordering::Relaxed);
     }
 }
 
@@ -323,16 +384,20 @@ mod tests {
         Breaker { open_after, first_pause: LONG, longest_pause: LONG, ..Breaker::default() }
     }
 
+    fn instance() -> Arc<Instance> {
+        Arc::new(Instance::new(Endpoint::Named("x:1".into()), Wire::Http1, None))
+    }
+
     #[test]
     fn failures_set_an_instance_aside_and_success_brings_it_back() {
-        let instance = Instance::new(Endpoint::Named("x:1".into()), Wire::Http1, None);
+        let instance = instance();
         let breaker = breaker(3);
-        instance.failed(&breaker);
+        instance.unreached(&breaker);
         assert!(instance.is_up());
-        instance.failed(&breaker);
+        instance.unreached(&breaker);
         assert!(!instance.is_up());
         assert_eq!(instance.open_for(&breaker), None);
-        instance.failed(&breaker);
+        instance.unreached(&breaker);
         assert!(instance.open_for(&breaker).is_some_and(|pause| pause > Duration::from_secs(1)));
         instance.succeeded();
         assert!(instance.is_up());
@@ -342,19 +407,56 @@ mod tests {
     }
 
     #[test]
+    fn missing_answers_set_aside_and_open_no_circuit() {
+        let instance = instance();
+        let breaker = breaker(3);
+        for _ in 0..50 {
+            instance.unanswered(&breaker);
+        }
+        assert!(!instance.is_up());
+        assert_eq!(instance.open_for(&breaker), None);
+        instance.unreached(&breaker);
+        instance.unreached(&breaker);
+        instance.unanswered(&breaker);
+        instance.unreached(&breaker);
+        assert_eq!(instance.open_for(&breaker), None, "in a row");
+    }
+
+    /// Whatever else is under way on it: a tunnel may last for days.
+    #[test]
     fn after_the_pause_one_request_tries() {
         let breaker =
             Breaker { first_pause: Duration::ZERO, longest_pause: Duration::ZERO, ..Breaker::default() };
-        let instance = Arc::new(Instance::new(Endpoint::Named("x:1".into()), Wire::Http1, None));
+        let instance = instance();
+        let _tunnel = instance.begin();
         std::thread::sleep(Duration::from_millis(5));
-        instance.failed(&breaker);
-        instance.failed(&breaker);
+        assert!(instance.trial().is_none(), "nothing is to be tried");
+        instance.unreached(&breaker);
+        instance.unreached(&breaker);
         assert!(instance.is_up());
-        let trial = instance.begin();
-        assert!(!instance.is_up());
+        let trial = instance.trial();
+        assert!(trial.is_some() && !instance.is_up() && instance.trial().is_none());
+        drop(trial);
+        assert!(instance.is_up(), "one that was given up leaves its place to the next");
+        let trial = instance.trial();
+        instance.unreached(&breaker);
+        drop(trial);
+        let trial = instance.trial();
+        assert!(trial.is_some(), "so does one that failed, after the pause");
         instance.succeeded();
         assert!(instance.is_up());
-        drop(trial);
+    }
+
+    #[test]
+    fn a_good_check_ends_the_pause() {
+        let instance = instance();
+        std::thread::sleep(Duration::from_millis(5));
+        instance.end_pause();
+        instance.unanswered(&breaker(3));
+        instance.unanswered(&breaker(3));
+        assert!(!instance.is_up());
+        instance.end_pause();
+        assert!(instance.is_up() && instance.trial().is_some());
     }
 
     #[test]
@@ -368,8 +470,8 @@ mod tests {
         let request = first.begin();
         assert_eq!(instances.active(&endpoint), 1);
         let breaker = breaker(20);
-        first.failed(&breaker);
-        first.failed(&breaker);
+        first.unreached(&breaker);
+        first.unreached(&breaker);
         drop(first);
         assert_eq!(instances.active(&endpoint), 1, "a request under way keeps its instance");
         drop(request);

@@ -150,6 +150,9 @@ impl Default for HealthCheck {
 }
 
 /// What failures of real requests lead to: passive health checks and the circuit breaker.
+///
+/// A request counts once against an instance that could not be connected to. Missing and malformed answers count once
+/// for a request, and not against the last instance that is up: the request may be to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breaker {
     /// Failures in a row after which an instance is set aside while there are others.
@@ -158,8 +161,8 @@ pub struct Breaker {
     pub first_pause: Duration,
     /// Longest time set aside.
     pub longest_pause: Duration,
-    /// Failures in a row after which an instance is not asked at all while it is set aside, even if there is no
-    /// other: requests get 503 at once instead of waiting for it. 0 for never. After the pause one request tries.
+    /// Failures to connect in a row after which an instance is not asked at all while it is set aside, even if there is
+    /// no other: requests get 503 at once instead of waiting for it. 0 for never. After the pause one request tries.
     pub open_after: u32,
 }
 

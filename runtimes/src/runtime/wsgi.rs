@@ -68,6 +68,9 @@ fn uwsgi_argv(
     ];
     argv.extend(flags.map(str::to_owned));
     argv.extend(["--processes", "2", "--threads", "2", "--http-socket", bind].map(str::to_owned));
+    // The head of a request, 4 KiB otherwise: uWSGI closes the connection of a larger one, of a browser with many cookies
+    // for instance, without a word.
+    argv.extend(["--buffer-size", "65535"].map(str::to_owned));
     // A worker that is told to end while it still loads the app overlooks it; the master would wait a minute.
     argv.extend(["--worker-reload-mercy", "2"].map(str::to_owned));
     if let Some(venv) = venv {
