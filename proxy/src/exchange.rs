@@ -158,6 +158,9 @@ impl Exchange<'_> {
         let table = context.table.load_full();
         self.live = table.find(&request.host, &normalized_path(&request.path_and_query)).cloned();
         let result = match self.live.clone() {
+            Some(_) if table.routes().is_ambiguous(&request.host, &request.path_and_query) => {
+                Err(Stop::answer(400, "the path can be read in two ways for which different rules hold"))
+            }
             Some(live) => self.run(&table, &live, body, sink).await,
             None => Err(Stop::answer(404, "no route for this host and path")),
         };

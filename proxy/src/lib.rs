@@ -40,6 +40,7 @@ mod listener;
 mod metrics;
 mod pace;
 mod path_prefix;
+mod path_readings;
 mod patience;
 mod policy;
 mod prefix;

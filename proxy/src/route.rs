@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::bans::BanRules;
 use crate::firewall::Protection;
 use crate::http1::target::host_of;
+use crate::path_readings;
 use crate::policy::Policy;
 use crate::tls::client_certificates::ClientCertificates;
 use crate::upstream::pool::Pool;
@@ -224,6 +225,12 @@ impl RouteTable {
     /// The position of the route for a host (lower case) and a normalized path.
     pub(crate) fn position(&self, host: &str, path: &[u8]) -> Option<usize> {
         self.index.find(host, path).copied()
+    }
+
+    /// Whether a back end may read a path so that another route's rules ought to hold (see [`path_readings`]).
+    pub(crate) fn is_ambiguous(&self, host: &str, path_and_query: &[u8]) -> bool {
+        let has_several = self.index.entries(host).is_some_and(|paths| paths.len() > 1);
+        has_several && path_readings::differ(path_and_query, |path| self.position(host, path))
     }
 
     /// The app whose certificate a host is shown with, where several have parts of it: the one with the shortest path,

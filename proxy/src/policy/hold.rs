@@ -25,7 +25,9 @@ impl Exchange<'_> {
         // Whatever was published before this line is seen below; what is published later wakes us, or the pause ends.
         let _ = tokio::time::timeout(PAUSE.min(left), table.superseded.notified()).await;
         let table = self.context.table.load_full();
-        let now = table.find(&self.request.host, &normalized_path(&self.request.path_and_query))?;
+        let (host, path) = (&self.request.host, &self.request.path_and_query);
+        let now =
+            table.find(host, &normalized_path(path)).filter(|_| !table.routes().is_ambiguous(host, path))?;
         let same = now.route.app == live.route.app && (now.route.waf.is_none() || self.firewall.is_some());
         (same && Instant::now() < until).then(|| now.clone())
     }
