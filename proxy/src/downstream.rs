@@ -1,6 +1,7 @@
 //! The client's side of one request, whichever protocol it speaks: reading the body, writing the answer.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -16,6 +17,7 @@ use crate::http1::source::{BodyError, Source};
 use crate::http2::request::trailers;
 use crate::http2::sink::Http2Sink;
 use crate::pace::Pace;
+use crate::policy::Policy;
 
 /// What is known about the length of a response body when its head is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct RequestBody<'c> {
     pub received: u64,
     /// Whether its trailers may go on: not where they would pass the firewall unseen.
     pub passes_trailers: bool,
+    /// What the route changes in a header, and therefore in trailers too.
+    pub policy: Option<Arc<Policy>>,
 }
 
 /// Where the body comes from.
@@ -56,7 +60,14 @@ pub enum BodyStream<'c> {
 impl<'c> RequestBody<'c> {
     /// A body with the server's limits on its pace; its size is unlimited until a route is known.
     pub const fn new(stream: BodyStream<'c>, limits: &ServerLimits) -> Self {
-        Self { stream, pace: Pace::of_body(limits), limit: u64::MAX, received: 0, passes_trailers: true }
+        Self {
+            stream,
+            pace: Pace::of_body(limits),
+            limit: u64::MAX,
+            received: 0,
+            passes_trailers: true,
+            policy: None,
+        }
     }
 
     /// The next piece, `None` at the end. Cancellation loses nothing.
@@ -78,7 +89,11 @@ impl<'c> RequestBody<'c> {
             BodyStream::Http1 { decoder, .. } => decoder.take_trailers(),
             BodyStream::Http2(_, trailers) => std::mem::take(trailers),
         };
-        trailers.retain(|field| self.passes_trailers && passes_in_trailers(field));
+        let rules = self.policy.as_ref().map(|policy| &policy.request_headers);
+        trailers.retain(|field| {
+            let overruled = rules.is_some_and(|rules| rules.overrules(&field.name));
+            self.passes_trailers && !overruled && passes_in_trailers(field)
+        });
         trailers
     }
 

@@ -188,6 +188,7 @@ impl Exchange<'_> {
         self.admit(live).await?;
         body.limit = route.limits.max_body;
         body.passes_trailers = route.waf.is_none();
+        body.policy.clone_from(&route.policy);
         if matches!(self.request.body, BodyLength::Known(length) if length > route.limits.max_body) {
             return Err(Stop::answer(413, "request body too large"));
         }
@@ -323,6 +324,7 @@ impl Exchange<'_> {
 
     /// Ends an exchange that did not end by itself.
     async fn stop(&mut self, stop: Stop, body: &RequestBody<'_>, sink: &mut ResponseSink<'_>) {
+        let preflight = matches!(&stop, Stop::Own(answer) if answer.preflight);
         let (mut head, page) = match stop {
             Stop::Answer(status, note) => {
                 self.note = Some(note);
@@ -354,7 +356,7 @@ impl Exchange<'_> {
                 return;
             }
         };
-        self.decorate(&mut head.headers);
+        self.decorate(&mut head.headers, preflight);
         if sink.status.is_some() {
             // The head is out: an incomplete answer must look incomplete.
             sink.abort();

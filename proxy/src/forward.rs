@@ -331,7 +331,10 @@ impl Exchange<'_> {
             if policy.strip_prefix && !prefix.is_empty() {
                 path_and_query = without_prefix(&path_and_query, prefix.as_bytes());
                 script_name = Bytes::copy_from_slice(prefix.as_bytes());
-                headers.push("x-forwarded-prefix", script_name.clone());
+                // Behind what a trusted proxy took off before.
+                let earlier = headers.get("x-forwarded-prefix").map_or(&b""[..], |earlier| earlier);
+                let whole = [earlier.strip_suffix(b"/").unwrap_or(earlier), &script_name].concat();
+                headers.set("x-forwarded-prefix", whole);
             }
             policy.request_headers.apply(&mut headers);
         }
@@ -432,7 +435,11 @@ impl Exchange<'_> {
         if !bodiless {
             sink.send_data(outgoing.finish().map_err(gone)?).await.map_err(gone)?;
         }
-        sink.finish(&body.trailers()).await.map_err(gone)
+        let mut trailers = body.trailers();
+        if let Some(policy) = self.live.as_ref().and_then(|live| live.route.policy.as_deref()) {
+            trailers.retain(|field| !policy.response_headers.overrules(&field.name));
+        }
+        sink.finish(&trailers).await.map_err(gone)
     }
 }
 

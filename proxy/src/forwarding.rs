@@ -40,6 +40,34 @@ const OURS: [&str; 11] = [
     "content-length",
 ];
 
+/// Other names by which a proxy tells where a request comes from, how and for what: back ends that believe them must hear
+/// them from trusted proxies alone. So must they every name that begins with `x-forwarded-`.
+const OF_PROXIES: [&str; 17] = [
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "forwarded-for",
+    "front-end-https",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-url",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-script-name",
+    "x-url-scheme",
+];
+
+fn is_of_proxies(name: &[u8]) -> bool {
+    let start = b"x-forwarded-";
+    let forwarded = name.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
+    forwarded || is_one_of(name, &OF_PROXIES)
+}
+
 /// The client behind the peer: the rightmost hop that the forwarding fields tell and that is no trusted proxy.
 pub fn client_address(peer: IpAddr, headers: &Headers, config: &ProxyConfig) -> IpAddr {
     let mut client = peer.to_canonical();
@@ -89,10 +117,12 @@ pub fn request_headers(
     let mut headers = Headers::with_capacity(request.headers.len() + 8);
     let trace = traceparent(&request.headers);
     headers.push("Host", host(request, connection));
+    let believed = config.trusts(connection.client.ip().to_canonical()) && config.forwarding.x_forwarded();
     for field in request.headers.iter() {
         let dropped = is_one_of(&field.name, &HOP_BY_HOP)
             || is_one_of(&field.name, &OURS)
             || is_name(&field.name, "host")
+            || (!believed && is_of_proxies(&field.name))
             // Without a valid parent the state means nothing.
             || (trace.is_none() && is_one_of(&field.name, &["traceparent", "tracestate"]))
             || field.name.contains(&b'_')
@@ -156,6 +186,7 @@ const NOT_IN_TRAILERS: [&str; 23] = [
 pub fn passes_in_trailers(field: &Header) -> bool {
     !(is_one_of(&field.name, &HOP_BY_HOP)
         || is_one_of(&field.name, &OURS)
+        || is_of_proxies(&field.name)
         || is_one_of(&field.name, &NOT_IN_TRAILERS)
         || field.name.contains(&b'_'))
 }
@@ -284,6 +315,26 @@ mod tests {
         let found = forwarded(lines, &["10.0.0.0/8"], XForwarded);
         assert!(found.contains(&"x-forwarded-for: 6.6.6.6, 7.7.7.7, 10.0.0.1".to_owned()), "{found:?}");
         assert!(found.contains(&"x-forwarded-proto: https".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn what_only_proxies_say_is_heard_from_trusted_ones_alone() {
+        let names = [
+            "X-Forwarded-Prefix",
+            "X-FORWARDED-SSL",
+            "x-forwarded-user",
+            "X-Scheme",
+            "True-Client-IP",
+            "X-Original-URL",
+        ];
+        let lines: String = names.iter().map(|name| format!("{name}: forged\r\n")).collect();
+        let passed = |trusted: &[&str], fields| {
+            let found = forwarded(&lines, trusted, fields);
+            found.iter().filter(|line| line.ends_with(": forged")).count()
+        };
+        assert_eq!(passed(&[], XForwarded), 0);
+        assert_eq!(passed(&["10.0.0.0/8"], XForwarded), names.len());
+        assert_eq!(passed(&["10.0.0.0/8"], Forwarded), 0, "what was not believed is not passed on either");
     }
 
     #[test]

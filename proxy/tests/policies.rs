@@ -17,7 +17,8 @@ use support::{
     Client, PATIENCE, Received, Reply, TestBackend, TestProxy, backend, get, ok, response, route, start,
     start_with, to,
 };
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -161,6 +162,92 @@ async fn cross_origin_rules_answer_preflights_and_mark_answers() {
     assert_eq!((answer.header("access-control-allow-origin"), answer.header("vary")), (None, Some("Origin")));
 }
 
+/// Whatever the app says itself, the rule holds.
+#[tokio::test]
+async fn an_app_cannot_switch_the_rule_for_origins_off() {
+    let backend = backend(|_| {
+        let own = "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET\r\n";
+        Reply::Keep(response("200 OK", own, ""))
+    })
+    .await;
+    let cors = Cors { origins: vec!["https://app.test".into()], ..Cors::default() };
+    let proxy = start(vec![with(&backend, Policy { cors: Some(cors), ..Policy::default() })]);
+    let mut client = Client::connect(proxy.http).await;
+    for (origin, allowed) in [("https://evil.test", None), ("https://app.test", Some("https://app.test"))] {
+        let answer = client.request("GET", "/", &format!("Origin: {origin}\r\n"), b"").await;
+        assert_eq!(answer.header("access-control-allow-origin"), allowed);
+        assert_eq!(answer.header("access-control-allow-methods"), None);
+    }
+}
+
+#[tokio::test]
+async fn paths_that_have_other_rules_in_another_reading_are_refused() {
+    let backend = backend(|request| Reply::Keep(ok(request.line()))).await;
+    let closed = AddressRules { deny: vec!["127.0.0.0/8".parse().unwrap()], ..AddressRules::default() };
+    let policy = Policy { addresses: closed, ..Policy::default() };
+    let admin = || Route { path_prefix: "/admin".into(), ..with(&backend, policy.clone()) };
+    let proxy = start(vec![to(&backend), admin()]);
+    for (path, status) in [
+        ("/admin/../pub", 400),
+        ("/admin/..%2fpub", 400),
+        ("/admin%2f..%2fpub", 400),
+        ("/admin/.//..//x", 400),
+        ("/pub/../admin", 400),
+        ("/admin;x", 400),
+        ("//admin", 403),
+        ("/%61dmin", 403),
+        ("/admin/x/../y", 403),
+    ] {
+        assert_eq!(get(proxy.http, path).await.status, status, "{path}");
+    }
+    assert_eq!(backend.count(), 0);
+    for path in ["/files/a%2Fb;c", "/x/../y", "//x"] {
+        assert_eq!(get(proxy.http, path).await.text(), format!("GET {path} HTTP/1.1"));
+    }
+    // Where the same rules hold for all paths, they go on as they are.
+    let proxy = start(vec![to(&backend)]);
+    assert_eq!(get(proxy.http, "/admin/..%2fpub").await.text(), "GET /admin/..%2fpub HTTP/1.1");
+}
+
+/// What a route removes from or replaces in a header does not come in, or get out, behind the body.
+#[tokio::test]
+async fn header_rules_hold_for_trailers() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    let seen = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.windows(3).any(|three| three == b"0\r\n") || !seen.ends_with(b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut seen).await.unwrap() > 0);
+        }
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let answer = format!("{head}1\r\na\r\n0\r\nX-Inner: 1\r\nX-Sum: 1\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(seen).unwrap().to_ascii_lowercase()
+    });
+    let (mut request_headers, mut response_headers) = (HeaderRules::default(), HeaderRules::default());
+    request_headers.remove("X-Admin").unwrap();
+    request_headers.set("X-App", "shop").unwrap();
+    response_headers.remove("X-Inner").unwrap();
+    let policy = Policy { request_headers, response_headers, ..Policy::default() };
+    let behind = route(Backend::http([endpoint]));
+    let proxy = start(vec![Route { policy: Some(Arc::new(policy)), ..behind }]);
+    let mut client = Client::connect(proxy.http).await;
+    let head = "POST / HTTP/1.1\r\nHost: shop.test\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\nConnection: close, TE\r\n\r\n";
+    let trailers = "X-Admin: 1\r\nx-app: forged\r\nX-Forwarded-Prefix: /evil\r\nX-Check: 7\r\n";
+    client.send(format!("{head}1\r\na\r\n0\r\n{trailers}\r\n")).await;
+    let mut answer = String::new();
+    timeout(PATIENCE, client.stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    let (answer, seen) = (answer.to_ascii_lowercase(), seen.await.unwrap());
+    assert!(seen.contains("x-check: 7") && seen.contains("x-app: shop"), "{seen}");
+    for name in ["x-admin", "forged", "x-forwarded-prefix"] {
+        assert!(!seen.contains(name), "{seen}");
+    }
+    // The field belongs to one connection, which its sender has to say.
+    assert!(seen.contains("te: trailers\r\n") && seen.contains("connection: te\r\n"), "{seen}");
+    assert!(answer.contains("x-sum: 1") && !answer.contains("x-inner"), "{answer}");
+}
+
 #[tokio::test]
 async fn headers_are_changed_both_ways_and_prefixes_taken_off() {
     fn answer(request: &Received) -> Reply {
@@ -183,12 +270,15 @@ async fn headers_are_changed_both_ways_and_prefixes_taken_off() {
         ("//api//x", "GET /x "),
         ("/api/%2e%2e/api/x", "GET /x "),
     ] {
-        let answer = client.request("GET", path, "Cookie: a=b\r\nX-App: forged\r\n", b"").await;
+        let forged = "Cookie: a=b\r\nX-App: forged\r\nX-Forwarded-Prefix: /evil\r\nX-Forwarded-Ssl: on\r\n";
+        let answer = client.request("GET", path, forged, b"").await;
         assert_eq!((answer.header("server"), answer.header("x-frame-options")), (None, Some("DENY")));
         let head = backend.last();
         assert!(head.head.starts_with(seen), "{path}: {}", head.head);
         assert_eq!((head.header("x-app"), head.header("cookie")), (Some("shop"), None));
-        assert_eq!(head.header("x-forwarded-prefix"), Some("/api"));
+        let prefixes = head.head.to_ascii_lowercase().matches("x-forwarded-prefix: ").count();
+        assert_eq!((head.header("x-forwarded-prefix"), prefixes), (Some("/api"), 1));
+        assert_eq!(head.header("x-forwarded-ssl"), None);
     }
     let missing = get(proxy.http, "/other").await;
     assert_eq!(missing.status, 404);

@@ -28,8 +28,8 @@ pub(crate) struct OwnAnswer {
     pub(crate) fields: Headers,
     /// The page; none for the ordinary one of the status.
     pub(crate) page: Option<Bytes>,
-    /// No page at all.
-    pub(crate) empty: bool,
+    /// An answer to a preflight: without any page, and with all the fields of the route's rule.
+    pub(crate) preflight: bool,
 }
 
 impl OwnAnswer {
@@ -79,10 +79,10 @@ impl Exchange<'_> {
         }
         if let Some(head) = policy.cors.as_ref().and_then(|cors| cors.preflight(self.request)) {
             let answer = OwnAnswer { status: head.status, fields: head.headers, ..OwnAnswer::default() };
-            return Err(OwnAnswer { note: "preflight".into(), empty: true, ..answer }.into());
+            return Err(OwnAnswer { note: "preflight".into(), preflight: true, ..answer }.into());
         }
         let Some(auth) = &policy.basic_auth else { return Ok(()) };
-        match auth.admits(&self.request.headers, &live.state.doorman).await {
+        match auth.admits(&self.request.headers, self.client, &live.state.doorman).await {
             Verdict::Admitted => Ok(()),
             Verdict::Busy => {
                 Err(OwnAnswer::retry(503, Duration::from_secs(5), "too many passwords to check").into())
@@ -133,9 +133,9 @@ impl Exchange<'_> {
 
     /// Head and page of an answer of our own.
     pub(crate) fn own_page(&self, answer: OwnAnswer) -> (ResponseHead, Bytes) {
-        let OwnAnswer { status, fields, page, empty, .. } = answer;
+        let OwnAnswer { status, fields, page, preflight, .. } = answer;
         let (mut head, page) = match page {
-            _ if empty => (ResponseHead::new(status), Bytes::new()),
+            _ if preflight => (ResponseHead::new(status), Bytes::new()),
             Some(page) => (html(status), page),
             None => self.page(status),
         };

@@ -1,21 +1,26 @@
 //! A name and a password for the whole route (RFC 7617). Passwords are kept as bcrypt hashes (`htpasswd -nB NAME`).
 //!
 //! bcrypt takes its time on purpose, so checks run beside the request path, few at a time, and a pair that was right
-//! is remembered for a while, as a keyed hash.
+//! is remembered for a while, as a keyed hash. One client's requests wait for each other first: whoever sends many wrong
+//! passwords holds up nobody else.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::headers::{Headers, is_name};
+use crate::prefix::Prefix;
 
 /// Checks of one route under way at a time.
 const MAX_CHECKS: usize = 2;
+/// Requests of one client that wait for their check or have it.
+const MAX_WAITING: usize = 64;
 /// Longest wait for a check.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Right pairs that are remembered, and how long.
@@ -78,17 +83,21 @@ impl BasicAuth {
     }
 
     /// Whether the request names a user and the right password.
-    pub async fn admits(&self, headers: &Headers, doorman: &Doorman) -> Verdict {
+    pub async fn admits(&self, headers: &Headers, client: IpAddr, doorman: &Doorman) -> Verdict {
         let Some((name, password)) = credentials(headers) else { return Verdict::Refused };
         let pair = doorman.hasher.hash_one((&name, &password, &*self.users));
         if doorman.remembers(pair) {
             return Verdict::Admitted;
         }
-        let checking = tokio::time::timeout(PATIENCE, doorman.checks.clone().acquire_owned());
-        let Ok(Ok(permit)) = checking.await else { return Verdict::Busy };
+        let turn = tokio::time::timeout(PATIENCE, doorman.turn(client, pair));
+        let permits = match turn.await {
+            Ok(Turn::Known) => return Verdict::Admitted,
+            Ok(Turn::Check(permits)) => permits,
+            Ok(Turn::Crowded) | Err(_) => return Verdict::Busy,
+        };
         let users = self.users.clone();
         let checked = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _permits = permits;
             is_right(&users, &name, &password)
         });
         match checked.await {
@@ -134,8 +143,36 @@ fn credentials(headers: &Headers) -> Option<(String, Vec<u8>)> {
 #[derive(Debug)]
 pub struct Doorman {
     hasher: RandomState,
+    /// One check of each client stands here at most.
     checks: Arc<Semaphore>,
+    /// The checks of each client that has some under way, by its address or network.
+    clients: Mutex<HashMap<Prefix, Weak<Line>>>,
     admitted: Mutex<HashMap<u64, Instant>>,
+}
+
+/// Where the checks of one client wait for each other.
+#[derive(Debug)]
+struct Line {
+    head: Arc<Semaphore>,
+}
+
+/// What came of waiting for a check.
+#[derive(Debug)]
+enum Turn {
+    /// Another request of the client showed meanwhile that the pair is right.
+    Known,
+    /// It may begin; it ends when these are dropped.
+    Check(Permits),
+    /// Too many of the client wait.
+    Crowded,
+}
+
+/// The right to one check.
+#[derive(Debug)]
+struct Permits {
+    _head: OwnedSemaphorePermit,
+    _check: OwnedSemaphorePermit,
+    _line: Arc<Line>,
 }
 
 impl Default for Doorman {
@@ -143,12 +180,39 @@ impl Default for Doorman {
         Self {
             hasher: RandomState::new(),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            clients: Mutex::default(),
             admitted: Mutex::default(),
         }
     }
 }
 
 impl Doorman {
+    /// Waits for the client's own turn, then for its turn among clients.
+    async fn turn(&self, client: IpAddr, pair: u64) -> Turn {
+        let line = self.line(client);
+        if Arc::strong_count(&line) > MAX_WAITING {
+            return Turn::Crowded;
+        }
+        let Ok(head) = line.head.clone().acquire_owned().await else { return Turn::Crowded };
+        if self.remembers(pair) {
+            return Turn::Known;
+        }
+        let Ok(check) = self.checks.clone().acquire_owned().await else { return Turn::Crowded };
+        Turn::Check(Permits { _head: head, _check: check, _line: line })
+    }
+
+    fn line(&self, client: IpAddr) -> Arc<Line> {
+        let key = Prefix::customer(client);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = clients.get(&key).and_then(Weak::upgrade) {
+            return line;
+        }
+        clients.retain(|_, line| line.strong_count() > 0);
+        let line = Arc::new(Line { head: Arc::new(Semaphore::new(1)) });
+        clients.insert(key, Arc::downgrade(&line));
+        line
+    }
+
     fn remembers(&self, pair: u64) -> bool {
         let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         admitted.get(&pair).is_some_and(|since| since.elapsed() < REMEMBERED_FOR)
@@ -180,12 +244,14 @@ mod tests {
         BasicAuth::new("shop", [("ann".to_owned(), hash)]).unwrap()
     }
 
+    const ANYBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     async fn verdict(value: Option<&str>, doorman: &Doorman) -> Verdict {
         let mut headers = Headers::default();
         if let Some(value) = value {
             headers.push("Authorization", value.to_owned());
         }
-        auth().admits(&headers, doorman).await
+        auth().admits(&headers, ANYBODY, doorman).await
     }
 
     #[tokio::test]
@@ -205,6 +271,35 @@ mod tests {
             assert_eq!(verdict(value.as_deref(), &doorman).await, expected, "{value:?}");
         }
         assert_eq!(auth().challenge(), "Basic realm=\"shop\", charset=\"UTF-8\"");
+    }
+
+    /// One client's flood of wrong passwords, at a cost that keeps every check busy for long.
+    #[tokio::test]
+    async fn a_flood_from_one_client_shuts_nobody_else_out() {
+        let headers = |password: &str| {
+            let mut headers = Headers::default();
+            headers.push("Authorization", format!("Basic {}", STANDARD.encode(format!("ann:{password}"))));
+            headers
+        };
+        let auth = auth();
+        let doorman = Arc::new(Doorman::default());
+        // The flood's own first check is under way until the end.
+        let Turn::Check(held) = doorman.turn(ANYBODY, 0).await else { panic!("nobody else is there") };
+        let flood: Vec<_> = (0..200)
+            .map(|number| {
+                let (auth, doorman, headers) =
+                    (auth.clone(), doorman.clone(), headers(&format!("no{number}")));
+                tokio::spawn(async move { auth.admits(&headers, ANYBODY, &doorman).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let other = "192.0.2.1".parse().unwrap();
+        assert_eq!(auth.admits(&headers("s3cret:x"), other, &doorman).await, Verdict::Admitted);
+        drop(held);
+        for request in flood {
+            assert_ne!(request.await.unwrap(), Verdict::Admitted);
+        }
+        assert_eq!(auth.admits(&headers("s3cret:x"), ANYBODY, &doorman).await, Verdict::Admitted);
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl HeaderRules {
         Ok(())
     }
 
+    /// Whether fields of this name are not what the sender wrote: removed, or replaced by our own.
+    pub fn overrules(&self, name: &[u8]) -> bool {
+        self.remove.iter().any(|removed| removed.as_bytes().eq_ignore_ascii_case(name))
+            || self.set.iter().any(|(set, _)| set.eq_ignore_ascii_case(name))
+    }
+
     /// Changes a header.
     pub fn apply(&self, headers: &mut Headers) {
         for name in &self.remove {
@@ -122,6 +128,9 @@ mod tests {
             .map(|field| format!("{}={}", field.name.escape_ascii(), field.value.escape_ascii()))
             .collect();
         assert_eq!(fields, ["link=c", "x-frame-options=DENY", "link=</a>"]);
+        let overruled =
+            ["Server", "x-FRAME-options", "Link", "x"].map(|name| rules.overrules(name.as_bytes()));
+        assert_eq!(overruled, [true, true, false, false]);
     }
 
     #[test]

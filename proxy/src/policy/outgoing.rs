@@ -34,7 +34,7 @@ impl Exchange<'_> {
             let (key, now) = (self.cache_key(), SystemTime::now());
             Some((Recording::begin(cache.rules(), self.request, key, head, now)?, cache.clone()))
         });
-        self.decorate(&mut head.headers);
+        self.decorate(&mut head.headers, false);
         let policy = live.and_then(|live| live.route.policy.as_deref());
         let encoder = match policy.and_then(|policy| policy.compression.as_ref()) {
             Some(compression) if !self.request.is_head() => {
@@ -46,13 +46,11 @@ impl Exchange<'_> {
     }
 
     /// The request's id, in the place of a back end's own, and the route's changes to the header of every answer, also
-    /// of those the proxy gives itself.
-    pub(crate) fn decorate(&self, headers: &mut Headers) {
+    /// of those the proxy gives itself. The answer to a `preflight` has its fields already.
+    pub(crate) fn decorate(&self, headers: &mut Headers, preflight: bool) {
         headers.set("x-request-id", self.id.clone());
         let Some(policy) = self.live.as_ref().and_then(|live| live.route.policy.as_deref()) else { return };
-        if let Some(cors) = &policy.cors
-            && !headers.contains("access-control-allow-methods")
-        {
+        if let Some(cors) = policy.cors.as_ref().filter(|_| !preflight) {
             cors.mark(self.request, headers);
         }
         policy.response_headers.apply(headers);
