@@ -1,9 +1,7 @@
 //! How often bytes and texts occur in what clients send: a rough model that
 //! decides what is looked for first. It changes how fast an answer comes, never which.
 
-use hop3_transformations::ByteSet as Bytes;
-
-use crate::regex::ByteSet;
+use hop3_transformations::ByteSet;
 
 /// Bytes of a usual value.
 pub(crate) const VALUE_LENGTH: f32 = 24.0;
@@ -24,18 +22,9 @@ pub(crate) fn of_text(text: &[u8]) -> f32 {
 }
 
 /// The chance that a usual value has a byte of the set.
-pub(crate) fn of_set(set: &ByteSet) -> f32 {
-    of_members(set.bytes(), |byte| set.contains(byte))
-}
-
-/// The same of a set in the transformations' type.
-pub(crate) fn of_bytes(set: Bytes) -> f32 {
-    of_members((0..=255u8).filter(|byte| set.contains(*byte)), |byte| set.contains(byte))
-}
-
-fn of_members(members: impl Iterator<Item = u8>, contains: impl Fn(u8) -> bool) -> f32 {
-    let counted = |byte: &u8| !(byte.is_ascii_uppercase() && contains(byte.to_ascii_lowercase()));
-    let frequency: f32 = members.filter(counted).map(of_byte).sum();
+pub(crate) fn of_set(set: ByteSet) -> f32 {
+    let counted = |byte: &u8| !(byte.is_ascii_uppercase() && set.contains(byte.to_ascii_lowercase()));
+    let frequency: f32 = set.iter().filter(counted).map(of_byte).sum();
     1.0 - (1.0 - frequency.min(1.0)).powf(VALUE_LENGTH)
 }
 
@@ -86,7 +75,7 @@ mod tests {
     fn what_is_rarer() {
         assert!(of_text(b"select") < of_text(b"or"));
         assert!(of_literals(&[b"xp_".to_vec()]) < of_literals(&[b"=".to_vec(), b"a".to_vec()]));
-        assert!(of_set(&ByteSet::of(b'`')) < of_set(&ByteSet::of(b'e')));
-        assert!(of_set(&ByteSet::ALL) > 0.999);
+        assert!(of_set(ByteSet::of(b"`")) < of_set(ByteSet::of(b"e")));
+        assert!(of_set(ByteSet::ALL) > 0.999);
     }
 }

@@ -1,6 +1,6 @@
 //! `@validateByteRange` (ModSecurity reference manual).
 
-use crate::regex::ByteSet;
+use hop3_transformations::ByteSet;
 
 /// The bytes that are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +19,9 @@ impl ByteRange {
                 None => part.parse::<u8>().ok().map(|byte| (byte, byte)),
             };
             match range {
-                Some((first, last)) if first <= last => allowed.insert_range(first, last),
+                Some((first, last)) if first <= last => allowed = allowed.union(ByteSet::range(first, last)),
                 _ => {
-                    allowed.insert(0);
+                    allowed = allowed.with(0);
                     wrong.push(part.to_owned());
                 }
             }

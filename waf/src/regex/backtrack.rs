@@ -4,7 +4,8 @@
 //! The program is flat and the backtrack stack is on the heap; only
 //! look-around and atomic groups recurse, as deep as the pattern nests them.
 
-use super::byte_set::ByteSet;
+use hop3_transformations::ByteSet;
+
 use super::class::is_word;
 use super::syntax::{Anchor, Node, PatternError, Preference};
 

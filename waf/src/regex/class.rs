@@ -1,6 +1,7 @@
 //! Character classes and byte escapes of patterns.
 
-use super::byte_set::ByteSet;
+use hop3_transformations::ByteSet;
+
 use super::syntax::PatternError;
 
 /// Parses the class that starts with `[` at `start`; returns its bytes and the
@@ -32,11 +33,11 @@ pub(super) fn parse(pattern: &[u8], start: usize, fold: bool) -> Result<(ByteSet
         };
         match range_end(pattern, at)? {
             Some((high, end)) if high >= low => {
-                set.insert_range(low, high);
+                set = set.union(ByteSet::range(low, high));
                 at = end;
             }
             Some(_) => return Err(PatternError::new("a range of a character class is out of order", at)),
-            None => set.insert(low),
+            None => set = set.with(low),
         }
     }
     if fold {
@@ -53,7 +54,7 @@ pub(super) fn shorthand(letter: u8) -> Option<ByteSet> {
         b's' => ByteSet::matching(|byte| matches!(byte, b' ' | 0x09..=0x0d)),
         b'h' => ByteSet::matching(|byte| matches!(byte, b' ' | b'\t' | 0xa0)),
         b'v' => ByteSet::matching(|byte| matches!(byte, 0x0a..=0x0d | 0x85)),
-        b'n' if letter == b'N' => ByteSet::of(b'\n'),
+        b'n' if letter == b'N' => ByteSet::of(b"\n"),
         _ => return None,
     };
     Some(if letter.is_ascii_uppercase() { set.complement() } else { set })

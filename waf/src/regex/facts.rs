@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use super::byte_set::ByteSet;
+use hop3_transformations::ByteSet;
+
 use super::short_text::{LENGTH_LIMIT, ShortText};
 use super::syntax::Node;
 use crate::rarity;
@@ -122,7 +123,7 @@ fn branches(node: &Node, limit: usize) -> usize {
 
 /// A set with its chance.
 pub(super) fn with_chance(set: ByteSet) -> RatedSet {
-    (rarity::of_set(&set), set)
+    (rarity::of_set(set), set)
 }
 
 /// The sets that fewest values have a byte of.
@@ -183,13 +184,13 @@ impl Texts {
 
 /// The facts of the sets that patterns are mostly made of: single bytes, then letters in both cases.
 static LETTERS: LazyLock<Vec<Facts>> = LazyLock::new(|| {
-    let single = (0..=255u8).map(ByteSet::of);
-    let both_cases = (b'a'..=b'z').map(|letter| ByteSet::of(letter).fold_case());
+    let single = (0..=255u8).map(|byte| ByteSet::EMPTY.with(byte));
+    let both_cases = (b'a'..=b'z').map(|letter| ByteSet::EMPTY.with(letter).fold_case());
     single.chain(both_cases).map(|set| worked_out(&set)).collect()
 });
 
 fn set_facts(set: &ByteSet) -> Facts {
-    let mut bytes = set.bytes();
+    let mut bytes = set.iter();
     let known = match [bytes.next(), bytes.next(), bytes.next()] {
         [Some(byte), None, _] => LETTERS.get(usize::from(byte)),
         [Some(capital @ b'A'..=b'Z'), Some(small), None] if small == capital.to_ascii_lowercase() => {
@@ -202,7 +203,7 @@ fn set_facts(set: &ByteSet) -> Facts {
 
 fn worked_out(set: &ByteSet) -> Facts {
     let mut folded: Vec<ShortText> = Vec::new();
-    for byte in set.bytes() {
+    for byte in set.iter() {
         // Only of capitals the small letter may not be in the set.
         if !(byte.is_ascii_lowercase() && set.contains(byte.to_ascii_uppercase())) {
             folded.push(ShortText::of(byte.to_ascii_lowercase()));

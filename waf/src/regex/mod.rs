@@ -6,7 +6,6 @@
 
 mod automaton;
 mod backtrack;
-mod byte_set;
 mod class;
 mod deferred;
 mod facts;
@@ -19,7 +18,6 @@ use regex_automata::Input;
 use regex_automata::util::primitives::NonMaxUsize;
 
 pub(crate) use backtrack::LimitExceeded;
-pub(crate) use byte_set::ByteSet;
 use deferred::Deferred;
 pub(crate) use parse::Flags;
 pub(crate) use required::Requirement;

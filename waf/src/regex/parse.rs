@@ -4,7 +4,8 @@
 //! conditionals, callouts, `\K`, `\G`, `\X`, `\C`, Unicode properties and
 //! branch reset, which are refused by name.
 
-use super::byte_set::ByteSet;
+use hop3_transformations::ByteSet;
+
 use super::class;
 use super::syntax::{Anchor, Node, PatternError, PcreConstruct, Preference, Syntax};
 
@@ -126,7 +127,7 @@ impl<'p> Parser<'p> {
                 self.at = end;
                 Node::Set(set)
             }
-            b'.' if self.flags.no_newline => Node::Set(ByteSet::of(b'\n').complement()),
+            b'.' if self.flags.no_newline => Node::Set(ByteSet::of(b"\n").complement()),
             b'.' => Node::Set(ByteSet::ALL),
             b'^' if self.flags.multi_line => Node::Anchor(Anchor::LineStart),
             b'^' => Node::Anchor(Anchor::Start),
@@ -175,7 +176,7 @@ impl<'p> Parser<'p> {
     fn end_or_last_newline(&mut self) -> Node {
         self.needs(PcreConstruct::LookAround);
         let newline = Node::Repeat {
-            node: Box::new(Node::Set(ByteSet::of(b'\n'))),
+            node: Box::new(Node::Set(ByteSet::of(b"\n"))),
             min: 0,
             max: Some(1),
             preference: Preference::Greedy,
@@ -407,7 +408,7 @@ impl<'p> Parser<'p> {
     }
 
     fn literal(&self, byte: u8) -> Node {
-        let set = ByteSet::of(byte);
+        let set = ByteSet::EMPTY.with(byte);
         Node::Set(if self.flags.fold { set.fold_case() } else { set })
     }
 
@@ -471,7 +472,7 @@ enum GroupKind {
 /// `\R`.
 fn any_newline() -> Node {
     let single = ByteSet::matching(|byte| matches!(byte, b'\n' | 0x0b | 0x0c | b'\r' | 0x85));
-    let pair = Node::Concat(vec![Node::Set(ByteSet::of(b'\r')), Node::Set(ByteSet::of(b'\n'))]);
+    let pair = Node::Concat(vec![Node::Set(ByteSet::of(b"\r")), Node::Set(ByteSet::of(b"\n"))]);
     Node::Alternate(vec![pair, Node::Set(single)])
 }
 

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::byte_set::ByteSet;
+use hop3_transformations::ByteSet;
+
 use super::facts::{Facts, Known, rarest, with_chance};
 use super::short_text::ShortText;
 use super::syntax::{Anchor, Node};
@@ -135,7 +136,7 @@ impl Rated {
     fn new(requirement: Requirement) -> Self {
         let texts = requirement.literals.as_deref();
         let literals = texts.map_or(1.0, |texts| rarity::of_literals(texts) * rarity::VALUE_LENGTH);
-        let sets: f32 = requirement.sets.iter().map(rarity::of_set).product();
+        let sets: f32 = requirement.sets.iter().copied().map(rarity::of_set).product();
         Self { chance: literals.min(1.0).min(sets), requirement }
     }
 }
@@ -202,7 +203,7 @@ mod tests {
     fn sets_and_lengths() {
         let found = required(r"[0-9]+\s*=\s*[0-9]");
         assert_eq!(found.length, 3);
-        assert!(found.sets.contains(&ByteSet::of(b'=')));
+        assert!(found.sets.contains(&ByteSet::of(b"=")));
         let found = required("(?:<a|>b)");
         assert_eq!(found.sets.len(), 1);
         assert!(found.sets[0].contains(b'<') && found.sets[0].contains(b'>'));

@@ -1,6 +1,6 @@
 //! The syntax tree of a pattern: PCRE's meaning, on bytes, flags resolved.
 
-use super::byte_set::ByteSet;
+use hop3_transformations::ByteSet;
 
 /// One node of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

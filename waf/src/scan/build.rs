@@ -183,7 +183,7 @@ impl<'r> Builder<'r> {
     fn number_classes(&mut self) {
         let rarest = |needs: &Needs| {
             let sets = needs.sets.iter().map(|set| classes::folded(*set));
-            sets.min_by(|left, right| rarity::of_bytes(*left).total_cmp(&rarity::of_bytes(*right)))
+            sets.min_by(|left, right| rarity::of_set(*left).total_cmp(&rarity::of_set(*right)))
         };
         let is_common = |texts: &Texts| rarity::of_texts(texts.iter()) >= COMMON;
         let without_text = |needs: &&Needs| needs.literals.as_ref().is_none_or(is_common);
@@ -201,7 +201,7 @@ impl<'r> Builder<'r> {
             let mut bits: Vec<(f32, u128)> = Vec::new();
             for set in &watch.needs.sets {
                 if let Some(bit) = self.classes.bit(*set) {
-                    bits.push((rarity::of_bytes(*set), bit));
+                    bits.push((rarity::of_set(*set), bit));
                 }
             }
             bits.sort_by(|left, right| left.0.total_cmp(&right.0));
@@ -222,16 +222,19 @@ impl<'r> Builder<'r> {
 
     /// Tells for each tested rule how it is decided, by its weakest watch.
     fn tell_strategies(&mut self) {
+        // The watches of a test stand together, in the order of the tests.
+        let mut rest = self.watches.as_slice();
         for (number, test) in self.tests.iter().enumerate() {
-            let watches = || self.watches.iter().filter(|watch| watch.test == number);
-            let strategy = if watches().any(|watch| watch.trigger == Trigger::Nothing) {
+            let count = rest.iter().take_while(|watch| watch.test == number).count();
+            let (watches, others) = rest.split_at(count);
+            rest = others;
+            let strategy = if watches.iter().any(|watch| watch.trigger == Trigger::Nothing) {
                 Strategy::EachValue
-            } else if watches().any(|watch| watch.trigger != Trigger::Literals) {
+            } else if watches.iter().any(|watch| watch.trigger != Trigger::Literals) {
                 Strategy::Bytes
             } else {
-                Strategy::Literals(
-                    watches().filter_map(|watch| Some(watch.needs.literals.as_ref()?.len())).sum(),
-                )
+                let texts = watches.iter().filter_map(|watch| watch.needs.literals.as_ref());
+                Strategy::Literals(texts.map(Texts::len).sum())
             };
             self.strategies[usize::from(test.phase)][test.position as usize] = strategy;
         }
@@ -483,7 +486,7 @@ impl LinkTest {
 fn savings(sets: impl Iterator<Item = ByteSet>) -> Vec<ByteSet> {
     let mut savings: Vec<(ByteSet, f32)> = Vec::new();
     for set in sets {
-        let saved = 1.0 - rarity::of_bytes(set);
+        let saved = 1.0 - rarity::of_set(set);
         match savings.iter_mut().find(|(known, _)| *known == set) {
             Some((_, sum)) => *sum += saved,
             None => savings.push((set, saved)),

@@ -6,7 +6,7 @@ use hop3_transformations::ByteSet;
 
 use crate::operators::{Operator, PhraseSet};
 use crate::rarity;
-use crate::regex::{self, Requirement, ShortText};
+use crate::regex::{Requirement, ShortText};
 
 /// Necessary, not sufficient: a value that lacks something of this cannot match.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ impl Needs {
     /// The part of ordinary values, roughly, that has all of it.
     pub(super) fn chance(&self) -> f32 {
         let texts = self.literals.iter().map(|texts| rarity::of_texts(texts.iter()) * rarity::VALUE_LENGTH);
-        let sets = self.sets.iter().map(|set| rarity::of_bytes(*set));
+        let sets = self.sets.iter().map(|set| rarity::of_set(*set));
         texts.chain(sets).fold(1.0, f32::min)
     }
 
@@ -78,7 +78,7 @@ impl Needs {
             | Operator::StrEq(_) => Self::of_texts(Texts::Single(argument?.into())),
             Operator::Within(_) | Operator::Compare(..) => argument.map(|_| Self::default())?,
             Operator::ByteRange(range) => {
-                Self { sets: vec![words(range.violating())], length: 1, ..Self::default() }
+                Self { sets: vec![range.violating()], length: 1, ..Self::default() }
             }
             Operator::UrlEncoding => Self { sets: vec![ByteSet::of(b"%")], length: 1, ..Self::default() },
             Operator::Utf8Encoding => {
@@ -94,7 +94,7 @@ impl Needs {
     fn of_requirement(required: &Requirement) -> Self {
         Self {
             literals: required.literals.clone().map(Texts::OfPattern),
-            sets: required.sets.iter().copied().map(words).collect(),
+            sets: required.sets.to_vec(),
             length: required.length,
         }
     }
@@ -143,9 +143,4 @@ pub(crate) fn answers_only(operator: &Operator) -> bool {
         | Operator::Never => true,
         _ => false,
     }
-}
-
-/// The same set in the type of the transformations.
-fn words(set: regex::ByteSet) -> ByteSet {
-    (0..=255u8).filter(|byte| set.contains(*byte)).fold(ByteSet::EMPTY, ByteSet::with)
 }

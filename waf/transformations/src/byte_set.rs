@@ -57,6 +57,12 @@ impl ByteSet {
         Self(words)
     }
 
+    /// The set of the bytes for which a test holds.
+    #[must_use]
+    pub fn matching(test: impl Fn(u8) -> bool) -> Self {
+        (0..=u8::MAX).filter(|&byte| test(byte)).fold(Self::EMPTY, Self::with)
+    }
+
     /// The bytes of either set.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
@@ -109,6 +115,17 @@ impl ByteSet {
         !self.intersects(Self::ALL)
     }
 
+    /// With the other case of each ASCII letter.
+    #[must_use]
+    pub const fn fold_case(self) -> Self {
+        // `A` to `Z` in the word of the bytes from 64 to 127; the small letters are 32 places above.
+        const CAPITALS: u64 = 0x07ff_fffe;
+        let mut words = self.0;
+        let letters = words[1];
+        words[1] |= (letters & CAPITALS) << 32 | letters >> 32 & CAPITALS;
+        Self(words)
+    }
+
     /// The members in ascending order.
     pub fn iter(self) -> impl Iterator<Item = u8> {
         (0..4u8).flat_map(move |index| {
@@ -119,6 +136,31 @@ impl ByteSet {
                 Some(byte)
             })
         })
+    }
+
+    /// Number of [`ranges`](Self::ranges).
+    #[must_use]
+    pub fn range_count(self) -> usize {
+        let mut before = 0;
+        let starts = self.0.iter().map(|word| {
+            let starts = word & !(word << 1 | before);
+            before = word >> 63;
+            starts.count_ones() as usize
+        });
+        starts.sum()
+    }
+
+    /// Maximal runs of members, first and last included, in ascending order.
+    #[must_use]
+    pub fn ranges(self) -> Vec<(u8, u8)> {
+        let mut ranges: Vec<(u8, u8)> = Vec::new();
+        for byte in self.iter() {
+            match ranges.last_mut() {
+                Some((_, last)) if byte > 0 && *last == byte - 1 => *last = byte,
+                _ => ranges.push((byte, byte)),
+            }
+        }
+        ranges
     }
 
     /// The four words, for those who keep sets in an arena of their own.
@@ -206,6 +248,24 @@ mod tests {
         assert_eq!(ByteSet::range(b'a', b'c'), ByteSet::of(b"abc"));
         assert_eq!(ByteSet::range(255, 255), ByteSet::of(b"\xff"));
         assert_eq!(ByteSet::range(2, 1), ByteSet::EMPTY);
+    }
+
+    #[test]
+    fn runs_join_neighbours() {
+        let set = ByteSet::range(b'a', b'd').with(255);
+        assert_eq!(set.ranges(), [(b'a', b'd'), (255, 255)]);
+        assert_eq!(set.range_count(), 2);
+        assert_eq!(ByteSet::matching(|byte| byte == 63 || byte == 64).range_count(), 1);
+        assert_eq!((ByteSet::ALL.range_count(), ByteSet::EMPTY.range_count()), (1, 0));
+    }
+
+    #[test]
+    fn only_letters_have_another_case() {
+        assert_eq!(ByteSet::of(b"aZ@[`{").fold_case(), ByteSet::of(b"aAzZ@[`{"));
+        assert_eq!(
+            ByteSet::range(b'a', b'z').fold_case(),
+            ByteSet::matching(|byte| byte.is_ascii_alphabetic())
+        );
     }
 
     #[test]
