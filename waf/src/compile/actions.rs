@@ -54,8 +54,8 @@ impl Compiler<'_> {
     }
 
     fn link_of(&mut self, draft: &Draft, depth: usize, link: &DraftLink, drafts: &[Draft]) -> Link {
-        let defaults: &[Located<Said>] = if depth == 0 { &draft.defaults } else { &[] };
-        let said: Vec<&Located<Said>> = defaults.iter().chain(&link.actions).collect();
+        let defaults: &[Located<Said>] = if depth == 0 { draft.defaults } else { &[] };
+        let said: Vec<&Located<Said>> = defaults.iter().chain(link.actions.iter()).collect();
         let namespaces = said.iter().filter_map(|action| match &action.node {
             Said::Xmlns { prefix, uri } => Some((prefix.clone(), uri.clone())),
             _ => None,
@@ -67,7 +67,7 @@ impl Compiler<'_> {
             let compiled = self.suit(&mut targets, compiled, operator.span)?;
             Some(Condition {
                 targets,
-                transformations: transformations(&draft.defaults, &link.actions),
+                transformations: transformations(draft.defaults, &link.actions),
                 operator: compiled,
                 negated: operator.negated,
                 shown_name: shown_name(operator),
@@ -210,7 +210,7 @@ impl Compiler<'_> {
     fn decide(&mut self, rule: &mut RuleBody, draft: &Draft) {
         let decides = |action: &&Said| action.is_disruptive() && **action != Said::Block;
         let default = draft.defaults.iter().rev().map(|action| &action.node).find(decides);
-        let said = draft.links.iter().flat_map(|link| &link.actions).map(|action| &action.node);
+        let said = draft.links.iter().flat_map(|link| link.actions.iter()).map(|action| &action.node);
         let said = said.rev().find(|action| action.is_disruptive());
         let action = match said {
             // In v3 the default action's is only for those that say `block`.
@@ -232,7 +232,7 @@ impl Compiler<'_> {
         }
         let defaults = draft.defaults.iter().map(|action| &action.node);
         for action in
-            defaults.chain(draft.links.iter().flat_map(|link| &link.actions).map(|action| &action.node))
+            defaults.chain(draft.links.iter().flat_map(|link| link.actions.iter()).map(|action| &action.node))
         {
             if let Said::Status(status) = action {
                 rule.status = Some(*status);

@@ -9,7 +9,7 @@ pub(super) fn resolve(drafts: &[Draft], markers: &[(String, usize)]) -> Vec<Opti
     let positions = positions(drafts);
     let resolve = |index: usize| {
         let draft = &drafts[index];
-        draft.links.iter().flat_map(|link| &link.actions).find_map(|action| match &action.node {
+        draft.links.iter().flat_map(|link| link.actions.iter()).find_map(|action| match &action.node {
             Action::Skip(count) => Some(positions[index] + 1 + *count as usize),
             Action::SkipAfter(name) => Some(after(name, index, drafts, markers, &positions)),
             _ => None,

@@ -52,10 +52,10 @@ pub(crate) fn compile(document: &Document, parts: &Parts) -> Result<Ruleset, Com
 struct Compiler<'d> {
     document: &'d Document,
     settings: Settings,
-    drafts: Vec<Draft>,
+    drafts: Vec<Draft<'d>>,
     /// Markers, each with the number of drafts before it.
     markers: Vec<(String, usize)>,
-    defaults: Defaults,
+    defaults: Defaults<'d>,
     names: SlotNames,
     patterns: Patterns<'d>,
     datasets: HashMap<String, Vec<String>>,
@@ -92,7 +92,8 @@ impl<'d> Compiler<'d> {
     fn read(&mut self) {
         let mut state = SettingState::default();
         let mut updates = Vec::new();
-        for directive in &self.document.directives {
+        let document = self.document;
+        for directive in &document.directives {
             match &directive.kind {
                 DirectiveKind::Setting(Setting::ComponentSignature(signature)) => {
                     self.signatures.push(signature.clone());

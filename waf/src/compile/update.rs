@@ -81,9 +81,10 @@ impl Compiler<'_> {
             for (depth, link) in
                 draft.links.iter_mut().enumerate().filter(|(_, link)| link.operator.is_some())
             {
-                link.targets.retain(|known| !replaced.iter().any(|old| old.node == known.node));
+                let known = link.targets.to_mut();
+                known.retain(|known| !replaced.iter().any(|old| old.node == known.node));
                 let applies = |target: &&Located<Target>| depth == 0 || target.exclude;
-                link.targets.extend(targets.iter().filter(applies).cloned());
+                known.extend(targets.iter().filter(applies).cloned());
             }
         }
         found
@@ -96,8 +97,9 @@ impl Compiler<'_> {
             let Some(link) = draft.links.get_mut(depth) else { continue };
             found = true;
             let replaces = |known: &Action| actions.iter().any(|new| replaces(&new.node, known));
-            link.actions.retain(|known| !replaces(&known.node));
-            link.actions.extend(actions.iter().cloned());
+            let known = link.actions.to_mut();
+            known.retain(|known| !replaces(&known.node));
+            known.extend(actions.iter().cloned());
         }
         found
     }
