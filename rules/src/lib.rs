@@ -12,6 +12,7 @@ mod digest;
 mod download;
 mod error;
 mod install;
+mod parsed;
 mod release;
 mod selection;
 mod setup;

@@ -10,14 +10,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use hop3_seclang::Parser;
 use hop3_seclang::ast::Document;
-use hop3_seclang::loader::{Files, Loader, MemoryLoader};
-use hop3_seclang::{Parser, diagnostic::Diagnostics};
+use hop3_seclang::loader::{Files, MemoryLoader};
 
 use crate::error::RulesError;
 use crate::install::{self, Installed, Source};
+use crate::parsed::{Kept, Parsed};
 use crate::selection::{RulesetName, Selection};
 use crate::{Version, base, digest, setup};
 
@@ -27,6 +29,8 @@ const MANIFEST: &str = "manifest.json";
 #[derive(Clone, Debug)]
 pub struct Store {
     crs: PathBuf,
+    /// What assembling leaves for the next application, when it is to.
+    kept: Option<Arc<Kept>>,
 }
 
 /// A ruleset's document with what it is called.
@@ -57,7 +61,21 @@ impl Store {
     pub fn open(root: impl AsRef<Path>) -> Result<Self, RulesError> {
         let crs = root.as_ref().join("owasp-crs");
         fs::create_dir_all(&crs).map_err(RulesError::file("create", &crs))?;
-        Ok(Self { crs })
+        Ok(Self { crs, kept: None })
+    }
+
+    /// From now on the Core Rule Set that was assembled last stays parsed, some 6 MB, until [`Store::forget`]: for those
+    /// who assemble the documents of many applications.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        Self { kept: Some(Arc::default()), ..self }
+    }
+
+    /// Gives up what [`Store::keeping`] has kept so far.
+    pub fn forget(&self) {
+        if let Some(kept) = &self.kept {
+            kept.forget();
+        }
     }
 
     /// Installed versions, oldest first.
@@ -98,7 +116,7 @@ impl Store {
         if !verification.changes.is_empty() {
             return Err(RulesError::Changed { version: version.clone(), changes: verification.changes });
         }
-        self.parse_crs(&self.folder(version), &Selection::new(RulesetName::OwaspCrs(None)))?;
+        parse_crs(&Parsed::read(&self.folder(version))?, &Selection::new(RulesetName::OwaspCrs(None)))?;
         let path = self.crs.join("current");
         write_atomically(&path, format!("{version}\n").as_bytes()).map_err(RulesError::file("write", path))
     }
@@ -177,8 +195,12 @@ impl Store {
                         self.installed()?.into_iter().map(|installed| installed.version).collect();
                     return Err(RulesError::UnknownVersion { version, installed });
                 }
+                let parsed = match &self.kept {
+                    Some(kept) => kept.release(&folder)?,
+                    None => Arc::new(Parsed::read(&folder)?),
+                };
                 Ok(Assembled {
-                    document: self.parse_crs(&folder, selection)?,
+                    document: parse_crs(&parsed, selection)?,
                     name: "owasp-crs".to_owned(),
                     version: Some(version.to_string()),
                 })
@@ -205,7 +227,7 @@ impl Store {
     fn put(&self, folder: &Path, found: &install::Found) -> Result<(), RulesError> {
         let staging = self.crs.join(format!(".{}.{}", found.installed.version, std::process::id()));
         let outcome = self.stage(&staging, found).and_then(|()| {
-            self.parse_crs(&staging, &Selection::new(RulesetName::OwaspCrs(None)))?;
+            parse_crs(&Parsed::read(&staging)?, &Selection::new(RulesetName::OwaspCrs(None)))?;
             fs::rename(&staging, folder).map_err(RulesError::file("create", folder))
         });
         if outcome.is_err() {
@@ -226,25 +248,14 @@ impl Store {
         let text = serde_json::to_vec_pretty(&found.installed).map_err(|error| error.into());
         text.and_then(|text| write_atomically(&path, &text)).map_err(RulesError::file("write", path))
     }
+}
 
-    /// Set-up, plugins and rules in the order that the project prescribes.
-    fn parse_crs(&self, folder: &Path, selection: &Selection) -> Result<Document, RulesError> {
-        let loader = Files::beneath([folder]);
-        parse(selection, &loader, |parser| {
-            let plain = folder.join("crs-setup.conf");
-            let setup = if plain.is_file() { plain } else { folder.join("crs-setup.conf.example") };
-            parser.file(&setup);
-            for pattern in
-                ["plugins/*-config.conf", "plugins/*-before.conf", "rules/*.conf", "plugins/*-after.conf"]
-            {
-                let pattern = folder.join(pattern).display().to_string();
-                for path in loader.glob(&pattern).map_err(RulesError::file("read", folder))? {
-                    parser.file(&path);
-                }
-            }
-            Ok(())
-        })
-    }
+/// The release between what is the application's own.
+fn parse_crs(parsed: &Parsed, selection: &Selection) -> Result<Document, RulesError> {
+    let loader = Files::beneath([&parsed.folder]);
+    parse(Parser::around(&loader, &parsed.fragment), selection, |parser| {
+        parser.put();
+    })
 }
 
 fn parse_base(selection: &Selection) -> Result<Document, RulesError> {
@@ -252,41 +263,38 @@ fn parse_base(selection: &Selection) -> Result<Document, RulesError> {
     for (path, text) in base::RULES.iter().chain(base::DATA) {
         loader = loader.with(path, text.as_bytes());
     }
-    parse(selection, &loader, |parser| {
+    parse(Parser::new(&loader), selection, |parser| {
         for (path, _) in base::RULES {
             parser.file(Path::new(path));
         }
-        Ok(())
     })
 }
 
 fn parse_file(path: &Path, selection: &Selection) -> Result<Document, RulesError> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let loader = Files::beneath([folder]);
-    parse(selection, &loader, |parser| {
+    parse(Parser::new(&loader), selection, |parser| {
         parser.file(path);
-        Ok(())
     })
 }
 
 /// Engine settings, the selection's set-up and snippets around what `ruleset` adds.
 fn parse<'l>(
+    mut parser: Parser<'l>,
     selection: &Selection,
-    loader: &'l dyn Loader,
-    ruleset: impl FnOnce(&mut Parser<'l>) -> Result<(), RulesError>,
+    ruleset: impl FnOnce(&mut Parser<'l>),
 ) -> Result<Document, RulesError> {
-    let mut parser = Parser::new(loader);
     let (name, text) = base::ENGINE;
     parser.text(name, text);
     parser.text("hop3/setup.conf", setup::directives(selection));
     for snippet in &selection.before {
         parser.text(&snippet.name, &snippet.text);
     }
-    ruleset(&mut parser)?;
+    ruleset(&mut parser);
     for snippet in &selection.after {
         parser.text(&snippet.name, &snippet.text);
     }
-    parser.finish().map_err(|diagnostics: Diagnostics| RulesError::Syntax(diagnostics))
+    parser.finish().map_err(RulesError::Syntax)
 }
 
 /// Writes beside the file, syncs, and renames, so that a crash leaves the old or the new content.

@@ -192,6 +192,45 @@ fn snippets_and_mode_reach_the_document() {
 }
 
 #[test]
+fn a_kept_release_is_read_again_when_a_file_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = Store::open(dir.path()).unwrap();
+    plain.install(&Source::Path(small(dir.path(), RULE)), now()).unwrap();
+    let store = Store::open(dir.path()).unwrap().keeping();
+    let mut selection = Selection::new(RulesetName::OwaspCrs(None));
+    let head = |store: &Store, selection: &Selection| {
+        let document = store.assemble(selection).unwrap().document;
+        document
+            .rules()
+            .find(|rule| rule.id == 100)
+            .map(|rule| (std::ptr::from_ref(rule), document.clone()))
+            .unwrap()
+    };
+    let (first, whole) = head(&store, &selection);
+    assert_eq!(whole, head(&plain, &selection).1);
+    let text = "SecAction \"id:7,phase:1,pass\"\n".to_owned();
+    selection.before.push(Snippet { name: "hop3.toml [[waf.tuning]]".to_owned(), text });
+    let (second, own) = head(&store, &selection);
+    assert_eq!(own, head(&plain, &selection).1);
+    assert_eq!((own.rules().count(), first), (whole.rules().count() + 1, second), "the rule is shared");
+    // Also where an application's own rules contradict the release.
+    selection.after.push(Snippet { name: "own".to_owned(), text: "SecAction \"id:100,pass\"\n".to_owned() });
+    let told = |store: &Store| store.assemble(&selection).unwrap_err().to_string();
+    assert_eq!(told(&store), told(&plain));
+    selection.after.clear();
+
+    let rules = dir.path().join("owasp-crs/4.1.0/rules/REQUEST-900.conf");
+    fs::write(&rules, RULE.replace("attack", "assault")).unwrap();
+    let (changed, document) = head(&store, &selection);
+    assert_ne!(document, own);
+    assert_eq!(document, head(&plain, &selection).1);
+    fs::write(rules.with_file_name("REQUEST-901.conf"), "SecAction \"id:901,phase:1,pass\"\n").unwrap();
+    assert_eq!(head(&store, &selection).1.rules().count(), document.rules().count() + 1);
+    store.forget();
+    assert_ne!(head(&store, &selection).0, changed);
+}
+
+#[test]
 fn a_file_of_the_operator_is_read_with_its_includes_and_nothing_outside() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path().join("store")).unwrap();

@@ -37,7 +37,7 @@ use std::path::Path;
 pub use ast::Document;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use loader::Loader;
-pub use parser::{Dialect, Parser};
+pub use parser::{Dialect, Fragment, Parser};
 
 /// Reads one file and everything it includes.
 pub fn parse(path: impl AsRef<Path>, loader: &dyn Loader) -> Result<Document, Diagnostics> {

@@ -72,7 +72,7 @@ pub struct SourceFile {
     /// Its contents; not necessarily UTF-8.
     pub text: Arc<[u8]>,
     /// Offset of each line's first byte.
-    lines: Vec<u32>,
+    lines: Arc<[u32]>,
 }
 
 impl SourceFile {
@@ -130,7 +130,7 @@ impl Sources {
         let text = text.into();
         let mut lines = vec![0];
         lines.extend(text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(i, _)| i as u32 + 1));
-        self.files.push(SourceFile { path: path.into(), text, lines });
+        self.files.push(SourceFile { path: path.into(), text, lines: lines.into() });
         FileId(self.files.len() as u32 - 1)
     }
 

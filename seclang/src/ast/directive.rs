@@ -62,7 +62,7 @@ impl PartialEq for Directive {
 #[non_exhaustive]
 pub enum DirectiveKind {
     /// `SecRule` or `SecAction` with its chain.
-    Rule(Box<Rule>),
+    Rule(Arc<Rule>),
     /// `SecMarker NAME`.
     Marker(String),
     /// `SecDefaultAction`: has a phase and a disruptive action.

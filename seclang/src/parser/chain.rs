@@ -9,7 +9,7 @@ use crate::source::Span;
 #[derive(Default)]
 pub(super) struct Chain {
     /// The head with the links so far, and where the last `chain` stands.
-    open: Option<(Box<Rule>, Span)>,
+    open: Option<(Rule, Span)>,
     /// The head was wrong: its links are read for their errors only.
     broken: bool,
 }
@@ -29,10 +29,10 @@ impl Chain {
 
 impl Parser<'_> {
     /// Takes a head; `goes_on` is the place of its `chain`.
-    pub(super) fn head(&mut self, chain: &mut Chain, rule: Box<Rule>, goes_on: Option<Span>) {
+    pub(super) fn head(&mut self, chain: &mut Chain, rule: Rule, goes_on: Option<Span>) {
         match goes_on {
             Some(span) => chain.open = Some((rule, span)),
-            None => self.emit(rule.span, DirectiveKind::Rule(rule)),
+            None => self.emit(rule.span, DirectiveKind::Rule(rule.into())),
         }
     }
 

@@ -10,6 +10,7 @@ mod blocks;
 mod chain;
 mod ctl;
 mod directive;
+mod fragment;
 mod include;
 mod items;
 mod operator;
@@ -23,7 +24,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::ast::{Directive, DirectiveKind, Document, Phase, RemoteRulesFailAction};
+pub use fragment::Fragment;
+
+use crate::ast::{Directive, DirectiveKind, Document, IdRange, Phase, RemoteRulesFailAction};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::loader::Loader;
 use crate::source::{Sources, Span};
@@ -55,6 +58,8 @@ pub struct Parser<'l> {
     warnings: usize,
     /// Where each rule id was used.
     ids: BTreeMap<u64, Span>,
+    /// Ids that were given free again.
+    removed: Vec<IdRange>,
     /// Where each phase's default action was set.
     defaults: HashMap<Phase, Span>,
     /// Data files already read.
@@ -67,6 +72,8 @@ pub struct Parser<'l> {
     opened: usize,
     /// Bytes of all of them.
     read: usize,
+    /// What was read before and is still to be put in.
+    fragment: Option<&'l Fragment>,
 }
 
 impl<'l> Parser<'l> {
@@ -81,12 +88,14 @@ impl<'l> Parser<'l> {
             errors: 0,
             warnings: 0,
             ids: BTreeMap::new(),
+            removed: Vec::new(),
             defaults: HashMap::new(),
             data: HashMap::new(),
             remote_rules_fail_action: RemoteRulesFailAction::Abort,
             open: Vec::new(),
             opened: 0,
             read: 0,
+            fragment: None,
         }
     }
 

@@ -47,7 +47,7 @@ impl Parser<'_> {
             Some(id) if self.errors == before => {
                 let rule =
                     Rule { span, id, phase, condition: condition.flatten(), actions, links: Vec::new() };
-                self.head(chain, Box::new(rule), goes_on);
+                self.head(chain, rule, goes_on);
             }
             _ if goes_on.is_some() => chain.break_off(),
             _ => {}
@@ -90,16 +90,21 @@ impl Parser<'_> {
         if ids.len() > 1 {
             self.report_strict(Diagnostic::error(at, "a rule has one id").label(first, "the first id"));
         }
+        self.take(id, at).then_some(id)
+    }
+
+    /// Gives an id to the rule that says so at `at`; whether it was free.
+    pub(super) fn take(&mut self, id: u64, at: Span) -> bool {
         if let Some(&first) = self.ids.get(&id) {
             self.report(
                 Diagnostic::error(at, format!("the rule id {id} is used twice"))
                     .label(first, "used here first")
                     .hint("give one of the rules another id, or remove the first with SecRuleRemoveById"),
             );
-            return None;
+            return false;
         }
         self.ids.insert(id, at);
-        Some(id)
+        true
     }
 
     /// What only the head of a chain may say.

@@ -2,7 +2,7 @@
 
 use super::Parser;
 use super::arguments::bare;
-use crate::ast::{Action, DirectiveKind, Target};
+use crate::ast::{Action, DirectiveKind, IdRange, Phase, Target};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Located, Span};
 use crate::text::Text;
@@ -16,13 +16,16 @@ impl Parser<'_> {
         let ranges: Vec<_> = arguments.iter().map(|argument| self.id_ranges(argument.all())).collect();
         let ranges: Option<Vec<_>> = ranges.into_iter().collect();
         let ranges: Vec<_> = ranges?.into_iter().flatten().collect();
-        // A removed id may be given to another rule.
-        for range in &ranges {
-            while let Some((&id, _)) = self.ids.range(range.first..=range.last).next() {
-                self.ids.remove(&id);
-            }
-        }
+        ranges.iter().for_each(|range| self.free(*range));
         Some(DirectiveKind::RuleRemoveById(ranges))
+    }
+
+    /// Lets removed ids be given to other rules.
+    pub(super) fn free(&mut self, range: IdRange) {
+        while let Some((&id, _)) = self.ids.range(range.first..=range.last).next() {
+            self.ids.remove(&id);
+        }
+        self.removed.push(range);
     }
 
     /// `SecRuleRemoveByTag`, `SecRuleRemoveByMsg`.
@@ -130,16 +133,16 @@ impl Parser<'_> {
         if self.errors > before {
             return None;
         }
-        if let Some(first) = self.defaults.insert(phase?, span) {
-            self.report(
-                Diagnostic::warning(
-                    span,
-                    format!("the default action of phase {} is set again", phase?.number()),
-                )
-                .label(first, "set here before"),
-            );
-        }
+        self.default_action_set(phase?, span);
         Some(DirectiveKind::DefaultAction(actions))
+    }
+
+    /// Notes where the default action of a phase was set.
+    pub(super) fn default_action_set(&mut self, phase: Phase, span: Span) {
+        if let Some(first) = self.defaults.insert(phase, span) {
+            let message = format!("the default action of phase {} is set again", phase.number());
+            self.report(Diagnostic::warning(span, message).label(first, "set here before"));
+        }
     }
 
     /// Complains about actions that have no place in a directive.

@@ -78,7 +78,7 @@ fn document(operator: Operator, database: Option<Vec<u8>>) -> Result<Document, S
     let mut document =
         hop3_seclang::parse_str("case.conf", &rules, &loader).map_err(|error| error.to_string())?;
     let condition = document.directives.iter_mut().find_map(|directive| match &mut directive.kind {
-        DirectiveKind::Rule(rule) => rule.condition.as_mut(),
+        DirectiveKind::Rule(rule) => Arc::make_mut(rule).condition.as_mut(),
         _ => None,
     });
     condition.ok_or("the rule has no condition")?.operator.node = operator;
