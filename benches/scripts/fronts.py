@@ -14,7 +14,8 @@ import contenders
 import servers
 
 HOST = "localhost"
-CADDY = "github.com/caddyserver/caddy/v2/cmd/caddy@latest"
+CADDY_VERSION = "v2.11.9"
+CADDY = f"github.com/caddyserver/caddy/v2/cmd/caddy@{CADDY_VERSION}"
 CORES = os.cpu_count()
 
 
@@ -123,7 +124,7 @@ backend back
 
 
 def caddy(stack, folder, back, root, log):
-    """The newest release, built once from its source."""
+    """A pinned release, built once from its source."""
     program = caddy_program()
     (http, https), files = ports(), servers.free_port()
     logging = f"log {{\n output file {folder}/caddy.access\n }}" if log else ""
@@ -159,11 +160,10 @@ http://{HOST}:{files} {{
 
 def caddy_program():
     found = shutil.which("caddy")
-    folder = contenders.workspace().parent / "bin"
-    built = folder / "caddy"
+    built = caddy_built()
     if not built.exists():
         try:
-            environment = dict(os.environ, GOBIN=str(folder))
+            environment = dict(os.environ, GOBIN=str(built.parent))
             contenders.run(["go", "install", CADDY], env=environment)
         except contenders.Unavailable:
             # Debian's is old, but better than none.
@@ -171,6 +171,11 @@ def caddy_program():
                 raise
             return pathlib.Path(found)
     return built
+
+
+def caddy_built():
+    """Where it is built; another version elsewhere."""
+    return contenders.workspace() / f"caddy-{CADDY_VERSION}" / "caddy"
 
 
 ALL = [hop3, nginx, haproxy, caddy]
@@ -209,7 +214,7 @@ def versions():
         return next((line for line in lines if pattern is None or pattern in line), None)
 
     told = [first(["nginx", "-v"]), first(["haproxy", "-v"])]
-    built = contenders.workspace().parent / "bin" / "caddy"
+    built = caddy_built()
     module = first(["go", "version", "-m", str(built)], "\tmod\t") if built.exists() else first(["caddy", "version"])
     told += [" ".join(module.split()[1:3]) if module and "mod" in module.split()[0] else module]
     return [text.split(" - ")[0].replace("nginx version: ", "") for text in told if text]
