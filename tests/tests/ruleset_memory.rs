@@ -56,7 +56,7 @@ fn applications_share_the_rules() {
     let first = compiled(&store, &Selection::new(RulesetName::OwaspCrs(None)), &parts);
     let loaded = in_use() - begin;
     let most = MOST.load(Ordering::Relaxed) - begin;
-    first.prepare().for_each(drop);
+    first.prepare();
     let prepared = in_use() - begin;
     println!("first application: {loaded} bytes, {prepared} with all patterns built, {most} while loading");
     let mut further = vec![first];
@@ -64,7 +64,7 @@ fn applications_share_the_rules() {
         let before = in_use();
         let ruleset = compiled(&store, &exceptions(number), &parts);
         // Nothing that is not built already.
-        ruleset.prepare().for_each(drop);
+        ruleset.prepare();
         further.push(ruleset);
         let more = in_use() - before;
         println!("application {number} beside it: {more} bytes");

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::operators::PhraseSet;
@@ -25,6 +26,11 @@ pub struct Parts {
     rules: Mutex<HashMap<u64, Vec<Weak<RuleBody>>>>,
     hashes: RandomState,
 }
+
+/// Most threads that compile patterns.
+const MOST_THREADS: usize = 8;
+/// Fewer patterns than this are not worth a thread.
+const FEW_PATTERNS: usize = 64;
 
 /// Text and flags.
 type PatternKey = (Box<[u8]>, Flags);
@@ -59,6 +65,41 @@ impl Parts {
         }
         patterns.insert(key, Arc::downgrade(&pattern));
         Ok(pattern)
+    }
+
+    /// Many patterns, without those that cannot be compiled: the new ones at once on all processors when they are many.
+    pub(crate) fn patterns<'t>(
+        &self,
+        texts: impl IntoIterator<Item = &'t [u8]>,
+        flags: Flags,
+    ) -> Vec<Arc<Pattern>> {
+        let (mut all, mut new) = (Vec::new(), Vec::new());
+        {
+            let patterns = lock(&self.patterns);
+            for text in texts {
+                match patterns.get(&(text.into(), flags)).and_then(Weak::upgrade) {
+                    Some(known) => all.push(known),
+                    None => new.push(text),
+                }
+            }
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(text) = new.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.extend(self.pattern(text, flags));
+            }
+            done
+        };
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let threads = if new.len() < FEW_PATTERNS { 1 } else { processors() };
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            all.extend(work());
+            // What a helper that panicked did not deliver is compiled when it is asked for.
+            helpers.into_iter().for_each(|helper| all.extend(helper.join().unwrap_or_default()));
+        });
+        all
     }
 
     /// The set of these phrases; the error is the automaton's: too many or too long ones.

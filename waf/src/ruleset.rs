@@ -78,18 +78,14 @@ impl Ruleset {
         })
     }
 
-    /// Builds the patterns that are otherwise built when a value first asks for them, rule by rule as the iterator
-    /// is advanced: for hosts that would rather spend memory than a few milliseconds of some request. Rules in
-    /// order, by id; those that can never run are passed over.
-    pub fn prepare(&self) -> impl Iterator<Item = u64> {
-        let prepared = |rule: &Rule| {
-            let conditions = rule.links.iter().filter_map(|link| link.condition.as_ref());
-            conditions.for_each(|condition| condition.operator.prepare());
-            rule.id
-        };
+    /// Builds the patterns that are otherwise built when a value first asks for them, but for those of rules that can
+    /// never run: for hosts that would rather spend memory than a few milliseconds of some request.
+    pub fn prepare(&self) {
         let strategies = (0..self.phases.len()).flat_map(|phase| self.scan.strategies(phase));
         let rules = self.phases.iter().flatten().zip(strategies);
-        rules.filter(|(_, strategy)| **strategy != Strategy::Folded).map(move |(rule, _)| prepared(rule))
+        let alive = rules.filter(|(_, strategy)| **strategy != Strategy::Folded).map(|(rule, _)| rule);
+        let conditions = alive.flat_map(|rule| &rule.links).filter_map(|link| link.condition.as_ref());
+        conditions.for_each(|condition| condition.operator.prepare());
     }
 
     /// Settings such as `SecRuleEngine` and the body limits.

@@ -69,7 +69,7 @@ impl Rulesets {
         let (compiled, is_new) = self.found_or_compiled(selection)?;
         if self.serving.load(Ordering::Acquire) {
             // Also one that somebody else compiled, who may not have come this far. What is built already costs nothing.
-            compiled.ruleset.prepare().for_each(drop);
+            compiled.ruleset.prepare();
         } else if is_new {
             self.prepare_aside(compiled.ruleset.clone());
         }
@@ -112,7 +112,7 @@ impl Rulesets {
             let work = move || {
                 // Of this thread alone. Without it the work is done all the same.
                 let _ = rustix::process::setpriority_process(None, 19);
-                receiver.iter().for_each(|ruleset| ruleset.prepare().for_each(drop));
+                receiver.iter().for_each(|ruleset| ruleset.prepare());
             };
             drop(std::thread::Builder::new().name("waf-prepare".to_owned()).spawn(work));
             sender

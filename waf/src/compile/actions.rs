@@ -50,7 +50,7 @@ impl Compiler<'_> {
         };
         self.describe(&mut rule, draft);
         self.decide(&mut rule, draft);
-        Rule { index: RuleIndex(index as u32), flow, body: self.patterns.parts().rule(rule) }
+        Rule { index: RuleIndex(index as u32), flow, body: self.parts.rule(rule) }
     }
 
     fn link_of(&mut self, draft: &Draft, depth: usize, link: &DraftLink, drafts: &[Draft]) -> Link {

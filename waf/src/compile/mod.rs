@@ -10,7 +10,6 @@ mod draft;
 mod error;
 mod flow;
 mod operators;
-mod patterns;
 mod targets;
 mod update;
 
@@ -35,7 +34,6 @@ use crate::scan::{self, Strategy};
 use crate::settings::{SettingState, Settings};
 use crate::template::Template;
 use draft::{Defaults, Draft};
-use patterns::Patterns;
 
 /// Compiles a document out of parts that other rulesets may have, too.
 pub(crate) fn compile(document: &Document, parts: &Parts) -> Result<Ruleset, CompileError> {
@@ -57,7 +55,8 @@ struct Compiler<'d> {
     markers: Vec<(String, usize)>,
     defaults: Defaults<'d>,
     names: SlotNames,
-    patterns: Patterns<'d>,
+    /// What other rulesets may have, too.
+    parts: &'d Parts,
     datasets: HashMap<String, Vec<String>>,
     signatures: Vec<String>,
     fallbacks: Vec<Fallback>,
@@ -77,7 +76,7 @@ impl<'d> Compiler<'d> {
             markers: Vec::new(),
             defaults: Defaults::default(),
             names: SlotNames::new(),
-            patterns: Patterns::new(parts),
+            parts,
             datasets: HashMap::new(),
             signatures: Vec::new(),
             fallbacks: Vec::new(),
@@ -121,7 +120,8 @@ impl<'d> Compiler<'d> {
     fn link(mut self) -> Result<Ruleset, Vec<Diagnostic>> {
         let drafts = std::mem::take(&mut self.drafts);
         let jumps = flow::resolve(&drafts, &self.markers);
-        self.compile_patterns(&drafts);
+        // Kept until the rules have taken them.
+        let _ahead = self.patterns_of(&drafts);
         let mut phases: [Vec<Rule>; 5] = Default::default();
         for (index, draft) in drafts.iter().enumerate().filter(|(_, draft)| !draft.removed) {
             let rule = self.rule(index, draft, &drafts, jumps[index]);
@@ -137,7 +137,7 @@ impl<'d> Compiler<'d> {
             Folding { phases: &phases, settings: &self.settings, names: &self.names, limits: limits_slot };
         let Folded { alive, relied_on, prologue, arguments } = fold::fold(&folding);
         let tx_selections = tx_selections(&phases, &self.names);
-        let scan = scan::build(&phases, &alive, &arguments, &self.names, self.patterns.parts());
+        let scan = scan::build(&phases, &alive, &arguments, &self.names, self.parts);
         let walked = std::array::from_fn(|phase| {
             let mut walked = Bits::new(phases[phase].len());
             for (position, strategy) in scan.strategies(phase).iter().enumerate() {

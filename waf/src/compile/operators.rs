@@ -22,9 +22,6 @@ use crate::ruleset::Fallback;
 use crate::template::Template;
 use crate::xml_body::{Definition, Validation};
 
-/// Fewer patterns than this are not worth a thread.
-const FEW_PATTERNS: usize = 64;
-
 /// Why an operator is not there, and what to use instead. The parser refuses
 /// some by itself; what it lets pass is the engine's to refuse.
 fn refusal(name: OperatorName) -> Option<&'static str> {
@@ -32,8 +29,9 @@ fn refusal(name: OperatorName) -> Option<&'static str> {
 }
 
 impl Compiler<'_> {
-    /// Compiles the patterns of all rules that remain, at once when they are many.
-    pub(super) fn compile_patterns(&mut self, drafts: &[Draft]) {
+    /// The patterns of all rules that remain; those that cannot be compiled are left to whoever asks for one, who is
+    /// told why.
+    pub(super) fn patterns_of(&self, drafts: &[Draft]) -> Vec<Arc<Pattern>> {
         let flags = self.rx_flags();
         let links = drafts.iter().filter(|draft| !draft.removed).flat_map(|draft| &draft.links);
         let operators = links.filter_map(|link| link.operator.as_ref());
@@ -42,10 +40,7 @@ impl Compiler<'_> {
             .filter(|operator| is_pattern(operator.name))
             .map(|operator| operator.argument.raw())
             .collect();
-        if texts.len() >= FEW_PATTERNS {
-            let texts: Vec<_> = texts.into_iter().map(|text| (text, flags)).collect();
-            self.patterns.prepare_all(&texts);
-        }
+        self.parts.patterns(texts, flags)
     }
 
     fn rx_flags(&self) -> Flags {
@@ -220,7 +215,7 @@ impl Compiler<'_> {
 
     fn rx(&mut self, rule_id: u64, pattern: &[u8], span: Span) -> Option<Arc<Pattern>> {
         let flags = self.rx_flags();
-        match self.patterns.pattern(pattern, flags) {
+        match self.parts.pattern(pattern, flags) {
             Ok(pattern) => {
                 if let Some(construct) = pattern.pcre_only() {
                     self.fallbacks.push(Fallback { rule_id, construct });
@@ -262,7 +257,7 @@ impl Compiler<'_> {
             self.warnings
                 .push(Diagnostic::warning(span, "there is no phrase to look for: the rule never matches"));
         }
-        match self.patterns.phrases(phrases) {
+        match self.parts.phrases(phrases) {
             Ok(set) => Some(Operator::Phrases(set)),
             Err(reason) => {
                 self.errors

@@ -63,7 +63,7 @@ impl Compiler<'_> {
             Some(ast::Selector::Key(key)) => Selector::Name(key.as_bytes().into()),
             Some(ast::Selector::Regex { pattern, span }) => {
                 let flags = Flags { fold: true, ..Flags::default() };
-                match self.patterns.pattern(pattern.as_bytes(), flags) {
+                match self.parts.pattern(pattern.as_bytes(), flags) {
                     Ok(pattern) => Selector::Pattern(pattern),
                     Err(error) => {
                         self.errors.push(Diagnostic::error(*span, format!("the selector's {error}")));

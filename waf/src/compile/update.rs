@@ -109,7 +109,7 @@ impl Compiler<'_> {
     }
 
     fn compile_one(&mut self, text: &Located<String>) -> Option<std::sync::Arc<Pattern>> {
-        match self.patterns.pattern(text.node.as_bytes(), Flags::default()) {
+        match self.parts.pattern(text.node.as_bytes(), Flags::default()) {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 self.errors
