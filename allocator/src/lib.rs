@@ -35,6 +35,12 @@ pub fn give_back() {
     });
 }
 
+/// Gives back at once what the calling thread no longer uses and what all threads have freed in large pieces. It takes
+/// milliseconds: for threads that have done something large and rare, such as loading rules.
+pub fn give_back_now() {
+    mi_collect(true);
+}
+
 #[cfg(test)]
 mod tests {
     use std::hint::black_box;
