@@ -19,6 +19,7 @@ use rustls::pki_types::Der;
 use super::holding::{Advice, Holding, Issued, PendingOrder};
 use super::https::{AuthorityClient, attending, heard};
 use super::limits::{next_order, note_order};
+use super::pem_chain::PemChain;
 use super::proof::{Prover, Standing, challenge_type};
 use super::schedule::{advice, no_advice};
 use super::shelf::Shelf;
@@ -394,7 +395,7 @@ impl Authority {
             return Err(wrong("it has expired; is this machine's clock right?".into()));
         }
         let CertificatePem { chain, key, .. } = pem;
-        Ok(Issued { chain, key, directory: self.acme.directory.clone(), at, advice: None })
+        Ok(Issued { chain: chain.into(), key, directory: self.acme.directory.clone(), at, advice: None })
     }
 
     fn remember(&self, owner: &str, order: Option<PendingOrder>) -> Result<(), Failed> {
@@ -504,10 +505,10 @@ fn shelved(error: &crate::store::StoreError) -> Failed {
 }
 
 /// How renewal information names a certificate (RFC 9773 section 4.1).
-fn identifier(chain: &str) -> Option<CertificateIdentifier<'static>> {
-    let facts = CertificateFacts::of_pem(chain).ok()?;
-    let authority = facts.authority_key?;
-    Some(CertificateIdentifier::new(Der::from_slice(&authority), Der::from_slice(&facts.serial)).into_owned())
+fn identifier(chain: &PemChain) -> Option<CertificateIdentifier<'static>> {
+    let facts = chain.facts()?;
+    let authority = facts.authority_key.as_ref()?;
+    Some(CertificateIdentifier::new(Der::from_slice(authority), Der::from_slice(&facts.serial)).into_owned())
 }
 
 fn signing_request(names: &[String], key: &KeyPair) -> Result<Vec<u8>, String> {

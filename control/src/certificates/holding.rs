@@ -2,10 +2,12 @@
 //! private keys are in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hop3_proxy::{CertificateFacts, CertificateOrigin, CertificatePem};
 use serde::{Deserialize, Serialize};
 
+use super::pem_chain::PemChain;
 use crate::model::Timestamp;
 use crate::settings::is_for_tests;
 
@@ -27,13 +29,15 @@ pub struct Holding {
     pub issuances: Vec<Issuance>,
     /// The operator asked for a new certificate.
     pub renew_now: bool,
+    /// Since when there is no owner any more.
+    pub ownerless: Option<Timestamp>,
 }
 
 /// A certificate of the operator's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
     /// PEM, own certificate first.
-    pub chain: String,
+    pub chain: PemChain,
     /// PEM.
     pub key: String,
     /// When it was given.
@@ -44,7 +48,7 @@ pub struct Imported {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
     /// PEM, own certificate first.
-    pub chain: String,
+    pub chain: PemChain,
     /// PEM.
     pub key: String,
     /// Whose it is: the directory's URL.
@@ -123,56 +127,66 @@ pub struct AuthorityRecord {
     pub trouble: Option<Trouble>,
 }
 
+/// What a host is shown with.
+#[derive(Clone)]
+pub struct Shown {
+    /// PEM, own certificate first.
+    pub chain: PemChain,
+    /// PEM.
+    pub key: String,
+    /// Where it came from.
+    pub origin: CertificateOrigin,
+    /// What it says.
+    pub facts: Arc<CertificateFacts>,
+}
+
+impl Shown {
+    /// Whether it has not expired.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        now < Timestamp::from(self.facts.not_after)
+    }
+}
+
+impl From<Shown> for CertificatePem {
+    fn from(Shown { chain, key, origin, .. }: Shown) -> Self {
+        Self { chain: chain.to_string(), key, origin }
+    }
+}
+
 impl Holding {
     /// The certificate to show for a host now: an imported one first, unless another is better.
-    pub fn show(&self, host: &str, now: Timestamp) -> Option<CertificatePem> {
-        let covering = |chain: &str| CertificateFacts::of_pem(chain).ok().filter(|facts| facts.covers(host));
-        let imported = self.imported.as_ref().and_then(|imported| {
-            let facts = covering(&imported.chain)?;
-            let pem = CertificatePem {
-                chain: imported.chain.clone(),
-                key: imported.key.clone(),
-                origin: CertificateOrigin::Imported,
-            };
-            Some((facts, pem))
-        });
-        let issued = self.issued.as_ref().and_then(|issued| {
-            let facts = covering(&issued.chain)?;
-            let pem = CertificatePem {
-                chain: issued.chain.clone(),
-                key: issued.key.clone(),
-                origin: CertificateOrigin::Acme,
-            };
-            Some((facts, pem))
-        });
-        let valid = |found: &&(CertificateFacts, CertificatePem)| now < Timestamp::from(found.0.not_after);
-        let both = [imported, issued];
-        let mut found = both.iter().flatten();
+    pub fn show(&self, host: &str, now: Timestamp) -> Option<Shown> {
+        let imported = self.imported.as_ref();
+        let imported = imported.map(|held| (&held.chain, &held.key, CertificateOrigin::Imported));
+        let issued = self.issued.as_ref().map(|held| (&held.chain, &held.key, CertificateOrigin::Acme));
+        let covering = |(chain, key, origin): (&PemChain, &String, CertificateOrigin)| {
+            let facts = chain.facts().filter(|facts| facts.covers(host))?;
+            Some(Shown { chain: chain.clone(), key: key.clone(), origin, facts })
+        };
+        let both = [imported.and_then(covering), issued.and_then(covering)];
+        let valid = both.iter().flatten().find(|shown| shown.is_valid(now));
         // An expired one still tells a client more than a self-signed one does.
-        let best = both.iter().flatten().find(valid).or_else(|| found.next());
-        best.map(|(_, pem)| pem.clone())
+        valid.or_else(|| both.iter().flatten().next()).cloned()
     }
 
     /// Whether clients trust what a host is shown with now, as far as can be told: it is valid, somebody else issued
     /// it, and that was no authority for tests.
     pub fn is_trusted(&self, host: &str, now: Timestamp) -> bool {
-        let Some(shown) = self.show(host, now) else { return false };
-        let tests = shown.origin == CertificateOrigin::Acme
+        let Some(Shown { origin, facts, .. }) = self.show(host, now) else { return false };
+        let tests = origin == CertificateOrigin::Acme
             && self.issued.as_ref().is_some_and(|issued| is_for_tests(&issued.directory));
-        CertificateFacts::of_pem(&shown.chain).is_ok_and(|facts| {
-            let valid = Timestamp::from(facts.not_before)..Timestamp::from(facts.not_after);
-            valid.contains(&now) && !facts.self_signed && !tests
-        })
+        let valid = Timestamp::from(facts.not_before)..Timestamp::from(facts.not_after);
+        valid.contains(&now) && !facts.self_signed && !tests
     }
 
     /// What the issued certificate says, if there is one.
-    pub fn issued_facts(&self) -> Option<CertificateFacts> {
-        CertificateFacts::of_pem(&self.issued.as_ref()?.chain).ok()
+    pub fn issued_facts(&self) -> Option<Arc<CertificateFacts>> {
+        self.issued.as_ref()?.chain.facts()
     }
 
     /// What the imported certificate says, if there is one.
-    pub fn imported_facts(&self) -> Option<CertificateFacts> {
-        CertificateFacts::of_pem(&self.imported.as_ref()?.chain).ok()
+    pub fn imported_facts(&self) -> Option<Arc<CertificateFacts>> {
+        self.imported.as_ref()?.chain.facts()
     }
 
     /// Whether nothing is remembered.
@@ -202,12 +216,12 @@ mod tests {
 
     fn imported(names: &[&str], days: u32) -> Option<Imported> {
         let (chain, key) = chain(names, START, DAY * days);
-        Some(Imported { chain, key, added: START })
+        Some(Imported { chain: chain.into(), key, added: START })
     }
 
     fn issued(names: &[&str], days: u32) -> Option<Issued> {
         let (chain, key) = chain(names, START, DAY * days);
-        Some(Issued { chain, key, directory: "d".into(), at: START, advice: None })
+        Some(Issued { chain: chain.into(), key, directory: "d".into(), at: START, advice: None })
     }
 
     #[test]
@@ -231,7 +245,13 @@ mod tests {
     #[test]
     fn only_what_clients_trust_is_trusted() {
         let held = |(chain, key): (String, String), directory: &str| Holding {
-            issued: Some(Issued { chain, key, directory: directory.into(), at: START, advice: None }),
+            issued: Some(Issued {
+                chain: chain.into(),
+                key,
+                directory: directory.into(),
+                at: START,
+                advice: None,
+            }),
             ..Holding::default()
         };
         let staging = "https://acme-staging-v02.api.letsencrypt.org/directory";

@@ -79,7 +79,7 @@ pub fn check(chain: &str, key: &str, hosts: &[String], now: Timestamp) -> Result
         notes.push(format!("it expires at {to}"));
     }
     notes.extend(chain_notes(chain, &facts));
-    let imported = Imported { chain: chain.to_owned(), key: key.to_owned(), added: now };
+    let imported = Imported { chain: chain.into(), key: key.to_owned(), added: now };
     Ok(Accepted { imported, facts, notes })
 }
 

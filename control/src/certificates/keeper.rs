@@ -504,7 +504,8 @@ mod tests {
                     if bad.is_empty() {
                         let covered: Vec<&str> = names.iter().map(String::as_str).collect();
                         let (pem, key) = chain(&covered, now, 90 * DAY);
-                        let issued = Issued { chain: pem, key, directory: "d".into(), at: now, advice: None };
+                        let issued =
+                            Issued { chain: pem.into(), key, directory: "d".into(), at: now, advice: None };
                         succeeded(&mut holding, issued, &names, &hosts, now);
                     } else {
                         names_failed(&mut holding, &bad, now, 200);

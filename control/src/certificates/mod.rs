@@ -9,6 +9,7 @@
 //! counts, it orders, the others are shown with it.
 //!
 //! - [`holding`]: what is remembered of one owner, sealed in the store
+//! - [`pem_chain`]: a chain, and what its certificate says
 //! - [`schedule`], [`limits`], [`names`]: what to do when, as functions of the time
 //! - [`keeper`]: does it; one task, woken by changes and by the clock
 //! - [`authority`], [`https`]: speaking ACME (RFC 8555), renewal information (RFC 9773)
@@ -26,6 +27,7 @@ pub mod import;
 mod keeper;
 mod limits;
 mod names;
+mod pem_chain;
 mod proof;
 pub mod report;
 pub mod schedule;

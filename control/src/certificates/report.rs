@@ -1,10 +1,9 @@
 //! How certificates look to the operator: `hop3 certs`, `hop3 status`, the log.
 
-use hop3_proxy::CertificatePem;
 use serde::{Deserialize, Serialize};
 
 use super::Wanted;
-use super::holding::{Holding, Trouble};
+use super::holding::{Holding, Shown, Trouble};
 use super::names::{MOST_NAMES, unissuable};
 use super::schedule::{candidates, last_sixth, renewal};
 use crate::model::Timestamp;
@@ -68,7 +67,7 @@ pub struct ImportedCertificate {
 pub fn status(
     wanted: &Wanted,
     holding: &Holding,
-    shown: impl Fn(&str, &str) -> Option<CertificatePem>,
+    shown: impl Fn(&str, &str) -> Option<Shown>,
     acme: Option<&Acme>,
     authority: Option<&Trouble>,
     now: Timestamp,
@@ -146,21 +145,18 @@ pub fn status(
 
 fn host_status(
     host: &str,
-    shown: Option<CertificatePem>,
+    shown: Option<Shown>,
     why_self_signed: impl FnOnce() -> String,
 ) -> HostCertificate {
     match shown {
-        Some(shown) => {
-            let facts = hop3_proxy::CertificateFacts::of_pem(&shown.chain).ok();
-            HostCertificate {
-                host: host.to_owned(),
-                origin: shown.origin.as_str().to_owned(),
-                expires: facts.as_ref().map(|facts| facts.not_after.into()),
-                issuer: facts.map(|facts| facts.issuer),
-                reason: None,
-                holder: None,
-            }
-        }
+        Some(Shown { origin, facts, .. }) => HostCertificate {
+            host: host.to_owned(),
+            origin: origin.as_str().to_owned(),
+            expires: Some(facts.not_after.into()),
+            issuer: Some(facts.issuer.clone()),
+            reason: None,
+            holder: None,
+        },
         None => HostCertificate {
             host: host.to_owned(),
             origin: "self-signed".to_owned(),
@@ -221,7 +217,7 @@ mod tests {
     fn what_is_wrong_is_said_in_time() {
         let (pem, key) = chain(&["a.org"], START, DAY * 90);
         let issued = Issued {
-            chain: pem.clone(),
+            chain: pem.as_str().into(),
             key: key.clone(),
             directory: acme().directory,
             at: START,
@@ -240,8 +236,10 @@ mod tests {
         let both = reported(&holding, &["a.org", "b.org"], START.after(DAY)).problems;
         assert!(both[0].contains("`b.org`: connection refused (failed 1 times"), "{both:?}");
         assert!(said(&holding, 1).is_empty(), "a name that is no host any more troubles nobody");
-        let imported =
-            Holding { imported: Some(Imported { chain: pem, key, added: START }), ..Holding::default() };
+        let imported = Holding {
+            imported: Some(Imported { chain: pem.into(), key, added: START }),
+            ..Holding::default()
+        };
         assert!(said(&imported, 60).is_empty());
         assert!(said(&imported, 70)[0].contains("import a new one"));
         assert!(said(&imported, 90)[0].contains("expired"));

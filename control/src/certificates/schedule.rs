@@ -70,8 +70,8 @@ pub fn next_step(hosts: &[String], holding: &Holding, acme: &Acme, now: Timestam
         }
         None => true,
     };
-    let names = provable(&wanted, holding, facts.as_ref(), now, &mut waits);
-    if due && !names.is_empty() && is_worth_it(&names, holding, facts.as_ref(), now) {
+    let names = provable(&wanted, holding, facts.as_deref(), now, &mut waits);
+    if due && !names.is_empty() && is_worth_it(&names, holding, facts.as_deref(), now) {
         let refused = holding.refused.as_ref().map_or(Timestamp(0), |trouble| trouble.retry);
         let earliest = refused.max(same_names_again(holding, &names, now));
         if now >= earliest {

@@ -5,16 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use hop3_proxy::{CertificateFacts, CertificateOrigin, CertificatePem};
+use hop3_proxy::CertificateOrigin;
 
-use super::holding::{AuthorityRecord, Holding};
+use super::holding::{AuthorityRecord, Holding, Shown};
 use crate::failure::chain;
-use crate::model::{Entry, Timestamp};
+use crate::model::{Actor, Entry, Timestamp};
 use crate::store::{Change, Durable, Store, StoreError};
 
 /// The holdings of all owners. Calls that change something block for a few milliseconds.
-#[derive(Debug)]
 pub struct Shelf {
     store: Arc<Store>,
     held: Mutex<Held>,
@@ -22,34 +22,34 @@ pub struct Shelf {
     unreadable: Mutex<BTreeSet<String>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Held {
     /// By owner.
     holdings: BTreeMap<String, Holding>,
     /// The latest certificate that was issued for each name, whoever owned it then.
-    issued: BTreeMap<String, CertificatePem>,
+    issued: BTreeMap<String, Shown>,
 }
 
 impl Held {
     fn insert(&mut self, owner: &str, holding: Holding) {
         if let (Some(issued), Some(facts)) = (&holding.issued, holding.issued_facts()) {
-            let pem = CertificatePem {
-                chain: issued.chain.clone(),
-                key: issued.key.clone(),
-                origin: CertificateOrigin::Acme,
+            let (chain, key) = (issued.chain.clone(), issued.key.clone());
+            let shown = Shown { chain, key, origin: CertificateOrigin::Acme, facts: facts.clone() };
+            let later = |name: &&String| {
+                self.issued.get(*name).is_none_or(|known| known.facts.not_after <= facts.not_after)
             };
-            let later = |name: &String| {
-                self.issued.get(name).is_none_or(|known| expiry(known) <= Some(facts.not_after.into()))
-            };
-            let names: Vec<String> = facts.names.iter().filter(|name| later(name)).cloned().collect();
-            self.issued.extend(names.into_iter().map(|name| (name, pem.clone())));
+            let names: Vec<String> = facts.names.iter().filter(later).cloned().collect();
+            self.issued.extend(names.into_iter().map(|name| (name, shown.clone())));
         }
         self.holdings.insert(owner.to_owned(), holding);
     }
 }
 
-fn expiry(pem: &CertificatePem) -> Option<Timestamp> {
-    CertificateFacts::of_pem(&pem.chain).ok().map(|facts| facts.not_after.into())
+impl std::fmt::Debug for Shelf {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Keys are in it.
+        out.debug_struct("Shelf").field("owners", &self.locked().holdings.keys()).finish_non_exhaustive()
+    }
 }
 
 impl Shelf {
@@ -78,12 +78,11 @@ impl Shelf {
 
     /// The certificate to show for a host of an owner now: its own; as long as that has none that is valid, the one that
     /// was issued for the host to somebody else.
-    pub fn show(&self, owner: &str, host: &str, now: Timestamp) -> Option<CertificatePem> {
+    pub fn show(&self, owner: &str, host: &str, now: Timestamp) -> Option<Shown> {
         let held = self.locked();
-        let valid = |pem: &CertificatePem| expiry(pem).is_some_and(|expiry| now < expiry);
         let own = held.holdings.get(owner).and_then(|holding| holding.show(host, now));
-        let other = || held.issued.get(host).filter(|pem| valid(pem)).cloned();
-        if own.as_ref().is_some_and(valid) { own } else { other().or(own) }
+        let other = || held.issued.get(host).filter(|shown| shown.is_valid(now)).cloned();
+        if own.as_ref().is_some_and(|shown| shown.is_valid(now)) { own } else { other().or(own) }
     }
 
     /// Changes what is remembered of an owner; not audited.
@@ -105,6 +104,40 @@ impl Shelf {
         edit: impl FnOnce(&mut Holding) -> T,
     ) -> Result<T, StoreError> {
         self.edit(owner, edit, |store, put| store.change(entry, put))
+    }
+
+    /// Whose holdings there are.
+    pub fn owners(&self) -> Vec<String> {
+        self.locked().holdings.keys().cloned().collect()
+    }
+
+    /// Takes away what is kept of those who are gone: once they have been for `patience`, since what was imported is nowhere
+    /// else, and an authority issues only so often. Whose that was.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn release(
+        &self,
+        is_there: impl Fn(&str) -> bool,
+        patience: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut released = Vec::new();
+        for owner in self.owners() {
+            match (is_there(&owner), self.get(&owner).ownerless) {
+                (true, None) => {}
+                (true, Some(_)) => self.note(&owner, |holding| holding.ownerless = None)?,
+                (false, None) => self.note(&owner, |holding| holding.ownerless = Some(now))?,
+                (false, Some(since)) if now.since(since) < patience => {}
+                (false, Some(_)) => {
+                    let entry = Entry::new(&Actor::System, "certs:forget", &owner);
+                    self.store.change(&entry, |change| change.remove_holding(&owner))?;
+                    self.forget(&owner);
+                    released.push(owner);
+                }
+            }
+        }
+        Ok(released)
     }
 
     /// Forgets an owner whose record in the store is gone.
@@ -214,12 +247,13 @@ mod tests {
         let shelf = Shelf::open(store(directory.path())).unwrap();
         let issue = |owner: &str, names: &[&str], days: u32| {
             let (chain, key) = chain(names, START, DAY * days);
-            let issued = Issued { chain: chain.clone(), key, directory: "d".into(), at: START, advice: None };
+            let issued =
+                Issued { chain: chain.as_str().into(), key, directory: "d".into(), at: START, advice: None };
             shelf.note(owner, |holding| holding.issued = Some(issued)).unwrap();
             Some(chain)
         };
         let shown = |owner: &str, host: &str, days: u32| {
-            shelf.show(owner, host, START.after(DAY * days)).map(|pem| pem.chain)
+            shelf.show(owner, host, START.after(DAY * days)).map(|shown| shown.chain.to_string())
         };
         let first = issue("first", &["a.org", "b.org", "*.c.org"], 90);
         assert_eq!(shown("second", "b.org", 1), first);
@@ -250,5 +284,31 @@ mod tests {
         assert!(shelf.is_unreadable("demo") && !shelf.is_unreadable("other"));
         shelf.forget("demo");
         shelf.note("demo", |holding| holding.renew_now = true).unwrap();
+    }
+
+    #[test]
+    fn what_nobody_owns_is_kept_for_a_while_and_then_released() {
+        use super::super::schedule::tests::{DAY, START};
+        let directory = tempfile::tempdir().unwrap();
+        let month = 30 * DAY;
+        {
+            let shelf = Shelf::open(store(directory.path())).unwrap();
+            for owner in ["route", "app", "typo"] {
+                shelf.note(owner, |holding| holding.renew_now = true).unwrap();
+            }
+            let there = |days: u32, names: &[&str]| {
+                shelf.release(|owner| names.contains(&owner), month, START.after(days * DAY)).unwrap()
+            };
+            assert!(there(0, &["route", "app", "typo"]).is_empty());
+            assert!(there(10, &["app"]).is_empty(), "it may come back");
+            assert!(there(20, &["app", "typo"]).is_empty(), "it did");
+            assert_eq!(there(40, &["app"]), ["route"]);
+            assert_eq!(shelf.owners(), ["app", "typo"]);
+        }
+        let shelf = Shelf::open(store(directory.path())).unwrap();
+        assert_eq!(shelf.owners(), ["app", "typo"], "in the store, too");
+        assert!(shelf.get("route").is_empty());
+        let released = shelf.release(|_| false, month, START.after(70 * DAY)).unwrap();
+        assert_eq!(released, ["typo"], "gone since the fortieth day");
     }
 }

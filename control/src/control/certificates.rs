@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hop3_proxy::{ClientAuthority, ClientCertificates, HostPattern, RouteTable, RouteTls};
 use hop3_runtimes::manifest::tls::{CertificateChoice, ClientCertificateMode, TlsOptions};
@@ -10,8 +11,12 @@ use super::{Control, locked};
 use crate::certificates::import;
 use crate::certificates::report::{CertificateStatus, ImportedCertificate};
 use crate::certificates::{Notice, Wanted};
-use crate::failure::{Failure, did_you_mean};
+use crate::failure::{Failure, chain, did_you_mean};
 use crate::model::{Actor, Entry, Timestamp};
+use crate::store::StoreError;
+
+/// How long the certificates of a static route outlive it.
+const OWNERLESS: Duration = Duration::from_secs(30 * 86_400);
 
 impl Control {
     /// The certificates of all apps and static routes.
@@ -108,8 +113,27 @@ impl Control {
     pub fn heed(&self, notice: &Notice) {
         match notice {
             Notice::Changed(owner) => self.certificate_changed(owner),
-            Notice::Daily => self.publish(),
+            Notice::Daily => {
+                self.publish();
+                if let Err(error) = tokio::task::block_in_place(|| self.release_certificates()) {
+                    tracing::error!(error = chain(&error), "certificates of routes that are gone are kept");
+                }
+            }
         }
+    }
+
+    /// Gives up the certificates of static routes that have been gone for long; those of apps go with them.
+    fn release_certificates(&self) -> Result<(), StoreError> {
+        let apps = self.store.read()?.apps()?;
+        let settings = self.settings.load();
+        let is_there = |owner: &str| {
+            apps.iter().any(|app| app.name.as_str() == owner)
+                || settings.routes.iter().any(|route| route.name() == owner)
+        };
+        for owner in self.keeper.shelf().release(is_there, OWNERLESS, Timestamp::now())? {
+            tracing::info!(owner, "the certificates of a route that is gone are forgotten");
+        }
+        Ok(())
     }
 
     /// Puts the certificate into force; the routes follow, since redirects to HTTPS depend on it.

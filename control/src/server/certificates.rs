@@ -27,7 +27,7 @@ impl StoredCertificates {
 impl CertificateStore for StoredCertificates {
     fn load(&self, app: &str, host: &str) -> io::Result<Option<CertificatePem>> {
         if let Some(shown) = self.shelf.show(app, host, Timestamp::now()) {
-            return Ok(Some(shown));
+            return Ok(Some(shown.into()));
         }
         let found = self.store.read().and_then(|snapshot| snapshot.certificate(host));
         let found = found.map_err(|error| other(&error))?;

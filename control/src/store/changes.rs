@@ -169,6 +169,15 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
+    /// Takes away what is known of an owner's certificates.
+    ///
+    /// # Errors
+    /// See [`Change::app`].
+    pub fn remove_holding(&mut self, owner: &str) -> Result<(), StoreError> {
+        self.transaction.open_table(tables::HOLDINGS)?.remove(owner)?;
+        Ok(())
+    }
+
     /// Keeps what is known of a certificate authority, sealed whole.
     ///
     /// # Errors

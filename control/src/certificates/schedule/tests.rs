@@ -48,7 +48,7 @@ fn order(names: &[&str]) -> Step {
 fn holding(names: &[&str], life: Duration) -> Holding {
     let (chain, key) = chain(names, START, life);
     let advice = Some(no_advice(None, START.after(400 * DAY), 200));
-    let issued = Issued { chain, key, directory: web().directory, at: START, advice };
+    let issued = Issued { chain: chain.into(), key, directory: web().directory, at: START, advice };
     Holding { issued: Some(issued), ..Holding::default() }
 }
 
@@ -163,7 +163,8 @@ fn refusals_and_limits_are_waited_for() {
 #[test]
 fn an_imported_certificate_spares_the_order_until_it_expires() {
     let (chain, key) = chain(&["a.org"], START, 30 * DAY);
-    let holding = Holding { imported: Some(Imported { chain, key, added: START }), ..Holding::default() };
+    let holding =
+        Holding { imported: Some(Imported { chain: chain.into(), key, added: START }), ..Holding::default() };
     let wanted = hosts(&["a.org", "b.org"]);
     assert_eq!(next_step(&wanted, &holding, &web(), START), order(&["b.org"]));
     assert_eq!(next_step(&hosts(&["a.org"]), &holding, &web(), START), Step::Rest);
