@@ -207,9 +207,14 @@ const NAMESPACE: [&str; 6] = ["unshare", "--net", "sh", "-c", "ip link set lo up
 
 /// What the packet filter holds in the server's network namespace.
 fn sets(server: &Server) -> String {
+    nft(server, &["list", "ruleset"])
+}
+
+/// What `nft` says in the server's network namespace.
+fn nft(server: &Server, words: &[&str]) -> String {
     let namespace = format!("--net=/proc/{}/ns/net", server.holder());
-    let output =
-        Command::new("nsenter").args([&namespace, "/usr/sbin/nft", "list", "ruleset"]).output().unwrap();
+    let output = Command::new("nsenter").args([&namespace, "/usr/sbin/nft"]).args(words).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -252,8 +257,19 @@ fn the_kernel_drops_what_banned_clients_send() {
     let listed = bans(&server);
     assert_eq!(listed["nftables"]["state"], "on", "{listed}");
 
+    server.ok(&["waf", "bans", "add", "192.0.2.55"]);
+    let text = server.eventually(|| Some(sets()).filter(|text| text.contains("192.0.2.55")));
+    assert!(dropped(&text), "one element was added, and nothing made anew: {text}");
+
     server.ok(&["waf", "bans", "clear", "127.0.0.1"]);
     server.eventually(|| (status(&server, "127.0.0.1", "/", true) == 200).then_some(()));
+    assert!(dropped(&sets()) && sets().contains("192.0.2.55"), "one element was taken away: {}", sets());
+    nft(&server, &["flush", "ruleset"]);
+    server.ok(&["waf", "bans", "add", "192.0.2.56"]);
+    server.eventually(|| {
+        let text = sets();
+        (text.contains("192.0.2.55") && text.contains("192.0.2.56")).then_some(())
+    });
     without_nftables(&server);
     server.signal("HUP");
     server.eventually(|| (!sets().contains("hop3_")).then_some(()));

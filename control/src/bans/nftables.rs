@@ -14,11 +14,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::Notify;
 
-use super::script;
+use super::script::{self, Elements};
 use crate::failure::{Failure, Kind};
 
 /// How long `nft` may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How often all is said again.
+const WHOLE_AGAIN: Duration = Duration::from_secs(600);
 /// Where it lies; the second is outside of an ordinary user's PATH.
 const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
 
@@ -30,8 +32,19 @@ pub struct Nftables {
     /// There as long as the kernel may hold the table, also over a crash or an upgrade.
     mark: PathBuf,
     state: Mutex<NftablesState>,
+    /// What the kernel was told last; `None` when that is not known, and all has to be said again.
+    told: tokio::sync::Mutex<Option<Told>>,
     /// Wakes who keeps the sets, after the wish for them changed.
     pub wanted: Notify,
+}
+
+/// What the kernel was told.
+#[derive(Debug)]
+struct Told {
+    allowed: Vec<Prefix>,
+    elements: Elements,
+    /// When all of it was said.
+    whole: SystemTime,
 }
 
 /// How it stands with the kernel's sets.
@@ -53,12 +66,26 @@ pub enum NftablesState {
     },
 }
 
+impl Told {
+    fn is_old(&self, now: SystemTime) -> bool {
+        // A clock that was set back tells nothing.
+        now.duration_since(self.whole).map_or(true, |age| age >= WHOLE_AGAIN)
+    }
+}
+
 impl Nftables {
     /// The sets of the server called `owner` (`hop3-…`), which listens on `ports`. The file `mark` is there while the
     /// kernel may hold them. Nothing is made yet.
     pub fn new(owner: &str, ports: Vec<u16>, mark: PathBuf) -> Nftables {
         let table = owner.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        Nftables { table, ports, mark, state: Mutex::default(), wanted: Notify::new() }
+        Nftables {
+            table,
+            ports,
+            mark,
+            state: Mutex::default(),
+            told: Default::default(),
+            wanted: Notify::new(),
+        }
     }
 
     /// How it stands.
@@ -66,16 +93,27 @@ impl Nftables {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes the sets hold these bans. A failure is told once in the log and stays in [`Nftables::state`].
+    /// Makes the sets hold these bans: by the elements that changed, or all of it at first, after a failure, and from time
+    /// to time, since somebody else may have flushed them. A failure is told once in the log and stays in
+    /// [`Nftables::state`].
     pub async fn sync(&self, bans: &[Ban], allowed: &[Prefix], now: SystemTime) {
         if self.ports.is_empty() {
             return;
         }
-        let text = script::replacing(&self.table, &self.ports, allowed, bans, now);
-        let state = match self.mark_and_run(text).await {
-            Ok(()) => NftablesState::On { table: self.table.clone() },
+        let mut told = self.told.lock().await;
+        let elements = script::elements(bans, now);
+        let outcome = match told.take().filter(|told| told.allowed == allowed && !told.is_old(now)) {
+            Some(told) => self.change(told, elements, now).await,
+            None => self.make(allowed, elements, now).await,
+        };
+        let state = match outcome {
+            Ok(new) => {
+                *told = Some(new);
+                NftablesState::On { table: self.table.clone() }
+            }
             Err(failure) => NftablesState::Failed { failure },
         };
+        drop(told);
         let before = self.replace(state.clone());
         match state {
             NftablesState::Failed { failure }
@@ -90,9 +128,30 @@ impl Nftables {
         }
     }
 
+    /// Says all of it.
+    async fn make(&self, allowed: &[Prefix], elements: Elements, now: SystemTime) -> Result<Told, Failure> {
+        let text = script::replacing(&self.table, &self.ports, allowed, &elements, now);
+        self.mark_and_run(text).await?;
+        Ok(Told { allowed: allowed.to_vec(), elements, whole: now })
+    }
+
+    /// Says what is new. Where the kernel's sets are not what they were, all of it.
+    async fn change(&self, told: Told, elements: Elements, now: SystemTime) -> Result<Told, Failure> {
+        let text = script::changing(&self.table, &told.elements, &elements, now);
+        if !text.is_empty()
+            && let Err(failure) = self.mark_and_run(text).await
+        {
+            let cause = failure.cause.as_deref().unwrap_or_default();
+            tracing::debug!(cause, "the kernel's sets are made anew");
+            return self.make(&told.allowed, elements, now).await;
+        }
+        Ok(Told { elements, ..told })
+    }
+
     /// Takes the sets away, if they were made: by this process or by an earlier one of this server.
     pub async fn remove(&self) {
         self.replace(NftablesState::Off);
+        *self.told.lock().await = None;
         if !self.mark.exists() {
             return;
         }

@@ -23,7 +23,7 @@ const LONGEST_GATHER: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(5);
 /// Most addresses and networks that an audit record names.
 const NAMED: usize = 10;
-/// How often the kernel's sets are made anew though nothing changed: somebody may have flushed them.
+/// How often the kernel's sets are looked after though nothing changed.
 const REFRESH: Duration = Duration::from_secs(60);
 /// Longest note of an operator, in bytes.
 const LONGEST_NOTE: usize = 500;
