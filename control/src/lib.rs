@@ -22,6 +22,7 @@ pub mod bans;
 pub mod certificates;
 pub mod cli;
 pub mod control;
+mod conversation;
 pub mod data;
 pub mod doctor;
 mod executable;

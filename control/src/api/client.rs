@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::wire::ErrorAnswer;
+use crate::conversation::{Answer, ask};
 use crate::failure::{Failure, Kind};
 
 /// The body of a request.
@@ -66,13 +64,10 @@ impl Client {
         body: RequestBody,
         mut each: impl FnMut(T) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let response = checked(self.send(method, path, body).await?).await?;
-        let mut body = response.into_body();
+        let mut answer = checked(self.send(method, path, body).await?).await?;
         let mut pending: Vec<u8> = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.broken(&error))?;
-            let Some(data) = frame.data_ref() else { continue };
-            pending.extend_from_slice(data);
+        while let Some(data) = answer.piece().await.map_err(|error| self.broken(&error))? {
+            pending.extend_from_slice(&data);
             while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = pending.drain(..=end).collect();
                 each(decode(&line)?)?;
@@ -91,22 +86,14 @@ impl Client {
         path: &str,
         body: RequestBody,
     ) -> Result<T, Failure> {
-        let response = checked(self.send(method, path, body).await?).await?;
-        let bytes = response.into_body().collect().await.map_err(|error| self.broken(&error))?.to_bytes();
+        let answer = checked(self.send(method, path, body).await?).await?;
+        let (_, bytes) = answer.whole(usize::MAX).await.map_err(|error| self.broken(&*error))?;
         decode(&bytes)
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: RequestBody,
-    ) -> Result<Response<Incoming>, Failure> {
+    async fn send(&self, method: Method, path: &str, body: RequestBody) -> Result<Answer, Failure> {
         let stream =
             UnixStream::connect(&self.socket).await.map_err(|error| unreachable(&self.socket, &error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(&error))?;
-        tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -114,7 +101,7 @@ impl Client {
             .header("content-type", "application/json")
             .body(body)
             .map_err(|error| Failure::internal("the request could not be made").because(&error))?;
-        sender.send_request(request).await.map_err(|error| self.broken(&error))
+        ask(stream, request).await.map_err(|error| self.broken(&error))
     }
 
     fn broken(&self, error: &dyn std::error::Error) -> Failure {
@@ -153,13 +140,13 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
     }
 }
 
-/// The response, if it is a success; otherwise the failure in it.
-async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Failure> {
-    let status = response.status();
+/// The answer, if it is a success; otherwise the failure in it.
+async fn checked(answer: Answer) -> Result<Answer, Failure> {
+    let status = answer.status();
     if status.is_success() {
-        return Ok(response);
+        return Ok(answer);
     }
-    let bytes = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let bytes = answer.whole(usize::MAX).await.map(|(_, bytes)| bytes).unwrap_or_default();
     Err(match serde_json::from_slice::<ErrorAnswer>(&bytes) {
         Ok(answer) => answer.error,
         Err(_) => Failure::new(Kind::Unavailable, format!("the server answered {status}"))

@@ -11,9 +11,6 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Uri, header};
-use http_body_util::{BodyExt, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -21,6 +18,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use crate::conversation;
 
 /// Time for a whole exchange.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -113,21 +112,11 @@ impl AuthorityClient {
         mut request: Request<BodyWrapper<Bytes>>,
         uri: &Uri,
     ) -> Result<BytesResponse, Failed> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
         let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
         request.headers_mut().insert(header::HOST, authority.parse()?);
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         *request.uri_mut() = path.parse()?;
-        let response = sender.send_request(request).await;
-        let collected = async {
-            let (parts, body) = response?.into_parts();
-            let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
-            Ok::<_, Failed>((parts, body))
-        }
-        .await;
-        connection.abort();
-        let (parts, body) = collected?;
+        let (parts, body) = conversation::ask(stream, request).await?.whole(LARGEST).await?;
         note((parts.status.as_u16(), retry_after(&parts.headers, SystemTime::now())));
         Ok(BytesResponse { parts, body: Box::new(body) })
     }

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::Request;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::{Control, locked};
 use crate::api::wire::Ping;
+use crate::conversation;
 use crate::doctor::ports::reachable;
 use crate::failure::{Failure, Kind};
 use crate::model::AppName;
@@ -62,15 +61,12 @@ async fn ask(address: SocketAddr, host: &str, path: &str) -> Result<u16, Failure
         Failure::new(Kind::Unavailable, format!("the proxy on {address} does not answer")).because(error)
     };
     let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-    tokio::spawn(connection);
     let request = Request::get(path)
         .header("host", host.trim_start_matches("*."))
         .header("user-agent", "hop3-ping")
         .header("accept", "*/*")
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
-    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-    Ok(response.status().as_u16())
+    let answer = conversation::ask(stream, request).await.map_err(|error| failed(&error))?;
+    Ok(answer.status().as_u16())
 }

@@ -8,17 +8,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hop3_proxy::{AccessRecord, TraceSpan};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::conversation;
 use crate::settings::TraceSettings;
 
 /// Spans that wait for the collector.
@@ -27,6 +26,8 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 512;
 /// How long a span may wait for others.
 const LINGER: Duration = Duration::from_secs(1);
+/// Largest answer that is read.
+const LARGEST: usize = 1 << 20;
 /// Time for one export.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How often a batch is sent before it is dropped; the waits between double, beginning with [`RETRY`].
@@ -146,18 +147,15 @@ impl Exporter {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let TraceSettings { collector, path, headers, .. } = &self.settings;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let conversation = tokio::spawn(connection);
         let mut request =
             Request::post(path).header(HOST, collector.to_string()).header(CONTENT_TYPE, "application/json");
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let answer = sender.send_request(request.body(Full::new(batch))?).await?;
+        let answer = conversation::ask(stream, request.body(Full::new(batch))?).await?;
         let status = answer.status();
-        // What it says beside the status is of no use here, and bounded by the time for the export.
-        let _rest = answer.into_body().collect().await;
-        conversation.abort();
+        // What it says beside the status is of no use here; a collector may want to see it taken.
+        let _rest = answer.whole(LARGEST).await;
         if status.is_success() { Ok(()) } else { Err(ExportError::Status(status)) }
     }
 
