@@ -56,6 +56,7 @@ pub async fn receive(
         scheme: Scheme::Http,
         server_name: None,
         client_certificate: None,
+        budget: context.budget.clone(),
     };
     if config.proxy_protocol.iter().any(|network| network.holds(peer.ip())) {
         let limit: Duration = config.limits.handshake_timeout;

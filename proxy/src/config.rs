@@ -200,6 +200,8 @@ pub struct ServerLimits {
     pub rate_grace: Duration,
     /// Concurrent streams of an HTTP/2 connection.
     pub max_streams: u32,
+    /// Bytes that all connections together may hold of bodies that are inspected, read whole or compressed.
+    pub body_memory: usize,
 }
 
 impl Default for ServerLimits {
@@ -219,6 +221,7 @@ impl Default for ServerLimits {
             min_write_rate: 240,
             rate_grace: Duration::from_secs(10),
             max_streams: 100,
+            body_memory: 256 * 1024 * 1024,
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, tcp};
 use tokio_rustls::server::TlsStream;
 
+use crate::budget::Budget;
 use crate::http1::target::Scheme;
 use crate::tls::client_certificates::ClientCertificate;
 
@@ -28,6 +29,8 @@ pub struct ConnectionInfo {
     pub server_name: Option<Arc<str>>,
     /// The certificate the TLS client has shown.
     pub client_certificate: Option<Arc<ClientCertificate>>,
+    /// What it may hold of bodies.
+    pub budget: Budget,
 }
 
 /// A connection that was accepted and, on the TLS listener, finished its handshake.

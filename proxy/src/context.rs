@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::acme::Challenges;
 use crate::bans::Bans;
+use crate::budget::Budget;
 use crate::certificates::Certificates;
 use crate::config::ProxyConfig;
 use crate::events::EventSender;
@@ -29,6 +30,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Who is turned away.
     pub bans: Arc<Bans>,
+    /// What may be held of bodies.
+    pub budget: Budget,
     /// Where events go.
     pub events: EventSender,
     /// The certificates in force.
@@ -54,12 +57,14 @@ impl Context {
         let proxies = config.trusted_proxies.iter().chain(&config.proxy_protocol);
         let bans = Arc::new(Bans::new(proxies.copied().collect()));
         let table = LiveTable::new(crate::route::RouteTable::default(), &instances, &metrics);
+        let budget = Budget::of_server(config.limits.body_memory);
         Self {
             config,
             table: ArcSwap::from_pointee(table),
             instances,
             metrics,
             bans,
+            budget,
             events,
             certificates,
             challenges: Arc::default(),

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use hop3_waf::BodyStatus;
 
 use crate::bans::{Met, Offence};
+use crate::budget::Grant;
 use crate::conn::ConnectionInfo;
 use crate::context::Context;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
@@ -25,7 +25,7 @@ use crate::http1::source::BodyError;
 use crate::http1::target::{forwardable, normalized_path};
 use crate::policy::admission::OwnAnswer;
 use crate::record::Outcome;
-use crate::request::Request;
+use crate::request::{Request, Version};
 use crate::spool::Spool;
 use crate::table::{LiveBackend, LiveRoute, LiveTable};
 use crate::trace_context::{TraceSpan, traceparent};
@@ -78,6 +78,8 @@ pub(crate) struct Exchange<'x> {
     pub(crate) id: String,
     pub(crate) client: IpAddr,
     pub(crate) firewall: Option<Firewall>,
+    /// Memory of what the firewall holds.
+    pub(crate) held: Vec<Grant>,
     pub(crate) upstream_time: Option<Duration>,
     /// The route, once known.
     pub(crate) live: Option<Arc<LiveRoute>>,
@@ -131,6 +133,7 @@ pub async fn serve(
         id: id(context, connection, request, time),
         client: client_address(connection.client.ip(), &request.headers, &context.config),
         firewall: None,
+        held: Vec::new(),
         upstream_time: None,
         live: None,
         note: None,
@@ -152,7 +155,10 @@ impl Exchange<'_> {
             // For the authority that asks, not for the route: its redirect and its firewall do not count.
             return self.prove(proof, body, sink).await;
         }
-        if context.bans.turns_away(self.client, Met::Request, self.time) {
+        // Whom an HTTP/2 connection is of was asked about when the stream was taken.
+        let asked =
+            request.version == Version::Http2 && self.client == self.connection.client.ip().to_canonical();
+        if !asked && context.bans.turns_away(self.client, Met::Request, self.time) {
             return self.turn_away(body, sink).await;
         }
         let table = context.table.load_full();
@@ -305,15 +311,18 @@ impl Exchange<'_> {
             events,
             metrics,
         ));
+        let turn = self.connection.budget.turn().await;
         proceed(firewall.request_headers())?;
+        drop(turn);
         if has_body && self.request.expects_continue {
             sink.send_continue().await.map_err(|error| Stop::client_gone(&error))?;
         }
-        let mut spool = None;
-        if has_body && firewall.wants_request_body() {
-            spool = Some(read_for_inspection(firewall, body).await?);
+        let wanted = has_body && firewall.wants_request_body();
+        let spool = if wanted { Some(self.hold_request(body, sink).await?) } else { None };
+        if let Some(firewall) = self.firewall.as_mut() {
+            let _turn = self.connection.budget.turn().await;
+            proceed(firewall.request_body().await)?;
         }
-        proceed(firewall.request_body().await)?;
         Ok(spool)
     }
 
@@ -375,28 +384,6 @@ impl Exchange<'_> {
 /// Turns a decision into going on or stopping.
 pub(crate) fn proceed(decision: Decision) -> Result<(), Stop> {
     Option::<Stop>::from(decision).map_or(Ok(()), Err)
-}
-
-/// Reads the body whole, for the engine and for the back end.
-async fn read_for_inspection(firewall: &mut Firewall, body: &mut RequestBody<'_>) -> Result<Spool, Stop> {
-    let mut spool = Spool::default();
-    let mut feeding = true;
-    while let Some(piece) = body.next().await.map_err(body_stop)? {
-        if feeding {
-            match firewall.request_body_piece(&piece) {
-                BodyStatus::Accepted => {}
-                BodyStatus::LimitReached { reject: true } => {
-                    return Err(Stop::answer(413, "request body larger than the firewall inspects"));
-                }
-                BodyStatus::LimitReached { reject: false } => feeding = false,
-            }
-        }
-        spool
-            .append(piece)
-            .await
-            .map_err(|error| Stop::answer(500, format!("cannot store the request body: {error}")))?;
-    }
-    Ok(spool)
 }
 
 /// What a body that cannot be read means for the exchange.

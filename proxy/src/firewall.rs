@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use hop3_waf::RuleMatch;
 use hop3_waf::trace::DebugLog;
 use hop3_waf::{
-    BodyStatus, Connection, Disruption, Interruption, LogContext, Transaction, TransactionStart, Verdict,
+    BodyStatus, Connection, Disruption, EngineMode, Interruption, LimitAction, LogContext, Transaction,
+    TransactionStart, Verdict,
 };
 pub use protection::{AppliedAction, Protection, ProtectionMode};
 
@@ -96,6 +97,8 @@ pub struct Firewall {
     log: Option<Arc<dyn TransactionLog>>,
     debug_log: Option<Arc<DebugLog>>,
     record: Box<AuditRecord>,
+    /// Whether `SecRequestBodyLimitAction` is `Reject`.
+    limit_rejects: bool,
     request_body: usize,
     response_body: usize,
     refused_request: bool,
@@ -158,6 +161,7 @@ impl Firewall {
             log: protection.log.clone(),
             debug_log,
             record: Box::new(record),
+            limit_rejects: protection.ruleset.settings().request_body_limit_action == LimitAction::Reject,
             request_body: 0,
             response_body: 0,
             refused_request: false,
@@ -173,6 +177,17 @@ impl Firewall {
     /// Whether the request body has to be read and handed over before phase 2.
     pub fn wants_request_body(&self) -> bool {
         self.inspection.as_ref().is_some_and(|inspection| inspection.inspects_request_body())
+    }
+
+    /// Most bytes of a request body that the engine takes.
+    pub fn request_body_limit(&self) -> u64 {
+        self.inspection.as_ref().map_or(0, |inspection| inspection.request_body_limit() as u64)
+    }
+
+    /// Whether a larger one is refused.
+    pub fn rejects_larger_requests(&self) -> bool {
+        self.limit_rejects
+            && self.inspection.as_ref().is_some_and(|inspection| inspection.engine() == EngineMode::On)
     }
 
     /// Hands over a piece of the request body.
@@ -203,6 +218,11 @@ impl Firewall {
     /// Whether the response body has to be held back until phase 4.
     pub fn wants_response_body(&self) -> bool {
         self.inspection.as_ref().is_some_and(|inspection| inspection.inspects_response_body())
+    }
+
+    /// Most bytes of a response body that the engine takes.
+    pub fn response_body_limit(&self) -> u64 {
+        self.inspection.as_ref().map_or(0, |inspection| inspection.response_body_limit() as u64)
     }
 
     /// Hands over a piece of the response body.

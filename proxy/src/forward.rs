@@ -7,20 +7,22 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use hop3_waf::BodyStatus;
+use bytes::Bytes;
 
+use crate::conn::ConnectionInfo;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::exchange::{Exchange, Stop, body_stop, proceed};
+use crate::firewall::Firewall;
 use crate::forwarding::{is_secure, passes_in_trailers, request_headers, strip_response};
 use crate::headers::Headers;
+use crate::held::not_stored;
 use crate::http1::framing::BodyLength;
 use crate::http1::response::ResponseHead;
 use crate::http1::source::BodyError;
 use crate::path_prefix::without_prefix;
 use crate::patience::at_once;
 use crate::policy::admission::OwnAnswer;
-use crate::spool::Spool;
+use crate::spool::{OF_REQUEST, Spool};
 use crate::static_files::{FileAnswer, FileReader, StaticFiles};
 use crate::table::LiveRoute;
 use crate::trace_context::new_traceparent;
@@ -44,7 +46,7 @@ enum Scripted {
 
 /// Where a response body comes from.
 #[derive(Debug)]
-enum ResponseBody<'a, 'u> {
+pub(crate) enum ResponseBody<'a, 'u> {
     None,
     Kept(Option<Bytes>),
     File(&'a mut FileReader),
@@ -52,7 +54,7 @@ enum ResponseBody<'a, 'u> {
 }
 
 impl ResponseBody<'_, '_> {
-    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         match self {
             Self::None => Ok(None),
             Self::Kept(body) => Ok(body.take().filter(|body| !body.is_empty())),
@@ -132,7 +134,7 @@ impl Exchange<'_> {
             let buffered = live.route.policy.as_ref().is_some_and(|policy| policy.request_buffering)
                 || (protocol.needs_length() && self.request.body == BodyLength::Streamed);
             if buffered && spool.is_none() && self.request.body != BodyLength::Empty {
-                spool = Some(read_whole(body).await?);
+                spool = Some(read_whole(self.connection, body).await?);
             }
             let forwarded = self.forwarded_request(&live, spool.as_ref(), protocol);
             let script = match protocol {
@@ -371,33 +373,18 @@ impl Exchange<'_> {
         let bodiless = self.request.is_head() || head.is_bodiless();
         let streams = head.is_event_stream() || self.request.is_grpc();
         body.bound(sink.appetite());
-        let mut held = BytesMut::new();
+        let mut held = None;
         let mut ended = bodiless;
-        if !streams && let Some(firewall) = self.firewall.as_mut() {
-            if !bodiless && firewall.wants_response_body() {
-                while !ended {
-                    let piece = tokio::select! {
-                        biased;
-                        piece = body.next() => piece.map_err(upstream_stop)?,
-                        () = left(sink, client.as_deref_mut()) => return Err(given_up()),
-                    };
-                    let Some(piece) = piece else {
-                        ended = true;
-                        break;
-                    };
-                    held.extend_from_slice(&piece);
-                    match firewall.response_body_piece(&piece) {
-                        BodyStatus::Accepted => {}
-                        BodyStatus::LimitReached { reject: false } => break,
-                        BodyStatus::LimitReached { reject: true } => {
-                            return Err(Stop::answer(502, "response larger than the firewall inspects"));
-                        }
-                    }
-                }
+        if !streams && self.firewall.is_some() {
+            if !bodiless && self.firewall.as_ref().is_some_and(Firewall::wants_response_body) {
+                held = Some(self.hold_response(&mut body, &mut ended, client.as_deref_mut(), sink).await?);
             }
-            proceed(firewall.response_body().await)?;
-            if ended && !bodiless {
-                length = ResponseLength::Known(held.len() as u64);
+            if let Some(firewall) = self.firewall.as_mut() {
+                let _turn = self.connection.budget.turn().await;
+                proceed(firewall.response_body().await)?;
+            }
+            if let Some(held) = held.as_ref().filter(|_| ended) {
+                length = ResponseLength::Known(held.length());
             }
         }
         let early = if ended || streams { Vec::new() } else { at_hand(&mut body, &mut ended).await? };
@@ -408,7 +395,13 @@ impl Exchange<'_> {
             sink.ends_with_body();
         }
         sink.send_head(head, length).map_err(gone)?;
-        for piece in [held.freeze()].into_iter().chain(early).filter(|piece| !piece.is_empty()) {
+        if let Some(held) = held {
+            let mut pieces = held.reader();
+            while let Some(piece) = pieces.next().await.map_err(|error| not_stored("response", &error))? {
+                sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;
+            }
+        }
+        for piece in early {
             sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;
         }
         while !ended {
@@ -502,7 +495,7 @@ async fn tunnel(
 }
 
 /// Waits until the client no longer wants its answer: it reset its stream, or closed its connection.
-async fn left(sink: &mut ResponseSink<'_>, client: Option<&mut RequestBody<'_>>) {
+pub(crate) async fn left(sink: &mut ResponseSink<'_>, client: Option<&mut RequestBody<'_>>) {
     match client {
         Some(client) => tokio::select! {
             () = sink.given_up() => {}
@@ -512,18 +505,15 @@ async fn left(sink: &mut ResponseSink<'_>, client: Option<&mut RequestBody<'_>>)
     }
 }
 
-fn given_up() -> Stop {
+pub(crate) fn given_up() -> Stop {
     Stop::Abort("client: left before the answer was complete".to_owned())
 }
 
 /// Reads a body that its protocol cannot stream.
-async fn read_whole(body: &mut RequestBody<'_>) -> Result<Spool, Stop> {
-    let mut spool = Spool::default();
+async fn read_whole(connection: &ConnectionInfo, body: &mut RequestBody<'_>) -> Result<Spool, Stop> {
+    let mut spool = Spool::new(connection.budget.clone(), OF_REQUEST);
     while let Some(piece) = body.next().await.map_err(body_stop)? {
-        spool
-            .append(piece)
-            .await
-            .map_err(|error| Stop::answer(500, format!("cannot store the request body: {error}")))?;
+        spool.append(piece).await.map_err(|error| not_stored("request", &error))?;
     }
     Ok(spool)
 }
@@ -546,7 +536,7 @@ fn attempt_stop(error: AttemptError) -> Stop {
     }
 }
 
-fn upstream_stop(error: BodyError) -> Stop {
+pub(crate) fn upstream_stop(error: BodyError) -> Stop {
     match error {
         BodyError::Timeout => Stop::answer(504, "the back end's response took too long"),
         error => Stop::answer(502, format!("the back end's response: {error}")),

@@ -277,7 +277,14 @@ mod tests {
     fn connection(client: &str) -> ConnectionInfo {
         let server = "127.0.0.1:80".parse().unwrap();
         let client = client.parse().unwrap();
-        ConnectionInfo { client, server, scheme: Scheme::Http, server_name: None, client_certificate: None }
+        ConnectionInfo {
+            client,
+            server,
+            scheme: Scheme::Http,
+            server_name: None,
+            client_certificate: None,
+            budget: crate::budget::Budget::of_server(0),
+        }
     }
 
     fn config(trusted: &[&str], forwarding: ForwardingFields) -> ProxyConfig {

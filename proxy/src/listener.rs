@@ -126,6 +126,7 @@ async fn serve(acceptance: Acceptance, mut stream: TcpStream, client: SocketAddr
     info.client_certificate = accepted.client_certificate;
     let conn = Conn::Tls(accepted.stream);
     if accepted.http2 {
+        info.budget = info.budget.shared_by_streams();
         Box::pin(http2::connection::serve_connection(context, Arc::new(info), conn, &mut drain)).await;
     } else {
         http1::connection::serve_connection(&context, &info, conn, &mut drain).await;

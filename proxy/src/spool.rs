@@ -1,31 +1,60 @@
-//! A request body that was read whole before it is sent on: in memory up to a bound, beyond it in an unlinked
-//! temporary file.
+//! A body that was read whole before it is sent on: in memory up to a bound and as far as the budget allows, beyond it
+//! in an unlinked temporary file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-/// Bytes kept in memory: a hundred uploads on one HTTP/2 connection stay below 16 MiB.
-const MEMORY: usize = 128 * 1024;
+use crate::budget::{Budget, FREE, Grant, Purpose};
+
+/// Bytes of a request body that are kept in memory.
+pub const OF_REQUEST: usize = 128 * 1024;
+/// Bytes of a response body that are kept in memory.
+pub const OF_RESPONSE: usize = 1024 * 1024;
+/// Least bytes that are asked of the budget at a time.
+const STEP: usize = 64 * 1024;
 /// Pieces below this many bytes are gathered.
 const SMALL: usize = 4 * 1024;
-/// Bytes read back at a time.
-const PIECE: usize = 64 * 1024;
+/// Bytes read back at a time, by somebody who looks at them and by somebody who may have to wait with them.
+const LOOK: usize = 64 * 1024;
+const PIECE: usize = 16 * 1024;
 
 /// The stored body. Can be read any number of times.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Spool {
     memory: Vec<Bytes>,
     /// Small pieces, gathered: a body sent byte by byte must not cost a slice per byte.
     tail: BytesMut,
     in_memory: usize,
+    /// Most bytes in memory.
+    most: usize,
+    /// Bytes that may lie in memory as things are.
+    granted: usize,
+    grants: Vec<Grant>,
+    budget: Budget,
     file: Option<Arc<File>>,
     length: u64,
 }
 
 impl Spool {
+    /// Nothing yet; keeps at most this many bytes in memory, if the budget has them.
+    pub fn new(budget: Budget, most: usize) -> Self {
+        Self {
+            memory: Vec::new(),
+            tail: BytesMut::new(),
+            in_memory: 0,
+            most,
+            granted: FREE,
+            grants: Vec::new(),
+            budget,
+            file: None,
+            length: 0,
+        }
+    }
+
     /// Bytes stored.
     pub const fn length(&self) -> u64 {
         self.length
@@ -34,7 +63,7 @@ impl Spool {
     /// Appends a piece.
     pub async fn append(&mut self, piece: Bytes) -> io::Result<()> {
         self.length += piece.len() as u64;
-        if self.file.is_none() && self.in_memory + piece.len() <= MEMORY {
+        if self.file.is_none() && self.has_room(piece.len()) {
             self.in_memory += piece.len();
             if piece.len() < SMALL {
                 self.tail.extend_from_slice(&piece);
@@ -58,6 +87,21 @@ impl Spool {
         Ok(())
     }
 
+    /// Whether this many further bytes may lie in memory.
+    fn has_room(&mut self, length: usize) -> bool {
+        let wanted = self.in_memory + length;
+        if wanted > self.most {
+            return false;
+        }
+        if wanted > self.granted {
+            let step = (wanted - self.granted).max(STEP);
+            let Some(grant) = self.budget.try_take(Purpose::Spool, step) else { return false };
+            self.grants.push(grant);
+            self.granted += step;
+        }
+        true
+    }
+
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
             self.memory.push(self.tail.split().freeze());
@@ -65,8 +109,24 @@ impl Spool {
     }
 
     /// A reader from the start.
-    pub fn reader(&self) -> SpoolReader<'_> {
-        SpoolReader { spool: self, next: 0, file_started: false }
+    pub const fn reader(&self) -> SpoolReader<'_> {
+        SpoolReader { spool: self, next: 0, file_started: false, most: PIECE }
+    }
+
+    /// Shows all of it, piece by piece, as long as somebody looks.
+    pub async fn show(&self, mut look: impl FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
+        for piece in self.memory.iter().map(|piece| &piece[..]).chain([&self.tail[..]]) {
+            if !piece.is_empty() && look(piece).is_break() {
+                return Ok(());
+            }
+        }
+        let mut reader = SpoolReader { next: self.memory.len() + 1, most: LOOK, ..self.reader() };
+        while let Some(piece) = reader.next().await? {
+            if look(&piece).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -76,6 +136,7 @@ pub struct SpoolReader<'s> {
     spool: &'s Spool,
     next: usize,
     file_started: bool,
+    most: usize,
 }
 
 impl SpoolReader<'_> {
@@ -91,11 +152,12 @@ impl SpoolReader<'_> {
         }
         let Some(file) = self.spool.file.clone() else { return Ok(None) };
         let rewind = !std::mem::replace(&mut self.file_started, true);
+        let most = self.most;
         let piece = blocking(move || {
             if rewind {
                 (&*file).rewind()?;
             }
-            let mut piece = vec![0; PIECE];
+            let mut piece = vec![0; most];
             let length = (&*file).read(&mut piece)?;
             piece.truncate(length);
             Ok(piece)
@@ -113,28 +175,65 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 mod tests {
     use super::*;
 
+    /// A spool of these pieces within this budget.
+    async fn filled(budget: &Budget, pieces: impl IntoIterator<Item = Vec<u8>>) -> (Spool, Vec<u8>) {
+        let (mut spool, mut expected) = (Spool::new(budget.clone(), OF_REQUEST), Vec::new());
+        for piece in pieces {
+            expected.extend_from_slice(&piece);
+            spool.append(piece.into()).await.unwrap();
+        }
+        assert_eq!(spool.length(), expected.len() as u64);
+        (spool, expected)
+    }
+
+    async fn assert_holds(spool: &Spool, expected: &[u8]) {
+        for _ in 0..2 {
+            let (mut read, mut shown) = (Vec::new(), Vec::new());
+            let mut reader = spool.reader();
+            while let Some(piece) = reader.next().await.unwrap() {
+                read.extend_from_slice(&piece);
+            }
+            let look = |piece: &[u8]| {
+                shown.extend_from_slice(piece);
+                ControlFlow::Continue(())
+            };
+            spool.show(look).await.unwrap();
+            assert!(read == expected && shown == expected, "{} bytes differ", expected.len());
+        }
+        let mut looks = 0;
+        let once = |_: &[u8]| {
+            looks += 1;
+            ControlFlow::Break(())
+        };
+        spool.show(once).await.unwrap();
+        assert_eq!(looks, usize::from(!expected.is_empty()));
+    }
+
     #[tokio::test]
     async fn what_is_stored_is_read_back_as_often_as_wanted() {
+        let budget = Budget::of_server(1 << 30);
         for (pieces, size) in
             [(0, 1), (1, 1), (200, 10), (16, 100_000), (40, 100_000), (200, 5_000), (255, 4_096)]
         {
-            let mut spool = Spool::default();
-            let mut expected = Vec::new();
-            for number in 0..pieces {
-                let piece = vec![number; if number % 3 == 0 { 7 } else { size }];
-                expected.extend_from_slice(&piece);
-                spool.append(piece.into()).await.unwrap();
-            }
-            assert_eq!(spool.length(), expected.len() as u64);
-            assert_eq!(spool.file.is_some(), expected.len() > MEMORY);
-            for _ in 0..2 {
-                let mut reader = spool.reader();
-                let mut read = Vec::new();
-                while let Some(piece) = reader.next().await.unwrap() {
-                    read.extend_from_slice(&piece);
-                }
-                assert!(read == expected, "{pieces} pieces differ");
-            }
+            let pieces = (0..pieces).map(|number| vec![number; if number % 3 == 0 { 7 } else { size }]);
+            let (spool, expected) = filled(&budget, pieces).await;
+            assert_eq!(spool.file.is_some(), expected.len() > OF_REQUEST);
+            assert_holds(&spool, &expected).await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_budget_has_no_memory_for_lies_in_a_file() {
+        let budget = Budget::of_server(STEP);
+        let pieces = || (0..12).map(|number| vec![number; 5_000]);
+        let (first, expected) = filled(&budget, pieces()).await;
+        assert!(first.file.is_none(), "there was room");
+        let (second, _) = filled(&budget, pieces()).await;
+        assert!(second.file.is_some() && second.in_memory <= FREE, "{}", second.in_memory);
+        assert_holds(&first, &expected).await;
+        assert_holds(&second, &expected).await;
+        drop(first);
+        let (third, _) = filled(&budget, pieces()).await;
+        assert!(third.file.is_none(), "what was granted is given back");
     }
 }

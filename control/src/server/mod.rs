@@ -499,11 +499,16 @@ fn restrict(path: &std::path::Path, mode: u32) -> Result<(), Failure> {
     })
 }
 
+/// How long a thread for what blocks waits for more of it.
+const BLOCKING_IDLE: Duration = Duration::from_secs(1);
+
 fn runtime(name: &'static str, threads: usize) -> Result<Runtime, Failure> {
     Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(format!("hop3-{name}"))
         .on_thread_park(hop3_allocator::give_back)
+        // Threads for what blocks give back what they hold only with their end.
+        .thread_keep_alive(BLOCKING_IDLE)
         .enable_all()
         .build()
         .map_err(|error| Failure::internal("cannot start threads").because(&error))

@@ -1,8 +1,11 @@
 //! `[server.clients]`: who clients are told by, how many there may be, and how slow they may be.
 
 use hop3_proxy::{ForwardingFields, Prefix, ServerLimits};
-use hop3_runtimes::manifest::units::Span;
+use hop3_runtimes::manifest::units::{ByteSize, Span};
 use serde::Deserialize;
+
+/// Least of `body-memory`: one connection may hold as much.
+const LEAST_BODY_MEMORY: u64 = 16 * 1024 * 1024;
 
 /// `[server.clients]` as written.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +35,8 @@ pub struct ClientOptions {
     pub write_timeout: Option<Span>,
     /// Least bytes per second in either direction, after ten seconds of waiting; 0 for none. Default: 240.
     pub min_rate: Option<u64>,
+    /// Memory that all connections together may hold of bodies that are inspected, read whole or compressed. Default: 256m.
+    pub body_memory: Option<ByteSize>,
 }
 
 /// The values of `forwarding`.
@@ -91,6 +96,12 @@ impl ClientOptions {
         }
         if let Some(rate) = self.min_rate {
             (limits.min_body_rate, limits.min_write_rate) = (rate, rate);
+        }
+        if let Some(ByteSize(bytes)) = self.body_memory {
+            if bytes < LEAST_BODY_MEMORY {
+                return Err("`body-memory` must be at least 16m".to_owned());
+            }
+            limits.body_memory = usize::try_from(bytes).unwrap_or(usize::MAX);
         }
         Ok(ClientSettings {
             trusted_proxies: networks("trusted-proxies", &self.trusted_proxies)?,

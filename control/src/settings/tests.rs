@@ -37,6 +37,7 @@ proxy-protocol = ["192.0.2.1"]
 max-connections-per-address = 7
 head-timeout = "5s"
 min-rate = 100
+body-memory = "64m"
 [server.traces]
 endpoint = "http://collector.test:4318"
 sample = 10
@@ -70,6 +71,7 @@ static = "public"
     assert_eq!(clients.limits.max_connections_per_client, 7);
     assert_eq!(clients.limits.head_timeout, std::time::Duration::from_secs(5));
     assert_eq!((clients.limits.min_body_rate, clients.limits.min_write_rate), (100, 100));
+    assert_eq!(clients.limits.body_memory, 64 << 20);
     let requests = settings.log_requests.as_ref().unwrap();
     assert_eq!((requests.file.to_str(), requests.sample), (Some("/etc/hop3/requests.log"), 10));
     assert_eq!(requests.format, hop3_proxy::AccessLogFormat::Combined);

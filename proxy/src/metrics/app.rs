@@ -12,7 +12,7 @@ pub const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "REPORT", "other"];
 /// The values of the label `action` of verdicts.
 pub const ACTIONS: [&str; 5] = ["pass", "detect", "deny", "redirect", "drop"];
-/// Why a request was sent away before the firewall saw it.
+/// Why a request was sent away for no fault that the firewall found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limited {
     /// Its address.
@@ -25,9 +25,11 @@ pub enum Limited {
     Password,
     /// Too many under way.
     Concurrency,
+    /// No memory to inspect its body in.
+    Memory,
 }
 /// The values of the label `reason`, in the order of [`Limited`].
-pub const LIMITED: [&str; 5] = ["address", "maintenance", "rate", "password", "concurrency"];
+pub const LIMITED: [&str; 6] = ["address", "maintenance", "rate", "password", "concurrency", "memory"];
 /// Most rules that are counted by id; matches of further rules count as `other`.
 const MAX_RULES: usize = 1000;
 /// Status codes 100 to 599.

@@ -132,7 +132,11 @@ fn expose_requests(out: &mut Exposition, apps: &BTreeMap<Arc<str>, Arc<AppMetric
 
 fn expose_policies(out: &mut Exposition, apps: &BTreeMap<Arc<str>, Arc<AppMetrics>>) {
     let name = "hop3_http_limited_total";
-    out.family(name, "counter", "Requests sent away before inspection, by app and reason.");
+    out.family(
+        name,
+        "counter",
+        "Requests sent away for other reasons than the firewall's verdict, by app and reason.",
+    );
     for (app, metrics) in apps {
         for (reason, count) in metrics.limited().filter(|(_, count)| *count > 0) {
             out.sample(name, &[("app", app), ("reason", reason)], count as f64);

@@ -241,6 +241,7 @@ mod tests {
             CacheKey::of(request, false),
             &answer(fields),
             SystemTime::now(),
+            &crate::budget::Budget::of_server(1 << 20),
         ) else {
             return false;
         };

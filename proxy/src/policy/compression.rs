@@ -10,18 +10,24 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 
+use crate::budget::{Budget, Grant, Purpose};
 use crate::downstream::ResponseLength;
 use crate::headers::elements;
 use crate::http1::response::ResponseHead;
 use crate::policy::cors::add_vary;
 use crate::request::Request;
 
-/// Bytes of a window of Brotli and Zstandard, as a power of two: 256 KiB per answer at most.
-const WINDOW: u32 = 18;
+/// Bytes of windows, as a power of two.
+const BROTLI_WINDOW: u32 = 16;
+const ZSTD_WINDOW: u32 = 18;
+const LEAST_WINDOW: u32 = 15;
 /// Levels that cost about as much as gzip's default.
 const BROTLI_LEVEL: u32 = 4;
 const GZIP_LEVEL: u32 = 5;
 const ZSTD_LEVEL: i32 = 3;
+const LEAST_LEVEL: i32 = 1;
+/// Answers up to this length take less memory, where it is known.
+const SHORT: u64 = 32 * 1024;
 
 /// What is compressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,20 +101,22 @@ impl std::str::FromStr for Coding {
 }
 
 impl Compression {
-    /// The encoder for an answer, and the answer's header changed for it; none when it goes out as it is.
+    /// The encoder for an answer, and the answer's header changed for it; none when it goes out as it is, also where
+    /// `budget` has no memory for any.
     pub fn encoder(
         &self,
         request: &Request,
         head: &mut ResponseHead,
         length: &mut ResponseLength,
+        budget: &Budget,
     ) -> io::Result<Option<Encoder>> {
         let large = !matches!(*length, ResponseLength::Known(length) if length < self.min_size);
         if !large || !self.suits(request, head) {
             return Ok(None);
         }
         add_vary(&mut head.headers, "Accept-Encoding");
-        let Some(coding) = accepted(request, &self.codings) else { return Ok(None) };
-        let encoder = Encoder::new(coding)?;
+        let Some((coding, effort, grant)) = self.choose(request, *length, budget) else { return Ok(None) };
+        let encoder = Encoder { coder: Coder::new(coding, effort, *length)?, _grant: grant };
         head.headers.remove("content-length");
         head.headers.remove("accept-ranges");
         head.headers.push("content-encoding", coding.as_str());
@@ -119,6 +127,30 @@ impl Compression {
         }
         *length = ResponseLength::Unknown;
         Ok(Some(encoder))
+    }
+
+    /// The best coding, or one that takes little memory where others of the connection have taken the rest.
+    fn choose(
+        &self,
+        request: &Request,
+        length: ResponseLength,
+        budget: &Budget,
+    ) -> Option<(Coding, Effort, Grant)> {
+        let best = accepted(request, &self.codings)?;
+        let granted = |coding: Coding, effort: Effort| {
+            let purpose = match effort {
+                Effort::Usual => Purpose::Encoder,
+                Effort::Least => Purpose::LeastEncoder,
+            };
+            let grant = budget.try_take(purpose, memory(coding, effort, length))?;
+            Some((coding, effort, grant))
+        };
+        granted(best, Effort::Usual).or_else(|| {
+            let small =
+                [Coding::Zstd, Coding::Gzip].into_iter().filter(|coding| self.codings.contains(coding));
+            let mut taken = small.filter(|coding| accepted(request, &[*coding]).is_some());
+            taken.find_map(|coding| granted(coding, Effort::Least))
+        })
     }
 
     /// Whether an answer may be compressed at all.
@@ -180,34 +212,97 @@ fn weight(text: &[u8]) -> u16 {
     number.filter(|weight| (0.0..=1.0).contains(weight)).map_or(0, |weight| (weight * 1000.0) as u16)
 }
 
+/// How much memory an encoder may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effort {
+    Usual,
+    Least,
+}
+
+/// Bytes that an encoder takes at most, as measured: tables, window, what waits for the end of a block.
+const fn memory(coding: Coding, effort: Effort, length: ResponseLength) -> usize {
+    let short = matches!(length, ResponseLength::Known(length) if length <= SHORT);
+    let kibibytes = match (coding, effort) {
+        (Coding::Zstd, Effort::Usual) => {
+            if short {
+                448
+            } else {
+                1536
+            }
+        }
+        (Coding::Zstd, Effort::Least) => {
+            if short {
+                112
+            } else {
+                288
+            }
+        }
+        (Coding::Brotli, _) => {
+            if short {
+                768
+            } else {
+                2048
+            }
+        }
+        (Coding::Gzip, _) => 384,
+    };
+    kibibytes * 1024
+}
+
 /// Compresses one answer.
-pub enum Encoder {
-    /// gzip.
-    Gzip(GzEncoder<Vec<u8>>),
-    /// Brotli.
-    Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
-    /// Zstandard.
-    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+pub struct Encoder {
+    coder: Coder,
+    _grant: Grant,
 }
 
 impl Encoder {
-    /// Ready for the first piece.
-    pub fn new(coding: Coding) -> io::Result<Self> {
+    /// Takes a piece, and gives what is ready: often nothing.
+    pub fn piece(&mut self, piece: &[u8]) -> io::Result<Bytes> {
+        self.coder.piece(piece)
+    }
+
+    /// Gives everything that was taken, so that the client can read it now.
+    pub fn flush(&mut self) -> io::Result<Bytes> {
+        self.coder.flush()
+    }
+
+    /// The end.
+    pub fn finish(self) -> io::Result<Bytes> {
+        self.coder.finish()
+    }
+}
+
+enum Coder {
+    Gzip(GzEncoder<Vec<u8>>),
+    Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+}
+
+impl Coder {
+    fn new(coding: Coding, effort: Effort, length: ResponseLength) -> io::Result<Self> {
         Ok(match coding {
             Coding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))),
             Coding::Brotli => {
-                Self::Brotli(Box::new(brotli::CompressorWriter::new(Vec::new(), 4096, BROTLI_LEVEL, WINDOW)))
+                let writer = brotli::CompressorWriter::new(Vec::new(), 4096, BROTLI_LEVEL, BROTLI_WINDOW);
+                Self::Brotli(Box::new(writer))
             }
             Coding::Zstd => {
-                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
-                encoder.window_log(WINDOW)?;
+                let (level, window) = match effort {
+                    Effort::Usual => (ZSTD_LEVEL, ZSTD_WINDOW),
+                    Effort::Least => (LEAST_LEVEL, LEAST_WINDOW),
+                };
+                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
+                encoder.window_log(window)?;
+                if let ResponseLength::Known(length) = length {
+                    // Tables are made as small as the answer allows.
+                    encoder.set_pledged_src_size(Some(length))?;
+                }
                 Self::Zstd(encoder)
             }
         })
     }
 
-    /// Takes a piece, and gives what is ready: often nothing.
-    pub fn piece(&mut self, piece: &[u8]) -> io::Result<Bytes> {
+    fn piece(&mut self, piece: &[u8]) -> io::Result<Bytes> {
         match self {
             Self::Gzip(encoder) => encoder.write_all(piece)?,
             Self::Brotli(encoder) => encoder.write_all(piece)?,
@@ -216,8 +311,7 @@ impl Encoder {
         Ok(self.ready())
     }
 
-    /// Gives everything that was taken, so that the client can read it now.
-    pub fn flush(&mut self) -> io::Result<Bytes> {
+    fn flush(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Gzip(encoder) => encoder.flush()?,
             Self::Brotli(encoder) => encoder.flush()?,
@@ -226,8 +320,7 @@ impl Encoder {
         Ok(self.ready())
     }
 
-    /// The end.
-    pub fn finish(self) -> io::Result<Bytes> {
+    fn finish(self) -> io::Result<Bytes> {
         Ok(match self {
             Self::Gzip(encoder) => encoder.finish()?.into(),
             Self::Brotli(encoder) => encoder.into_inner().into(),
@@ -269,8 +362,11 @@ mod tests {
 
     #[test]
     fn pieces_are_read_back_and_a_flush_holds_nothing_back() {
-        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
-            let mut encoder = Encoder::new(coding).unwrap();
+        use Effort::{Least, Usual};
+        for (coding, effort) in
+            [(Coding::Gzip, Usual), (Coding::Brotli, Usual), (Coding::Zstd, Usual), (Coding::Zstd, Least)]
+        {
+            let mut encoder = Coder::new(coding, effort, ResponseLength::Unknown).unwrap();
             let (mut all, mut sent) = (Vec::new(), Vec::new());
             for number in 0..200 {
                 let piece = format!("line {number} of a text that repeats itself\n").repeat(number % 7);
@@ -326,16 +422,46 @@ mod tests {
     }
 
     #[test]
+    fn where_memory_is_scarce_answers_are_compressed_with_less_and_then_not_at_all() {
+        let request = |accept: &str| {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {accept}\r\n\r\n");
+            crate::http1::request::parse_request(text.into(), crate::http1::target::Scheme::Http, 100)
+                .unwrap()
+        };
+        let chosen = |accept: &str, length: ResponseLength| {
+            let budget = Budget::of_server(1 << 30).shared_by_streams();
+            let (mut held, mut codings) = (Vec::new(), Vec::new());
+            let compression = Compression::default();
+            while let Some((coding, effort, grant)) = compression.choose(&request(accept), length, &budget) {
+                codings.push((coding, effort));
+                held.push(grant);
+            }
+            codings.dedup();
+            (codings, held.len())
+        };
+        let (zstd, brotli, gzip) = (Coding::Zstd, Coding::Brotli, Coding::Gzip);
+        let (usual, least) = (Effort::Usual, Effort::Least);
+        let long = ResponseLength::Unknown;
+        assert_eq!(chosen("zstd", long), (vec![(zstd, usual), (zstd, least)], 2 + 10));
+        assert_eq!(chosen("br, gzip", long), (vec![(brotli, usual), (gzip, least)], 1 + 8));
+        assert_eq!(chosen("br", long), (vec![(brotli, usual)], 1));
+        assert_eq!(chosen("gzip", long), (vec![(gzip, usual), (gzip, least)], 8 + 8));
+        let (codings, many) = chosen("zstd, br, gzip", ResponseLength::Known(SHORT));
+        assert_eq!((codings, many), (vec![(zstd, usual), (zstd, least)], 6 + 27));
+    }
+
+    #[test]
     fn only_suitable_answers_are_compressed() {
         let text = "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n".to_owned();
         let request =
             crate::http1::request::parse_request(text.into(), crate::http1::target::Scheme::Http, 100)
                 .unwrap();
+        let budget = Budget::of_server(1 << 20);
         let encoded = |status: u16, fields: &[(&'static str, &'static str)], length: ResponseLength| {
             let mut head = ResponseHead::new(status);
             fields.iter().for_each(|(name, value)| head.headers.push(*name, *value));
             let mut length = length;
-            let encoder = Compression::default().encoder(&request, &mut head, &mut length).unwrap();
+            let encoder = Compression::default().encoder(&request, &mut head, &mut length, &budget).unwrap();
             assert_eq!(
                 encoder.is_some(),
                 head.headers.contains("content-encoding") && length == ResponseLength::Unknown

@@ -32,13 +32,16 @@ impl Exchange<'_> {
         let cache = live.and_then(|live| live.state.cache.as_ref());
         let recording = cache.filter(|_| keep).and_then(|cache| {
             let (key, now) = (self.cache_key(), SystemTime::now());
-            Some((Recording::begin(cache.rules(), self.request, key, head, now)?, cache.clone()))
+            Some((
+                Recording::begin(cache.rules(), self.request, key, head, now, &self.connection.budget)?,
+                cache.clone(),
+            ))
         });
         self.decorate(&mut head.headers, false);
         let policy = live.and_then(|live| live.route.policy.as_deref());
         let encoder = match policy.and_then(|policy| policy.compression.as_ref()) {
             Some(compression) if !self.request.is_head() => {
-                compression.encoder(self.request, head, length)?
+                compression.encoder(self.request, head, length, &self.connection.budget)?
             }
             _ => None,
         };

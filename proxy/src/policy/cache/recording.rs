@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::budget::{Budget, FREE, Grant, Purpose};
 use crate::http1::response::ResponseHead;
 use crate::policy::cache::{Cache, CacheKey, CacheRules, Entry, entry, freshness};
 use crate::request::Request;
@@ -18,8 +19,12 @@ pub struct Recording {
     life: Duration,
     now: SystemTime,
     most: usize,
-    /// Whether it grew too large.
+    /// Whether it grew too large, for the cache or for the memory there is.
     overrun: bool,
+    budget: Budget,
+    grants: Vec<Grant>,
+    /// Bytes that the body may take as things are.
+    granted: usize,
 }
 
 impl Recording {
@@ -30,6 +35,7 @@ impl Recording {
         key: CacheKey,
         head: &ResponseHead,
         now: SystemTime,
+        budget: &Budget,
     ) -> Option<Self> {
         if &request.method[..] != b"GET" || !entry::may_be_answered(request) {
             return None;
@@ -38,17 +44,43 @@ impl Recording {
         let life = freshness::life(request, head, rules.default_life(&path), now)?;
         let (request, head) = (request.clone(), head.clone());
         let most = rules.max_entry;
-        Some(Self { key, request, head, body: BytesMut::new(), life, now, most, overrun: false })
+        Some(Self {
+            key,
+            request,
+            head,
+            body: BytesMut::new(),
+            life,
+            now,
+            most,
+            overrun: false,
+            budget: budget.clone(),
+            grants: Vec::new(),
+            granted: FREE,
+        })
     }
 
     /// A piece of the body.
     pub fn piece(&mut self, piece: &Bytes) {
-        self.overrun |= self.body.len() + piece.len() > self.most;
+        let wanted = self.body.len() + piece.len();
+        self.overrun = self.overrun || wanted > self.most || !self.has_room(wanted);
         if self.overrun {
             self.body = BytesMut::new();
+            self.grants.clear();
         } else {
             self.body.extend_from_slice(piece);
         }
+    }
+
+    fn has_room(&mut self, wanted: usize) -> bool {
+        if wanted <= self.granted {
+            return true;
+        }
+        // A buffer grows to twice its size.
+        let step = wanted.max(self.granted);
+        let Some(grant) = self.budget.try_take(Purpose::Spool, step) else { return false };
+        self.grants.push(grant);
+        self.granted += step;
+        true
     }
 
     /// The answer is complete.
