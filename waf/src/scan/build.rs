@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hop3_seclang::ast::Variable;
 use hop3_transformations::{ByteSet, Transformation};
 
 use super::bits::Bits;
@@ -469,16 +470,18 @@ impl<'r> Builder<'r> {
 impl LinkTest {
     /// How many values of an ordinary request, roughly, its operator would have to run on.
     fn chance(&self) -> f32 {
+        let needs = self.needs.iter().map(Needs::chance).sum::<f32>().min(1.0);
         let values = self.targets.iter().flat_map(|(sources, target)| {
             sources.iter().map(|source| match (source, &target.selector) {
-                (Source::Single(_), _) => 1.0,
+                // One of a few words: which of them are frequent, their letters do not tell.
+                (Source::Single(Variable::RequestMethod | Variable::RequestProtocol), _) => 1.0,
+                (Source::Single(_), _) => needs,
                 // What rules ask for by name is missing more often than not.
-                (Source::List(..), Selector::Name(_)) => 0.5,
-                (Source::List(..), _) => 8.0,
+                (Source::List(..), Selector::Name(_)) => 0.5 * needs,
+                (Source::List(..), _) => 8.0 * needs,
             })
         });
-        let needs = self.needs.iter().map(Needs::chance).sum::<f32>().min(1.0);
-        values.sum::<f32>() * needs
+        values.sum::<f32>()
     }
 }
 
