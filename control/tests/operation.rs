@@ -21,6 +21,9 @@ use server::{Server, executable, folder};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// As many as a year of releases brings.
+const UPGRADES: usize = 20;
+
 /// Answers with the release, and slowly below `/slow`.
 const PROGRAM: &str = "import os, time, http.server as h\nclass H(h.BaseHTTPRequestHandler):\n    \
     protocol_version = 'HTTP/1.1'\n    def do_GET(self):\n        \
@@ -88,6 +91,7 @@ impl KeptAlive {
 struct Load {
     over: AtomicBool,
     served: AtomicUsize,
+    secured: AtomicUsize,
 }
 
 impl Load {
@@ -101,6 +105,20 @@ impl Load {
             if !kept {
                 client.stream = None;
             }
+        }
+    }
+
+    /// The same over TLS, with a handshake for each request.
+    fn run_secured(&self, port: u16) {
+        let url = format!("https://web.localhost:{port}/");
+        let place = format!("web.localhost:{port}:127.0.0.1");
+        while !self.over.load(Ordering::Relaxed) {
+            let mut curl = Command::new("curl");
+            curl.args(["-sSk", "--max-time", "170", "-w", " %{http_code}", "--resolve", &place, &url]);
+            let output = curl.output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(text, "v1 200", "{}", String::from_utf8_lossy(&output.stderr));
+            self.secured.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -129,6 +147,8 @@ fn upgrades_under_load_lose_no_request_and_no_app() {
                 scope.spawn(move || load.run(address, kept))
             })
             .collect();
+        let (load, port) = (&load, server.port("https"));
+        let secured = scope.spawn(move || load.run_secured(port));
         let slow = scope.spawn(|| server.get("web.localhost", "/slow"));
         let begun = server.data().join("apps/web/releases/v1/artifact/src/slow");
         server.eventually(|| begun.exists().then_some(()));
@@ -140,7 +160,7 @@ fn upgrades_under_load_lose_no_request_and_no_app() {
         assert_eq!(slow.join().unwrap(), (200, "v1".to_owned()), "the old process answers what it has begun");
         assert_eq!(server.get("web.localhost", attack).0, 403);
         // And by the signal, from one that was a successor itself.
-        for _ in 0..2 {
+        for _ in 1..UPGRADES {
             let before = server.holder();
             assert!(Command::new("kill").args(["-USR2", &before.to_string()]).status().unwrap().success());
             server.eventually(|| {
@@ -150,13 +170,13 @@ fn upgrades_under_load_lose_no_request_and_no_app() {
             });
         }
         drop(over);
-        for client in clients {
+        for client in clients.into_iter().chain([secured]) {
             client.join().unwrap();
         }
     });
-    let served = load.served.load(Ordering::Relaxed);
-    println!("{served} requests over 3 upgrades, none failed");
-    assert!(served > 100, "{served}");
+    let [served, secured] = [&load.served, &load.secured].map(|count| count.load(Ordering::Relaxed));
+    println!("{served} requests and {secured} over TLS during {UPGRADES} upgrades, none failed");
+    assert!(served > 100 && secured > 10, "{served} {secured}");
     server.wait_replaced();
     assert_eq!(app_pid(&server), pid, "the app is adopted, not started again");
     assert!(server.ok(&["audit", "--verify"]).contains("hold together"));
