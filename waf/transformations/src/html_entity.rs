@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::ByteSet;
+use crate::{ByteSet, scan};
 
 /// The names that are decoded, in any case. Coraza knows all of HTML 5's.
 const NAMES: [(&[u8], u8); 5] =
@@ -21,7 +21,11 @@ pub(crate) const NAMED: ByteSet = {
 
 /// Whether [`decode`] changes nothing.
 pub(crate) fn is_decoded(input: &[u8]) -> bool {
-    first_reference(input).is_none()
+    // An ampersand by itself is frequent, and what may be a reference is told apart by its second byte.
+    let begins = |first: u8, second: u8| {
+        (first == b'&') & ((second == b'#') | ((second | 0x20).wrapping_sub(b'a') < 26))
+    };
+    !scan::any_pair(input, begins) || first_reference(input).is_none()
 }
 
 /// Decodes `&#xHH`, `&#XHH`, `&#DD` and the names `quot`, `amp`, `lt`, `gt`

@@ -37,6 +37,7 @@ mod url_decode;
 mod url_encode;
 mod utf8;
 mod white_space;
+mod word;
 
 pub use byte_classes::ByteClasses;
 pub use byte_set::ByteSet;

@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memchr2};
 
-use crate::{UnicodeMap, hex};
+use crate::{UnicodeMap, hex, word};
 
 /// Whether [`decode`] changes nothing.
 pub(crate) fn is_decoded(input: &[u8]) -> bool {
@@ -32,8 +32,10 @@ pub(crate) fn decode_unicode(input: &[u8], output: &mut Vec<u8>, map: Option<&Un
     });
 }
 
-/// So many bytes in a row without an escape make it worth to search for the next one.
-const PLAIN: usize = 32;
+/// So many words in a row without an escape make it worth to search for the next one.
+const PLAIN: u32 = 8;
+/// A word, and the digits of a `%` that is its last byte.
+const READ: usize = word::LENGTH + 2;
 
 /// Copies `input`, decoding `+`, `%HH` and what `long` knows: it gets what
 /// follows a `%` and gives a byte and how many bytes that took.
@@ -42,36 +44,69 @@ fn rewrite(input: &[u8], output: &mut Vec<u8>, long: impl Fn(&[u8]) -> Option<(u
     output.resize(input.len(), 0);
     // The result is never longer than what was read.
     let result = output.as_mut_slice();
-    let (mut at, mut end) = (memchr2(b'%', b'+', input).unwrap_or(input.len()), 0);
+    let next_escape = |at: usize| at + memchr2(b'%', b'+', &input[at..]).unwrap_or(input.len() - at);
+    let (mut at, mut plain) = (next_escape(0), 0);
+    let mut end = at;
     result[..at].copy_from_slice(&input[..at]);
-    end += at;
-    loop {
-        // Where there is one there are more, and a search for each would take longer than to look at all bytes.
-        let mut plain = 0;
-        while plain < PLAIN {
-            let Some(&byte) = input.get(at) else { return output.truncate(end) };
-            at += 1;
-            let is_space = byte == b'+';
-            plain = if is_space { 0 } else { plain + 1 };
-            result[end] = if is_space { b' ' } else { byte };
-            if byte == b'%' {
-                plain = 0;
-                let after = &input[at..];
-                let (decoded, taken) = match *after {
-                    [high, low, ..] if hex::is_digit(high) && hex::is_digit(low) => (hex::byte(high, low), 2),
-                    _ => long(after).unwrap_or((byte, 0)),
-                };
-                result[end] = decoded;
-                at += taken;
-            }
-            end += 1;
+    // Where there is one escape there are more: the bytes up to the next one and what it spells are written without a
+    // branch to mispredict.
+    while let (Some(read), Some(place)) =
+        (input[at..].first_chunk::<READ>(), result[end..].first_chunk_mut::<{ word::LENGTH }>())
+    {
+        let [a, b, c, d, e, f, g, h, ..] = *read;
+        let word = word::of([a, b, c, d, e, f, g, h]);
+        let (escapes, spaces) = (word::equal(word, b'%'), word::equal(word, b'+'));
+        *place = (word ^ ((spaces >> 7) * u64::from(b'+' ^ b' '))).to_le_bytes();
+        let before = word::before(escapes);
+        let last = before % word::LENGTH;
+        let (high, low) = (VALUES[usize::from(read[last + 1])], VALUES[usize::from(read[last + 2])]);
+        let is_escape = (escapes != 0) & ((high | low) < 16);
+        if (escapes != 0) & !is_escape {
+            at += before + 1;
+            let (decoded, taken) = long(&input[at..]).unwrap_or((b'%', 0));
+            place[last] = decoded;
+            (at, end, plain) = (at + taken, end + before + 1, 0);
+            continue;
         }
-        let rest = &input[at..];
-        let next = memchr2(b'%', b'+', rest).unwrap_or(rest.len());
-        result[end..end + next].copy_from_slice(&rest[..next]);
-        (at, end) = (at + next, end + next);
+        place[last] = if is_escape { high << 4 | low } else { place[last] };
+        at += before + 3 * usize::from(is_escape);
+        end += before + usize::from(is_escape);
+        plain = (plain + 1) * u32::from(escapes | spaces == 0);
+        if plain == PLAIN {
+            let next = next_escape(at);
+            result[end..end + next - at].copy_from_slice(&input[at..next]);
+            (end, at, plain) = (end + next - at, next, 0);
+        }
     }
+    while let Some(&byte) = input.get(at) {
+        at += 1;
+        result[end] = if byte == b'+' { b' ' } else { byte };
+        if byte == b'%' {
+            let after = &input[at..];
+            let (decoded, taken) = match *after {
+                [high, low, ..] if hex::is_digit(high) && hex::is_digit(low) => (hex::byte(high, low), 2),
+                _ => long(after).unwrap_or((byte, 0)),
+            };
+            result[end] = decoded;
+            at += taken;
+        }
+        end += 1;
+    }
+    output.truncate(end);
 }
+
+/// The value of each hexadecimal digit; 255 for other bytes.
+static VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = hex::DIGITS[value as usize];
+        values[digit as usize] = value;
+        values[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 /// The digits of the `%uHHHH` whose `%` stood before `text`.
 fn code_unit(text: &[u8]) -> Option<[u8; 4]> {
@@ -124,6 +159,50 @@ mod tests {
             let expected = format!("{plain}A {plain}%zzB{plain}%4{plain} ");
             check(UrlDecode, &[(&input, &expected)]);
             check(UrlDecodeUni, &[(&input, &expected)]);
+        }
+    }
+
+    /// Against decoding byte by byte, in texts full of escapes of all kinds, whole and broken.
+    #[test]
+    fn words_are_decoded_like_bytes() {
+        const PIECES: [&str; 12] =
+            ["%41", "%e4", "%zz", "%4", "%", "+", "a", "plain text ", "%u0041", "%uD", "%25", "%%2B"];
+        let by_bytes = |text: &[u8], unicode: bool| {
+            let (mut result, mut at) = (Vec::new(), 0);
+            while let Some(&byte) = text.get(at) {
+                let digits = |from: usize, count: usize| {
+                    let digits = str::from_utf8(text.get(from..from + count)?).ok()?;
+                    let all = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+                    all.then(|| u16::from_str_radix(digits, 16).ok())?
+                };
+                let short = digits(at + 1, 2).filter(|_| byte == b'%').map(|code| (code as u8, 3));
+                let is_long = unicode && byte == b'%' && text.get(at + 1) == Some(&b'u');
+                let long = || digits(at + 2, 4).filter(|_| is_long).map(|code| (code as u8, 6));
+                let (decoded, taken) =
+                    short.or_else(long).unwrap_or((if byte == b'+' { b' ' } else { byte }, 1));
+                result.push(decoded);
+                at += taken;
+            }
+            result
+        };
+        let mut random = 3u32;
+        let mut next = |end: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 16) as usize % end
+        };
+        for round in 0..2_000 {
+            let kinds = [12, 3, 8][round % 3];
+            let pieces = (0..next(60)).map(|_| PIECES[next(kinds)]);
+            let mut text = pieces.collect::<String>();
+            if round % 5 == 0 {
+                text.insert_str(text.len() / 2 - text.len() / 2 % 4, &"0123456789".repeat(12));
+            }
+            let mut output = Vec::new();
+            for (transformation, unicode) in [(UrlDecode, false), (UrlDecodeUni, true)] {
+                let changed = transformation.apply(text.as_bytes(), &mut output, &Context::default());
+                let result = if changed { &*output } else { text.as_bytes() };
+                assert_eq!(result, by_bytes(text.as_bytes(), unicode), "{transformation:?} of {text}");
+            }
         }
     }
 

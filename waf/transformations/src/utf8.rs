@@ -1,6 +1,6 @@
 //! `utf8toUnicode`: UTF-8 (RFC 3629) becomes `%uHHHH`.
 
-use crate::{ByteSet, hex, scan};
+use crate::{ByteSet, hex, scan, word};
 
 /// What is not copied as it is: NUL and the bytes that begin a sequence.
 pub(crate) const REWRITTEN: ByteSet = ByteSet::range(0xc0, 0xf7).with(0);
@@ -21,7 +21,26 @@ pub(crate) fn is_plain(input: &[u8]) -> bool {
 pub(crate) fn to_unicode(input: &[u8], output: &mut Vec<u8>) {
     output.reserve(input.len() * 2);
     let mut rest = input;
-    while let Some((&first, after)) = rest.split_first() {
+    while let Some(run) = rest.first_chunk() {
+        let word = word::of(*run);
+        // Bytes that begin no sequence and are no text are rare: each is looked at by itself, too.
+        let plain = word::before(word & word::HIGH | word::equal(word, 0));
+        output.extend_from_slice(run);
+        output.truncate(output.len() - (word::LENGTH - plain));
+        rest = &rest[plain..];
+        if plain < word::LENGTH {
+            rest = write_first(rest, output);
+        }
+    }
+    while !rest.is_empty() {
+        rest = write_first(rest, output);
+    }
+}
+
+/// Writes what becomes of the first byte, or of the sequence that begins with it; returns what follows.
+#[inline]
+fn write_first<'t>(rest: &'t [u8], output: &mut Vec<u8>) -> &'t [u8] {
+    if let Some((&first, after)) = rest.split_first() {
         match first {
             0 if !after.is_empty() => {}
             0xc0..=0xf7 => {
@@ -36,20 +55,15 @@ pub(crate) fn to_unicode(input: &[u8], output: &mut Vec<u8>) {
                     if is_overlong(code, taken) {
                         output.push(first);
                     }
-                    rest = &after[taken..];
-                    continue;
+                    return &after[taken..];
                 }
             }
-            _ => {
-                // The last NUL or a byte that begins no sequence, and the run behind it.
-                let plain = after.iter().take_while(|&&byte| !is_rewritten(byte)).count();
-                output.extend_from_slice(&rest[..=plain]);
-                rest = &after[plain..];
-                continue;
-            }
+            // The last NUL or a byte that begins no sequence.
+            _ => output.push(first),
         }
-        rest = after;
+        return after;
     }
+    rest
 }
 
 /// Whether [`REWRITTEN`] has `byte`; without a table, for vector instructions.
@@ -85,10 +99,15 @@ fn is_overlong(code: u32, continuation: usize) -> bool {
 
 /// Writes `%u` and the number in four digits, or more if it needs more.
 fn write_code(code: u32, output: &mut Vec<u8>) {
+    let digit = |place: u32| hex::DIGITS[(code >> (4 * place) & 15) as usize];
+    if code < 0x1_0000 {
+        output.extend_from_slice(&[b'%', b'u', digit(3), digit(2), digit(1), digit(0)]);
+        return;
+    }
     output.extend_from_slice(b"%u");
-    let digits = (32 - code.leading_zeros()).div_ceil(4).max(4);
+    let digits = (32 - code.leading_zeros()).div_ceil(4);
     for place in (0..digits).rev() {
-        output.push(hex::DIGITS[(code >> (4 * place) & 15) as usize]);
+        output.push(digit(place));
     }
 }
 
@@ -109,6 +128,18 @@ mod tests {
                 ("a😀\u{10ffff}b", "a%u1f600%u10ffffb"),
             ],
         );
+    }
+
+    #[test]
+    fn sequences_anywhere_in_a_word() {
+        for before in 0..20 {
+            for after in 0..20 {
+                let (before, after) = ("x".repeat(before), "y".repeat(after));
+                let input = format!("{before}é\0€{after}😀é{before}");
+                let expected = format!("{before}%u00e9%u20ac{after}%u1f600%u00e9{before}");
+                check(Utf8ToUnicode, &[(&input, &expected)]);
+            }
+        }
     }
 
     #[test]
