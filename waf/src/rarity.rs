@@ -1,6 +1,8 @@
 //! How often bytes and texts occur in what clients send: a rough model that
 //! decides what is looked for first. It changes how fast an answer comes, never which.
 
+use std::sync::LazyLock;
+
 use hop3_transformations::ByteSet;
 
 /// Bytes of a usual value.
@@ -28,6 +30,12 @@ pub(crate) fn of_set(set: ByteSet) -> f32 {
     1.0 - (1.0 - frequency.min(1.0)).powf(VALUE_LENGTH)
 }
 
+/// The part of all bytes that belongs to the set, 1 at most.
+pub(crate) fn share_of(set: &ByteSet) -> f32 {
+    let eights = set.eights().into_iter().zip(EIGHTS.iter());
+    eights.map(|(members, shares)| shares[usize::from(members)]).sum::<f32>().min(1.0)
+}
+
 /// Share of a byte, both cases of a letter together.
 fn of_byte(byte: u8) -> f32 {
     SHARES[usize::from(byte)]
@@ -43,6 +51,14 @@ static SHARES: [f32; 256] = {
     }
     shares
 };
+
+/// The shares of each set of eight neighbouring bytes, by eight and bits.
+static EIGHTS: LazyLock<Vec<[f32; 256]>> = LazyLock::new(|| {
+    let share = |first: u8, members: u8| {
+        (0..8u8).filter(|bit| members >> bit & 1 == 1).map(|bit| of_byte(first + bit)).sum()
+    };
+    (0..32u8).map(|eight| std::array::from_fn(|members| share(8 * eight, members as u8))).collect()
+});
 
 const fn per_mille(byte: u8) -> f32 {
     match byte.to_ascii_lowercase() {

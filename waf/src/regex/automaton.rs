@@ -1,7 +1,9 @@
 //! Patterns without PCRE-only constructs, as automata of `regex-automata`:
 //! time linear in the value, whatever the pattern.
 
+use regex_automata::hybrid::dfa::DFA;
 use regex_automata::meta;
+use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_syntax::hir::{Capture, Class, ClassBytes, ClassBytesRange, Hir, Look, Repetition};
 
 use super::syntax::{Anchor, Node, PatternError, Preference};
@@ -24,6 +26,17 @@ pub(super) fn compile(root: &Node) -> Result<meta::Regex, PatternError> {
         .configure(config)
         .build_from_hir(&hir)
         .map_err(|error| PatternError::new(format!("the pattern is too large: {error}"), 0))
+}
+
+/// Compiles such a tree for reading forward alone, without groups; `None` when it is too large.
+pub(super) fn compile_forward(root: &Node) -> Option<DFA> {
+    let config = thompson::Config::new()
+        .utf8(false)
+        .nfa_size_limit(Some(SIZE_LIMIT))
+        .which_captures(WhichCaptures::None);
+    let nfa = thompson::Compiler::new().configure(config).build_from_hir(&translate(root)).ok()?;
+    let config = DFA::config().cache_capacity(CACHE_CAPACITY).skip_cache_capacity_check(true);
+    DFA::builder().configure(config).build_from_nfa(nfa).ok()
 }
 
 fn translate(node: &Node) -> Hir {

@@ -10,7 +10,9 @@ use regex_automata::meta;
 
 use super::automaton;
 use super::backtrack::{self, LimitExceeded, Program};
+use super::long::LongSearch;
 use super::parse::{self, Flags};
+use super::starts;
 use super::syntax::{Node, PatternError, Syntax};
 
 /// Bytes of an automaton, by a generous estimate, above which it is built at load: that tells whether it
@@ -27,6 +29,7 @@ pub(super) struct Deferred {
     is_inexact: bool,
     regex: OnceLock<Option<Box<meta::Regex>>>,
     exact: OnceLock<Option<Box<Program>>>,
+    long: OnceLock<Option<Box<LongSearch>>>,
 }
 
 impl Deferred {
@@ -37,7 +40,14 @@ impl Deferred {
             let _ = regex.set(Some(Box::new(automaton::compile(&syntax.root)?)));
         }
         let is_inexact = syntax.root.loops_over_nothing();
-        Ok(Self { text: text.into(), flags, is_inexact, regex, exact: OnceLock::new() })
+        Ok(Self {
+            text: text.into(),
+            flags,
+            is_inexact,
+            regex,
+            exact: OnceLock::new(),
+            long: OnceLock::new(),
+        })
     }
 
     /// The automaton. What cannot be built, though the estimate says otherwise, has no answer.
@@ -60,6 +70,25 @@ impl Deferred {
         let compile = |syntax: Syntax| backtrack::compile(&syntax.root, syntax.groups).ok();
         let _ = self.exact.set(self.syntax().and_then(compile).map(Box::new));
         self.exact.get()?.as_deref()
+    }
+
+    /// Searches long values.
+    #[inline]
+    pub(super) fn long(&self) -> Option<&LongSearch> {
+        match self.long.get() {
+            Some(search) => search.as_deref(),
+            None => self.build_long(),
+        }
+    }
+
+    #[cold]
+    fn build_long(&self) -> Option<&LongSearch> {
+        let build = |syntax: Syntax| {
+            let dfa = automaton::compile_forward(&syntax.root)?;
+            Some(Box::new(LongSearch::new(dfa, starts::misfits(&syntax.root))))
+        };
+        let _ = self.long.set(self.syntax().and_then(build));
+        self.long.get()?.as_deref()
     }
 
     /// Threads that come at the same time each build it, and the first one's stays: none waits for another, which

@@ -9,9 +9,11 @@ mod backtrack;
 mod class;
 mod deferred;
 mod facts;
+mod long;
 mod parse;
 mod required;
 mod short_text;
+mod starts;
 mod syntax;
 
 use regex_automata::Input;
@@ -112,6 +114,11 @@ impl Pattern {
             // Not `is_match` of the automaton: where a literal of the pattern is everywhere in the value, that goes
             // over to simulating the automaton, which costs a hundred times as much.
             Engine::Automaton(deferred) => {
+                if value.len() >= long::LONG
+                    && let Some(matches) = deferred.long().and_then(|search| search.is_match(value))
+                {
+                    return Ok(matches);
+                }
                 Ok(deferred.regex()?.search_half(&Input::new(value).earliest(true)).is_some())
             }
             Engine::Backtracking(program, _) => program.find(value, 0, budget, &mut []),

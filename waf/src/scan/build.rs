@@ -29,6 +29,8 @@ use crate::rule::{Condition, Link, Rule, Selector, Target};
 const COMMON: f32 = 0.02;
 /// Masks of classes that are tried before a text is searched for literals; more are not worth trying.
 const MASKS_LIMIT: usize = 12;
+/// Texts that may be looked for in the forms of one node for it to count among those with few.
+const FEW_TEXTS: usize = 200;
 
 /// Builds the scan of a ruleset out of the rules that can run at all.
 pub(crate) fn build(
@@ -278,6 +280,8 @@ impl<'r> Builder<'r> {
         };
         match (Literals::new(waiting(false), parts), Literals::new(waiting(true), parts)) {
             (Some(mut request), Some(mut response)) => {
+                request.set_few(self.few_texts(&plans, false));
+                response.set_few(self.few_texts(&plans, true));
                 for (test, phrases) in self.phrases(phases) {
                     request.add_phrases(test, phrases);
                     response.add_phrases(test, phrases);
@@ -460,10 +464,45 @@ impl<'r> Builder<'r> {
             plan.class_bits |= 1 << bit;
             plan.by_class.push(watches.into());
         }
+        plan.few = self.nodes_of_few_texts(&plan);
         if plan.literals.iter().any(|(_, classes)| *classes == 0) || plan.literals.len() > MASKS_LIMIT {
             plan.literals = vec![(plan.literals.iter().fold(0, |all, (nodes, _)| all | nodes), 0)];
         }
         Some(plan)
+    }
+
+    /// The nodes whose tests wait for few texts together.
+    fn nodes_of_few_texts(&self, plan: &Plan) -> Nodes {
+        let mut counts = vec![0; self.tree.len()];
+        for (number, watch) in self.waiting_in(plan) {
+            let nodes = self.tests[number].nodes;
+            let texts = watch.needs.literals.as_ref().map_or(0, Texts::len);
+            (0..counts.len()).filter(|node| nodes >> node & 1 == 1).for_each(|node| counts[node] += texts);
+        }
+        let few = counts.iter().enumerate().filter(|(_, count)| **count <= FEW_TEXTS);
+        few.fold(0, |nodes, (node, _)| nodes | 1 << node)
+    }
+
+    /// The watches of a plan that wait for texts, each with the number of its test.
+    fn waiting_in(&self, plan: &Plan) -> impl Iterator<Item = (usize, &Draft)> {
+        let waiting = self.watches.iter().enumerate();
+        let waiting = waiting.filter(|(_, watch)| watch.trigger == Trigger::Literals);
+        waiting.filter(|(number, _)| plan.members.contains(*number)).map(|(_, watch)| (watch.test, watch))
+    }
+
+    /// The texts that the forms at nodes of few texts may have to be searched for.
+    fn few_texts<'b>(
+        &'b self,
+        plans: &'b [(Source, Plans)],
+        response: bool,
+    ) -> impl Iterator<Item = &'b [u8]> {
+        let sources = plans.iter().filter(move |(source, _)| source.is_response() == response);
+        let plans = sources.flat_map(|(_, plans)| plans.all());
+        plans.flat_map(|plan| {
+            let waiting = self.waiting_in(plan);
+            let of_few = waiting.filter(|(test, _)| self.tests[*test].nodes & plan.few != 0);
+            of_few.filter_map(|(_, watch)| watch.needs.literals.as_ref()).flat_map(Texts::iter)
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! One automaton that finds the texts of all watches in one pass over a value.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::machine::{Hits, Machine};
@@ -26,6 +27,8 @@ pub(super) struct Literals {
     dictionary: Option<Arc<Dictionary>>,
     /// Finds the few texts that the dictionary, which is another ruleset's, does not know; numbered behind its texts.
     extra: Option<Machine>,
+    /// Finds the texts of forms that only few are looked for in.
+    few: Option<Arc<Few>>,
     /// Number of texts.
     count: usize,
     /// The watches that wait for a text, text by text.
@@ -47,6 +50,17 @@ pub(crate) struct Dictionary {
     texts: Box<[u64]>,
     /// Which phrases of a list may occur where a text does, for lists that all rulesets share.
     phrases: Mutex<Vec<(Weak<PhraseSet>, PhrasesByText)>>,
+    /// Automata of few of the texts.
+    parts: Mutex<Vec<Weak<Few>>>,
+}
+
+/// Some of a dictionary's texts: their automaton has few states, so that it stays in the nearest caches, and seldom finds
+/// anything.
+#[derive(Debug)]
+struct Few {
+    machine: Machine,
+    /// As [`packed`], in ascending order.
+    texts: Box<[u64]>,
 }
 
 impl Literals {
@@ -79,7 +93,17 @@ impl Literals {
         let count = starts.len();
         starts.push(owners.len() as u32);
         let (owners, starts) = (owners.into(), starts.into());
-        Some(Self { dictionary: Some(dictionary), extra, count, owners, starts, phrases: Vec::new() })
+        let (few, phrases) = (None, Vec::new());
+        Some(Self { dictionary: Some(dictionary), extra, few, count, owners, starts, phrases })
+    }
+
+    /// Has [`Literals::find_few`] find these texts, all of which were prepared.
+    pub(super) fn set_few<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>) {
+        self.few = self.dictionary.as_ref().and_then(|dictionary| {
+            let packed: BTreeSet<u64> = texts.map(|text| packed(window(text))).collect();
+            // The others are found beside it.
+            dictionary.few(packed.into_iter().filter(|text| dictionary.knows(*text)).collect())
+        });
     }
 
     /// Has [`Literals::finds_phrase`] answer for a test of phrases, all of which were prepared; tests in ascending order.
@@ -115,12 +139,24 @@ impl Literals {
 
     /// Finds the texts that occur in the value, each once.
     pub(super) fn find(&self, value: &[u8], hits: &mut Hits) {
-        let Some(dictionary) = &self.dictionary else { return hits.clear(0, 0) };
+        self.find_with(self.dictionary.as_ref().map(|dictionary| &dictionary.machine), value, hits);
+    }
+
+    /// The same for a form that only few texts are looked for in.
+    pub(super) fn find_few(&self, value: &[u8], hits: &mut Hits) {
+        match &self.few {
+            Some(few) => self.find_with(Some(&few.machine), value, hits),
+            None => self.find(value, hits),
+        }
+    }
+
+    fn find_with(&self, machine: Option<&Machine>, value: &[u8], hits: &mut Hits) {
+        // As many states for each automaton, so that what was reached before need not be cleared one and all.
+        let of_dictionary = self.dictionary.as_ref().map_or(0, |dictionary| dictionary.machine.endings());
         let further = self.extra.as_ref().map_or(0, Machine::endings);
-        hits.clear(self.count, dictionary.machine.endings() + further);
-        dictionary.machine.find(value, hits);
-        if let Some(extra) = &self.extra {
-            extra.find(value, hits);
+        hits.clear(self.count, of_dictionary + further);
+        for machine in machine.into_iter().chain(&self.extra) {
+            machine.find(value, hits);
         }
     }
 
@@ -136,7 +172,32 @@ impl Dictionary {
     /// Of packed texts in ascending order; `None` when they are too many for an automaton.
     pub(crate) fn new(texts: &[u64]) -> Option<Self> {
         let unpacked: Vec<Vec<u8>> = texts.iter().map(|text| unpacked(*text)).collect();
-        Some(Self { machine: Machine::new(&unpacked)?, texts: texts.into(), phrases: Mutex::default() })
+        let (machine, phrases, parts) = (Machine::new(&unpacked)?, Mutex::default(), Mutex::default());
+        Some(Self { machine, texts: texts.into(), phrases, parts })
+    }
+
+    /// An automaton of some of its texts, given packed and in ascending order, and of few others; `None` when that would hardly
+    /// be smaller.
+    fn few(&self, texts: Vec<u64>) -> Option<Arc<Few>> {
+        if texts.len() > self.texts.len() / 2 {
+            return None;
+        }
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.retain(|part| part.strong_count() > 0);
+        let serves = |few: &Arc<Few>| {
+            few.texts.len() <= texts.len() + texts.len() / 2
+                && texts.iter().all(|text| few.texts.binary_search(text).is_ok())
+        };
+        if let Some(known) = parts.iter().filter_map(Weak::upgrade).find(serves) {
+            return Some(known);
+        }
+        let numbers = texts.iter().map(|text| self.texts.binary_search(text).ok().map(|at| at as u32));
+        let numbers = numbers.collect::<Option<Vec<u32>>>()?;
+        let unpacked: Vec<Vec<u8>> = texts.iter().map(|text| unpacked(*text)).collect();
+        let machine = Machine::new(&unpacked)?.renumbered(&numbers);
+        let few = Arc::new(Few { machine, texts: texts.into() });
+        parts.push(Arc::downgrade(&few));
+        Some(few)
     }
 
     /// The texts of phrases; `None` when it does not know all of them.
@@ -248,5 +309,34 @@ mod tests {
         assert_eq!(owners(&few, b"text39 text1"), [7]);
         assert_eq!(owners(&more, b"text39 in ANOTHER text"), [7; 4], "text3, text39, other, another");
         assert!(owners(&whole, b"another").is_empty());
+    }
+
+    #[test]
+    fn few_texts_are_found_by_an_automaton_of_their_own() {
+        let parts = Parts::default();
+        let text = |number: u8| format!("text{number:02}").into_bytes();
+        let texts: Vec<Vec<u8>> = (0..40).map(text).collect();
+        let with_another: Vec<Vec<u8>> = texts.iter().cloned().chain([b"another".to_vec()]).collect();
+        let literals = |texts: &[Vec<u8>]| {
+            Literals::new([(7, texts.iter().map(Vec::as_slice))].into_iter(), &parts).unwrap()
+        };
+        let (mut first, mut second) = (literals(&texts), literals(&with_another));
+        let few: [&[u8]; 3] = [b"text03", b"TEXT17", b"text29"];
+        first.set_few(few.into_iter());
+        second.set_few([&b"text17"[..], b"another", b"text29"].into_iter());
+        let automaton = |literals: &Literals| literals.few.clone().unwrap();
+        assert!(Arc::ptr_eq(&automaton(&first), &automaton(&second)));
+        let mut hits = Hits::default();
+        let mut found = |literals: &Literals, value: &[u8]| {
+            literals.find_few(value, &mut hits);
+            let mut found = hits.texts().to_vec();
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(found(&first, b"text01 Text03 text17 text30 another"), [3, 17]);
+        assert_eq!(found(&second, b"text01 text17 ANOTHER text29"), [17, 29, 40]);
+        first.set_few(texts.iter().map(Vec::as_slice));
+        assert!(first.few.is_none(), "hardly smaller");
+        assert_eq!(found(&first, b"text01 text17"), [1, 17]);
     }
 }

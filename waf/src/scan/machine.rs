@@ -1,19 +1,17 @@
 //! The automaton of Aho and Corasick as one table: the next state for each
 //! state and class of bytes.
 //!
-//! A state is the place of its row, in units of entries that are a power of two, so that
-//! it fits into two bytes where that is possible: the table is then half as large, in memory
-//! and in the processor's caches. Rows of states in which a text ends come
+//! A state is the number of its row, which fits into two bytes where that is possible: the table is
+//! then half as large, in memory and in the processor's caches. Rows of states in which a text ends come
 //! last, so that one comparison tells them. Before them rows stand in the order
 //! of their distance from the start: what is visited most lies together.
 
 use super::bits::Bits;
 use super::trie::Trie;
+use crate::rarity;
 
 /// Most entries of the table; more would not stay in a processor's caches.
 const ENTRIES_LIMIT: usize = 1 << 24;
-/// Longest unit, as a power of two: rows are filled up to whole units.
-const LONGEST_UNIT: u32 = 6;
 /// From this length on a value is read in four places at once: each step
 /// waits for the one before, so four rows of steps take hardly longer than one.
 const LONG: usize = 128;
@@ -24,12 +22,8 @@ pub(super) struct Machine {
     /// Class of each byte.
     classes: Box<[u8; 256]>,
     next: Table,
-    /// Entries of a unit, as a power of two.
-    unit: u32,
-    /// The row of the first state in which a text ends.
+    /// The first state in which a text ends.
     first_end: u32,
-    /// Length of a row in units.
-    stride: u32,
     /// For each of those states where its texts begin in `texts`, and the end of the last.
     ends: Box<[u32]>,
     texts: Box<[u32]>,
@@ -42,15 +36,23 @@ pub(super) struct Machine {
 /// By state and class the next state.
 #[derive(Debug)]
 enum Table {
-    Short(Box<[u16]>),
-    Long(Box<[u32]>),
+    /// In two bytes, with room for so many classes: a cache line, or some.
+    Short32(Box<[Row<32>]>),
+    Short64(Box<[Row<64>]>),
+    Short96(Box<[Row<96>]>),
+    Short128(Box<[Row<128>]>),
+    Short256(Box<[Row<256>]>),
+    /// In four, row by row.
+    Long {
+        next: Box<[u32]>,
+        row: usize,
+    },
 }
 
-/// A state as it stands in a table.
-trait State: Copy + Default {
-    fn of(state: u32) -> Self;
-    fn number(self) -> u32;
-}
+/// A row that begins where the processor's caches have a line.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Row<const N: usize>([u16; N]);
 
 /// The texts found in one value.
 #[derive(Debug, Default)]
@@ -68,20 +70,16 @@ impl Machine {
     pub(super) fn new(texts: &[Vec<u8>]) -> Option<Self> {
         let (classes, count) = classes(texts);
         let trie = Trie::new(texts, &classes);
-        let rows = trie.len();
-        // The shortest rows with which states fit into two bytes, else into four.
-        let units = |unit: u32| count.div_ceil(1 << unit);
-        let fitting = (0..=LONGEST_UNIT).filter(|unit| rows * units(*unit) <= 1 << 16);
-        let short = fitting.min_by_key(|unit| units(*unit) << unit);
-        let unit = short.unwrap_or(0);
-        let stride = units(unit);
-        if (rows * stride) << unit > ENTRIES_LIMIT {
-            return None;
-        }
-        let order = trie.order();
-        let next = match short {
-            Some(_) => Table::Short(trie.table(&order.rows, stride, unit)),
-            None => Table::Long(trie.table(&order.rows, stride, unit)),
+        let (states, order) = (trie.len(), trie.order());
+        let rows = &*order.rows;
+        let next = match count {
+            _ if states > 1 << 16 && states * count > ENTRIES_LIMIT => return None,
+            _ if states > 1 << 16 => Table::Long { next: trie.long_rows(rows, count), row: count },
+            ..=32 => Table::Short32(trie.short_rows(rows)),
+            33..=64 => Table::Short64(trie.short_rows(rows)),
+            65..=96 => Table::Short96(trie.short_rows(rows)),
+            97..=128 => Table::Short128(trie.short_rows(rows)),
+            _ => Table::Short256(trie.short_rows(rows)),
         };
         let mut ends = vec![0];
         let mut ending = Vec::new();
@@ -92,9 +90,7 @@ impl Machine {
         Some(Self {
             classes: Box::new(classes),
             next,
-            unit,
-            first_end: (order.plain * stride) as u32,
-            stride: stride as u32,
+            first_end: order.plain as u32,
             ends: ends.into(),
             texts: ending.into(),
             longest: texts.iter().map(Vec::len).max().unwrap_or(0),
@@ -110,20 +106,42 @@ impl Machine {
         self
     }
 
+    /// The same with these numbers of its texts.
+    pub(super) fn renumbered(mut self, numbers: &[u32]) -> Self {
+        self.texts.iter_mut().for_each(|number| *number = numbers[*number as usize]);
+        self
+    }
+
     /// Adds the texts that occur in a value.
     pub(super) fn find(&self, value: &[u8], hits: &mut Hits) {
+        let classes = &*self.classes;
         match &self.next {
-            Table::Short(next) => self.find_in(next, value, hits),
-            Table::Long(next) => self.find_in(next, value, hits),
+            Table::Short32(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
+            Table::Short64(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
+            Table::Short96(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
+            Table::Short128(rows) => {
+                self.find_in(|state, byte| step(classes, rows, state, byte), value, hits)
+            }
+            Table::Short256(rows) => {
+                self.find_in(|state, byte| step(classes, rows, state, byte), value, hits)
+            }
+            Table::Long { next, row } => {
+                let step = |state, byte| {
+                    let entry = state as usize * row + usize::from(classes[usize::from(byte)]);
+                    next.get(entry).copied().unwrap_or_default()
+                };
+                self.find_in(step, value, hits);
+            }
         }
     }
 
-    fn find_in<S: State>(&self, next: &[S], value: &[u8], hits: &mut Hits) {
+    #[inline(always)]
+    fn find_in(&self, step: impl Fn(u32, u8) -> u32 + Copy, value: &[u8], hits: &mut Hits) {
         // A text that lies across a border is found by the reading behind it, which begins as much earlier.
         let overlap = self.longest.saturating_sub(1);
         let quarter = value.len() / 4;
         if value.len() < LONG || quarter <= overlap {
-            self.read(next, 0, value, hits);
+            self.read(step, 0, value, hits);
             return;
         }
         let part = |number: usize| {
@@ -132,32 +150,29 @@ impl Machine {
         };
         let (first, second, third, fourth) = (part(0), part(1), part(2), part(3));
         let mut states = [0; 4];
-        let Self { classes, unit, first_end, .. } = self;
-        let (classes, unit, first_end) = (&**classes, *unit, *first_end);
+        let first_end = self.first_end;
         for (((first, second), third), fourth) in first.iter().zip(second).zip(third).zip(fourth) {
             states = [
-                step(classes, next, unit, states[0], *first),
-                step(classes, next, unit, states[1], *second),
-                step(classes, next, unit, states[2], *third),
-                step(classes, next, unit, states[3], *fourth),
+                step(states[0], *first),
+                step(states[1], *second),
+                step(states[2], *third),
+                step(states[3], *fourth),
             ];
-            let furthest = states[0].max(states[1]).max(states[2].max(states[3]));
-            if furthest >= first_end {
-                states
-                    .into_iter()
-                    .filter(|state| *state >= first_end)
-                    .for_each(|state| self.note(state, hits));
+            for state in states {
+                if state >= first_end {
+                    self.note(state, hits);
+                }
             }
         }
-        self.read(next, states[3], &value[4 * quarter..], hits);
+        self.read(step, states[3], &value[4 * quarter..], hits);
     }
 
-    fn read<S: State>(&self, next: &[S], mut state: u32, value: &[u8], hits: &mut Hits) {
-        // Out of `self`, so that they stay in registers.
-        let Self { classes, unit, first_end, .. } = self;
-        let (classes, unit, first_end) = (&**classes, *unit, *first_end);
+    #[inline(always)]
+    fn read(&self, step: impl Fn(u32, u8) -> u32, mut state: u32, value: &[u8], hits: &mut Hits) {
+        // Out of `self`, so that it stays in a register.
+        let first_end = self.first_end;
         for &byte in value {
-            state = step(classes, next, unit, state, byte);
+            state = step(state, byte);
             if state >= first_end {
                 self.note(state, hits);
             }
@@ -166,7 +181,7 @@ impl Machine {
 
     #[inline(never)]
     fn note(&self, state: u32, hits: &mut Hits) {
-        let number = ((state - self.first_end) / self.stride) as usize;
+        let number = (state - self.first_end) as usize;
         let reached = self.first_number + number;
         if hits.states.contains(reached) {
             return;
@@ -187,32 +202,10 @@ impl Machine {
 }
 
 #[inline(always)]
-fn step<S: State>(classes: &[u8; 256], next: &[S], unit: u32, state: u32, byte: u8) -> u32 {
-    let entry = ((state as usize) << (unit & 31)) + usize::from(classes[usize::from(byte)]);
-    next.get(entry).copied().unwrap_or_default().number()
-}
-
-impl State for u16 {
-    /// The caller chose a unit with which all states fit.
-    fn of(state: u32) -> Self {
-        state as u16
-    }
-
-    #[inline(always)]
-    fn number(self) -> u32 {
-        self.into()
-    }
-}
-
-impl State for u32 {
-    fn of(state: u32) -> Self {
-        state
-    }
-
-    #[inline(always)]
-    fn number(self) -> u32 {
-        self
-    }
+fn step<const N: usize>(classes: &[u8; 256], rows: &[Row<N>], state: u32, byte: u8) -> u32 {
+    let row = rows.get(state as usize);
+    let next = row.and_then(|row| row.0.get(usize::from(classes[usize::from(byte)])));
+    next.map_or(0, |next| u32::from(*next))
 }
 
 impl Hits {
@@ -242,35 +235,49 @@ impl Hits {
     }
 }
 
-/// Numbers the bytes that occur in texts, both cases of a letter as one; 0 is for all others.
+/// Numbers the bytes that occur in texts, both cases of a letter as one; 0 is for all others. The most frequent come
+/// first, so that what is read of a row lies in few cache lines.
 fn classes(texts: &[Vec<u8>]) -> ([u8; 256], usize) {
+    let mut occur = [false; 256];
+    texts.iter().flatten().for_each(|byte| occur[usize::from(*byte)] = true);
+    let mut bytes: Vec<u8> = (0..=255).filter(|byte| occur[usize::from(*byte)]).collect();
+    bytes.sort_by(|left, right| rarity::of_text(&[*right]).total_cmp(&rarity::of_text(&[*left])));
     let mut classes = [0; 256];
-    let mut count = 1;
-    for &byte in texts.iter().flatten() {
-        if classes[usize::from(byte)] == 0 {
-            classes[usize::from(byte)] = count as u8;
-            classes[usize::from(byte.to_ascii_uppercase())] = count as u8;
-            count += 1;
-        }
+    for (byte, class) in bytes.iter().zip(1..) {
+        classes[usize::from(*byte)] = class;
+        classes[usize::from(byte.to_ascii_uppercase())] = class;
     }
-    (classes, count)
+    (classes, bytes.len() + 1)
 }
 
 impl Trie {
     /// The completed table: a missing branch leads to where the longest known end of what was read leads.
-    fn table<S: State>(&self, rows: &[u32], stride: usize, unit: u32) -> Box<[S]> {
-        let state = |node: u32| S::of(rows[node as usize] * stride as u32);
-        let length = stride << unit;
-        let place = |node: u32| rows[node as usize] as usize * length;
-        let mut next = vec![S::default(); self.len() * length];
+    /// The caller counted states and classes.
+    fn short_rows<const N: usize>(&self, rows: &[u32]) -> Box<[Row<N>]> {
+        let row = |node: u32| rows[node as usize] as usize;
+        let mut next = vec![Row([0; N]); self.len()];
         // The end of a text is nearer to the root, so its row is complete before it is copied.
         for node in self.by_distance() {
             if let Some(end) = self.end(node) {
-                let end = place(end);
-                next.copy_within(end..end + length, place(node));
+                next[row(node)] = next[row(end)];
             }
             for (class, child) in self.children(node) {
-                next[place(node) + usize::from(class)] = state(child);
+                next[row(node)].0[usize::from(class)] = rows[child as usize] as u16;
+            }
+        }
+        next.into()
+    }
+
+    /// The same in rows of so many entries.
+    fn long_rows(&self, rows: &[u32], row: usize) -> Box<[u32]> {
+        let place = |node: u32| rows[node as usize] as usize * row;
+        let mut next = vec![0; self.len() * row];
+        for node in self.by_distance() {
+            if let Some(end) = self.end(node) {
+                next.copy_within(place(end)..place(end) + row, place(node));
+            }
+            for (class, child) in self.children(node) {
+                next[place(node) + usize::from(class)] = rows[child as usize];
             }
         }
         next.into()
@@ -330,7 +337,7 @@ mod tests {
         texts.sort();
         texts.dedup();
         let machine = Machine::new(&texts).unwrap();
-        assert!(matches!(machine.next, Table::Long(_)));
+        assert!(matches!(machine.next, Table::Long { .. }));
         let mut hits = Hits::default();
         for number in (0..40_000).step_by(617) {
             hits.clear(texts.len(), machine.endings());

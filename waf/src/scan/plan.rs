@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(super) by_class: Vec<Box<[WatchId]>>,
     /// Watches that nothing can be said about beforehand.
     pub(super) every: Box<[WatchId]>,
+    /// Nodes for whose tests few texts are looked for, or none.
+    pub(super) few: Nodes,
     /// Nodes with tests that wait for texts, and the classes all of which a text must have for any of them.
     pub(super) literals: Vec<(Nodes, u128)>,
 }
@@ -162,6 +164,11 @@ impl Plans {
     pub(super) fn note_silent(&mut self, name: &[u8], value: &[u8]) {
         let reading = self.named.get_mut(&*name.to_ascii_lowercase()).unwrap_or(&mut self.other);
         reading.silent.insert(value);
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Plan> {
+        std::iter::once(&self.other).chain(self.named.values()).filter_map(|reading| reading.plan.as_deref())
     }
 
     /// Adds the plan for a name in lower case that can have one.

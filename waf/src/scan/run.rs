@@ -295,7 +295,11 @@ impl State {
         }
         let worth_it = |(wanted, needed): &(Nodes, u128)| wanted & nodes != 0 && classes & needed == *needed;
         if plan.literals.iter().any(worth_it) {
-            literals.find(self.texts.bytes(text), hits);
+            let wanted = plan.literals.iter().fold(0, |wanted, (of_tests, _)| wanted | of_tests & nodes);
+            match wanted & !plan.few {
+                0 => literals.find_few(self.texts.bytes(text), hits),
+                _ => literals.find(self.texts.bytes(text), hits),
+            }
             attempt.found = Some((literals, &*hits));
             for &found in hits.texts() {
                 for &watch in literals.owners(found) {

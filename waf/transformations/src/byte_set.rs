@@ -83,6 +83,16 @@ impl ByteSet {
         self.intersection(other.complement())
     }
 
+    /// The members in groups of eight neighbours, bit by bit.
+    #[must_use]
+    pub fn eights(self) -> [u8; 32] {
+        let mut eights = [0; 32];
+        for (word, eights) in self.0.into_iter().zip(eights.as_chunks_mut::<8>().0) {
+            *eights = word.to_le_bytes();
+        }
+        eights
+    }
+
     /// Whether every member is one of `other` too.
     #[must_use]
     pub const fn is_subset(self, other: Self) -> bool {
