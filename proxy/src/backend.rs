@@ -30,7 +30,7 @@ impl Backend {
     /// Whether the other one gives the same answers: kept ones stay good.
     pub(crate) fn same_source(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Pool(one), Self::Pool(other)) => one.members == other.members,
+            (Self::Pool(one), Self::Pool(other)) => one.same_source(other),
             (Self::Static(one), Self::Static(other)) => one == other,
             (Self::Unavailable { .. }, Self::Unavailable { .. }) => true,
             _ => false,

@@ -28,6 +28,7 @@ use crate::record::Outcome;
 use crate::request::{Request, Version};
 use crate::spool::Spool;
 use crate::table::{LiveBackend, LiveRoute, LiveTable};
+use crate::tls::client_certificates::ClientCertificate;
 use crate::trace_context::{TraceSpan, traceparent};
 use crate::transaction_id::chosen_before;
 
@@ -235,6 +236,13 @@ impl Exchange<'_> {
             None if live.route.redirect_https && !self.is_secure() => Ok(()),
             _ => Err(Stop::answer(403, "no client certificate of the route's authority")),
         }
+    }
+
+    /// The client's certificate, where an authority of the route vouches for it.
+    pub(crate) fn vouched_certificate(&self, live: &LiveRoute) -> Option<&ClientCertificate> {
+        let asked = live.route.tls.client_certificates.as_ref()?;
+        let shown = self.connection.client_certificate.as_deref()?;
+        shown.is_accepted_by(&asked.authority).then_some(shown)
     }
 
     /// Answers an authority's http-01 probe.

@@ -118,6 +118,8 @@ impl Exchange<'_> {
     ) -> Result<(), Stop> {
         if let Some(kept) = self.kept(live) {
             let mut head = kept.head_for(self.request, SystemTime::now());
+            // What the rules say may depend on this request, and they may be others than when the answer was kept.
+            self.inspect_response_head(&head)?;
             if self.request.is_head() {
                 head.headers.set("content-length", kept.body.len().to_string());
             }
@@ -293,7 +295,7 @@ impl Exchange<'_> {
         if let Some(cache) = live.state.cache.as_ref().filter(|_| !self.request.is_safe())
             && answer.head.status < 400
         {
-            cache.invalidate(&self.cache_key());
+            cache.invalidate(&self.request.path_and_query);
         }
         let head = std::mem::replace(&mut answer.head, ResponseHead::empty());
         let length = answer.length;
@@ -317,29 +319,14 @@ impl Exchange<'_> {
         spool: Option<&Spool>,
         protocol: &Protocol,
     ) -> ForwardedRequest {
-        let config = &self.context.config;
-        let identity_only = live.route.waf.as_ref().is_some_and(|protection| protection.inspects_responses());
-        let mut headers = request_headers(self.request, self.connection, config, &self.id, identity_only);
-        if let Some(span) = &self.trace {
-            headers.set("traceparent", span.traceparent());
-        } else if config.new_traces && !headers.contains("traceparent") {
-            let entropy = [(); 3].map(|()| self.context.entropy());
-            headers.push("traceparent", new_traceparent(entropy));
-        }
-        let mut path_and_query = self.request.path_and_query.clone();
-        let mut script_name = Bytes::new();
-        if let Some(policy) = &live.route.policy {
-            let prefix = live.route.path_prefix.trim_end_matches('/');
-            if policy.strip_prefix && !prefix.is_empty() {
-                path_and_query = without_prefix(&path_and_query, prefix.as_bytes());
-                script_name = Bytes::copy_from_slice(prefix.as_bytes());
-                // Behind what a trusted proxy took off before.
-                let earlier = headers.get("x-forwarded-prefix").map_or(&b""[..], |earlier| earlier);
-                let whole = [earlier.strip_suffix(b"/").unwrap_or(earlier), &script_name].concat();
-                headers.set("x-forwarded-prefix", whole);
-            }
-            policy.request_headers.apply(&mut headers);
-        }
+        let headers = self.forwarded_fields(live);
+        let stripped = stripped_prefix(live);
+        let path_and_query = match stripped {
+            Some(prefix) => without_prefix(&self.request.path_and_query, prefix.as_bytes()),
+            None => self.request.path_and_query.clone(),
+        };
+        let script_name =
+            stripped.map_or_else(Bytes::new, |prefix| Bytes::copy_from_slice(prefix.as_bytes()));
         let body = match spool.map(Spool::length) {
             None => self.request.body,
             Some(0) => BodyLength::Empty,
@@ -353,10 +340,36 @@ impl Exchange<'_> {
             body,
             websocket: self.request.websocket && matches!(protocol, Protocol::Http),
             client: self.client,
-            tls: is_secure(self.request, self.connection, config),
+            tls: is_secure(self.request, self.connection, &self.context.config),
             server: self.connection.server,
             protocol: self.request.version.as_str(),
         }
+    }
+
+    /// The fields that the route's back end sees of the request.
+    pub(crate) fn forwarded_fields(&self, live: &LiveRoute) -> Headers {
+        let config = &self.context.config;
+        let identity_only = live.route.waf.as_ref().is_some_and(|protection| protection.inspects_responses());
+        let mut headers = request_headers(self.request, self.connection, config, &self.id, identity_only);
+        if let Some(certificate) = self.vouched_certificate(live) {
+            headers.push("client-cert", certificate.field().to_owned());
+        }
+        if let Some(span) = &self.trace {
+            headers.set("traceparent", span.traceparent());
+        } else if config.new_traces && !headers.contains("traceparent") {
+            let entropy = [(); 3].map(|()| self.context.entropy());
+            headers.push("traceparent", new_traceparent(entropy));
+        }
+        if let Some(prefix) = stripped_prefix(live) {
+            // Behind what a trusted proxy took off before.
+            let earlier = headers.get("x-forwarded-prefix").map_or(&b""[..], |earlier| earlier);
+            let whole = [earlier.strip_suffix(b"/").unwrap_or(earlier), prefix.as_bytes()].concat();
+            headers.set("x-forwarded-prefix", whole);
+        }
+        if let Some(policy) = &live.route.policy {
+            policy.request_headers.apply(&mut headers);
+        }
+        headers
     }
 
     /// Phase 4 where it applies, then head and body to the client. `keep` says whether the answer may be put into the
@@ -434,6 +447,13 @@ impl Exchange<'_> {
         }
         sink.finish(&trailers).await.map_err(gone)
     }
+}
+
+/// The path prefix that the back end does not see.
+fn stripped_prefix(live: &LiveRoute) -> Option<&str> {
+    let strips = live.route.policy.as_ref().is_some_and(|policy| policy.strip_prefix);
+    let prefix = live.route.path_prefix.trim_end_matches('/');
+    (strips && !prefix.is_empty()).then_some(prefix)
 }
 
 /// Bytes that are looked at before the head is sent.

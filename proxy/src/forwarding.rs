@@ -139,9 +139,6 @@ pub fn request_headers(
         headers.push("accept-encoding", "identity");
     }
     add_forwarding(&mut headers, request, connection, config);
-    if let Some(certificate) = &connection.client_certificate {
-        headers.push("client-cert", certificate.field().to_owned());
-    }
     headers.push("x-request-id", id.to_owned());
     headers
 }
@@ -251,7 +248,7 @@ pub fn strip_response(headers: &mut Headers, upgrade: bool) {
 }
 
 /// The names that `Connection` declares to be hop-by-hop. Framing and routing cannot be declared away.
-fn nominated(headers: &Headers) -> Vec<Vec<u8>> {
+pub(crate) fn nominated(headers: &Headers) -> Vec<Vec<u8>> {
     let protected =
         |name: &&[u8]| !is_one_of(name, &["host", "content-length", "content-type", "close", "keep-alive"]);
     let values = headers.all("connection");

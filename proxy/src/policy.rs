@@ -47,6 +47,9 @@ pub struct Policy {
     pub maintenance: Option<Maintenance>,
     /// How often; 429 beyond it.
     pub rate_limit: Option<RateLimit>,
+    /// The path below which the rate limit was written; none where it was written for the whole app. Routes of an app with
+    /// the same limit from the same place count together.
+    pub rate_limit_of: Option<Box<str>>,
     /// The first that fits answers.
     pub redirects: Vec<Redirect>,
     /// Cross-origin requests.
@@ -55,6 +58,8 @@ pub struct Policy {
     pub basic_auth: Option<BasicAuth>,
     /// How many at a time; 503 beyond it.
     pub concurrency: Option<ConcurrencyLimit>,
+    /// The path below which that was written, as `rate_limit_of`.
+    pub concurrency_of: Option<Box<str>>,
     /// Changes to the header of requests on their way to the back end.
     pub request_headers: HeaderRules,
     /// Changes to the header of every answer.

@@ -141,6 +141,30 @@ impl Route {
             bans: None,
         }
     }
+
+    /// Whether its back end gives the answers that the other's gives, under the same rules: kept ones stay good.
+    pub(crate) fn gives_same_answers(&self, other: &Self) -> bool {
+        let same_rules = match (&self.waf, &other.waf) {
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.ruleset, &other.ruleset) && one.mode == other.mode,
+            (None, None) => true,
+            _ => false,
+        };
+        let changes = |route: &Self| {
+            let policy = route.policy.as_deref();
+            policy.map(|policy| (policy.request_headers.clone(), policy.strip_prefix)).unwrap_or_default()
+        };
+        let same_canary = match [self, other].map(|route| route.policy.as_deref()?.canary.as_ref()) {
+            [Some(one), Some(other)] => one.gives_same_answers(other),
+            [None, None] => true,
+            _ => false,
+        };
+        same_rules
+            && same_canary
+            && self.path_prefix == other.path_prefix
+            && self.backend.same_source(&other.backend)
+            && self.tls.client_certificates == other.tls.client_certificates
+            && changes(self) == changes(other)
+    }
 }
 
 /// Why routes do not form a table.

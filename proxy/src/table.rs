@@ -1,5 +1,6 @@
 //! The published routes together with what they use while they serve: instances, counters.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 use crate::backend::Backend;
 use crate::headers::Headers;
 use crate::metrics::{AppMetrics, Metrics, UpstreamState};
-use crate::policy::state::PolicyState;
+use crate::policy::state::{Kin, PolicyState};
 use crate::route::{Route, RouteTable};
 use crate::static_files::StaticFiles;
 use crate::upstream::affinity::address_hash;
@@ -65,16 +66,22 @@ impl LiveTable {
     }
 
     fn after(earlier: Option<&Self>, routes: RouteTable, instances: &Instances, metrics: &Metrics) -> Self {
-        let live = routes.routes().iter().map(|route| {
-            let earlier = earlier.and_then(|table| {
-                let same = |live: &&Arc<LiveRoute>| {
-                    live.route.app == route.app && live.route.path_prefix == route.path_prefix
-                };
-                table.live.iter().find(same)
+        let earlier = earlier.map(|table| by_app(&table.live, |live| &live.route.app)).unwrap_or_default();
+        let now = by_app(routes.routes(), |route| &route.app);
+        let mut made: HashMap<&str, (bool, Vec<Arc<LiveRoute>>)> = HashMap::new();
+        let mut live = Vec::with_capacity(routes.routes().len());
+        for route in routes.routes() {
+            let app = &*route.app;
+            let earlier = earlier.get(app).map_or(&[][..], |earlier| earlier);
+            let (same_answers, siblings) = made.entry(app).or_insert_with(|| {
+                let now = now.get(app).map_or(&[][..], |now| now);
+                (give_same_answers(earlier, now), Vec::new())
             });
-            Arc::new(LiveRoute::after(earlier.map(|live| &**live), route, instances, metrics))
-        });
-        let live = live.collect();
+            let kin = Kin { siblings, earlier, same_answers: *same_answers };
+            let made = Arc::new(LiveRoute::new(route, kin, instances, metrics));
+            siblings.push(made.clone());
+            live.push(made);
+        }
         Self { routes, live, superseded: Notify::new() }
     }
 
@@ -116,7 +123,7 @@ impl LiveTable {
 }
 
 impl LiveRoute {
-    fn after(earlier: Option<&Self>, route: &Arc<Route>, instances: &Instances, metrics: &Metrics) -> Self {
+    fn new(route: &Arc<Route>, kin: Kin<'_>, instances: &Instances, metrics: &Metrics) -> Self {
         let backend = match &route.backend {
             Backend::Pool(pool) => LiveBackend::Pool(Balancer::new(&route.app, pool, instances)),
             Backend::Static(files) => LiveBackend::Static(Arc::new(files.clone())),
@@ -125,8 +132,7 @@ impl LiveRoute {
         let policy = route.policy.as_deref();
         let canary = policy.and_then(|policy| policy.canary.as_ref());
         let canary = canary.map(|canary| Balancer::new(&route.app, &canary.pool, instances));
-        let same_source = earlier.is_some_and(|earlier| earlier.route.backend.same_source(&route.backend));
-        let state = PolicyState::new(policy, earlier.map(|earlier| &earlier.state), same_source);
+        let state = PolicyState::new(policy, &route.path_prefix, kin);
         Self { route: route.clone(), metrics: metrics.app(&route.app), backend, canary, state }
     }
 
@@ -139,12 +145,15 @@ impl LiveRoute {
         ordinary.into_iter().chain(&self.canary)
     }
 
+    /// Whether the canary answers a request.
+    pub fn is_for_canary(&self, headers: &Headers, client: IpAddr) -> bool {
+        let canary = self.route.policy.as_ref().and_then(|policy| policy.canary.as_ref());
+        canary.is_some_and(|canary| canary.takes(headers, address_hash(client)))
+    }
+
     /// The group that answers a request: the canary's for those it takes.
     pub fn group(&self, headers: &Headers, client: IpAddr) -> Option<&Balancer> {
-        let canary = self.route.policy.as_ref().and_then(|policy| policy.canary.as_ref());
-        if let (Some(canary), Some(balancer)) = (canary, &self.canary)
-            && canary.takes(headers, address_hash(client))
-        {
+        if let Some(balancer) = self.canary.as_ref().filter(|_| self.is_for_canary(headers, client)) {
             return Some(balancer);
         }
         match &self.backend {
@@ -152,4 +161,19 @@ impl LiveRoute {
             LiveBackend::Static(_) | LiveBackend::Unavailable(_) => None,
         }
     }
+}
+
+/// The routes of each app.
+fn by_app<T>(routes: &[Arc<T>], app: impl Fn(&T) -> &Arc<str>) -> HashMap<&str, Vec<Arc<T>>> {
+    let mut apps: HashMap<&str, Vec<Arc<T>>> = HashMap::new();
+    for route in routes {
+        apps.entry(app(route)).or_default().push(route.clone());
+    }
+    apps
+}
+
+/// Whether the routes of an app give the same answers as before.
+fn give_same_answers(earlier: &[Arc<LiveRoute>], now: &[Arc<Route>]) -> bool {
+    earlier.len() == now.len()
+        && earlier.iter().zip(now).all(|(earlier, now)| earlier.route.gives_same_answers(now))
 }

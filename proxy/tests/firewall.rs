@@ -6,10 +6,10 @@ mod support;
 
 use std::sync::Arc;
 
-use hop3_proxy::{AppliedAction, AuditRecord, Event, Protection, ProtectionMode, Route};
+use hop3_proxy::{AppliedAction, AuditRecord, Event, Protection, ProtectionMode};
 use hop3_seclang::loader::MemoryLoader;
 use hop3_waf::Ruleset;
-use support::{Client, Reply, TestProxy, backend, curl, ok, response, start, to};
+use support::{Client, Reply, TestProxy, backend, curl, ok, protect, response, start, to};
 
 const RULES: &str = r#"
 SecRuleEngine On
@@ -29,12 +29,6 @@ SecRule REQUEST_URI "@contains /drop" "id:7,phase:1,drop,log,msg:'drop'"
 SecRule REQUEST_URI "@contains /note" "id:8,phase:2,pass,log,msg:'noted'"
 SecRule REQUEST_LINE "@contains <script" "id:9,phase:1,deny,status:403,log,msg:'raw line'"
 "#;
-
-fn protect(route: Route, rules: &str, mode: ProtectionMode) -> Route {
-    let document = hop3_seclang::parse_str("test.conf", rules, &MemoryLoader::new()).unwrap();
-    let ruleset = Arc::new(Ruleset::compile(&document).unwrap());
-    Route { waf: Some(Arc::new(Protection { mode, ..Protection::new(ruleset) })), ..route }
-}
 
 fn answer(request: &support::Received) -> Reply {
     let html = "Content-Type: text/html\r\n";
@@ -276,6 +270,43 @@ async fn a_new_ruleset_is_in_force_with_the_next_request() {
         hop3_proxy::RouteTable::new(vec![protect(to(&backend), RULES, ProtectionMode::Block)]).unwrap();
     proxy.handle.publish(table);
     assert_eq!(client.get("/phase1").await.status, 403);
+}
+
+#[tokio::test]
+async fn kept_answers_pass_the_rules_for_responses() {
+    let backend = backend(answer).await;
+    let rules = r#"
+SecRuleEngine On
+SecResponseBodyAccess On
+SecResponseBodyMimeType text/html
+SecRule REQUEST_HEADERS:X-Inspect "@streq no" "id:1,phase:1,pass,nolog,ctl:ruleEngine=Off"
+SecRule RESPONSE_HEADERS:X-Secret "@unconditionalMatch" "id:4,phase:3,deny,status:403,log"
+SecRule RESPONSE_BODY "@contains stack trace" "id:5,phase:4,deny,status:403,log"
+"#;
+    let protected = protect(support::keeping(&backend), rules, ProtectionMode::Block);
+    let proxy = start(vec![protected.clone()]);
+    let mut client = Client::connect(proxy.http).await;
+    for target in ["/secret", "/leak"] {
+        // What a rule lets pass for one client is kept, and judged anew for the next.
+        assert_eq!(client.request("GET", target, "X-Inspect: no\r\n", b"").await.status, 200);
+        let reached = backend.count();
+        assert_eq!(client.get(target).await.status, 403, "{target}");
+        assert_eq!(client.request("GET", target, "X-Inspect: no\r\n", b"").await.status, 200);
+        assert_eq!(backend.count(), reached, "{target} was kept");
+    }
+    // Other rules are asked about other answers: nothing that was kept stays.
+    let reached = backend.count();
+    proxy.handle.publish(hop3_proxy::RouteTable::new(vec![protected]).unwrap());
+    assert_eq!(client.get("/secret").await.status, 403);
+    assert_eq!(backend.count(), reached, "the same rules");
+    let open = support::keeping(&backend);
+    proxy.handle.publish(hop3_proxy::RouteTable::new(vec![open]).unwrap());
+    assert_eq!(client.get("/secret").await.status, 200);
+    assert_eq!(backend.count(), reached + 1);
+    let again = protect(support::keeping(&backend), rules, ProtectionMode::Block);
+    proxy.handle.publish(hop3_proxy::RouteTable::new(vec![again]).unwrap());
+    assert_eq!(client.get("/secret").await.status, 403);
+    assert_eq!(backend.count(), reached + 2);
 }
 
 /// Keeps what it is given, as text.

@@ -98,7 +98,11 @@ async fn connect(
 
 /// Asks for `/` and reads the whole answer.
 async fn ask(stream: &mut TlsStream<TcpStream>, host: &str, fields: &str) -> String {
-    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n");
+    ask_for(stream, "/", host, fields).await
+}
+
+async fn ask_for(stream: &mut TlsStream<TcpStream>, path: &str, host: &str, fields: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // A client that was refused during the handshake finds out while reading.
@@ -255,6 +259,42 @@ async fn a_route_may_require_client_certificates() {
     assert!(!outcome.contains("200"), "{outcome}");
     let mut stream = connect(&proxy, "shop.test", &stranger).await.unwrap();
     assert!(ask(&mut stream, "shop.test", "").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_reaches_the_routes_whose_authority_vouches_for_it() {
+    let backend = backend(hello).await;
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let part = |prefix: &str| hop3_proxy::Route { path_prefix: prefix.into(), ..support::keeping(&backend) };
+    let (mut required, mut requested) = (part("/a"), part("/b"));
+    required.tls.client_certificates = ours.asked(true);
+    requested.tls.client_certificates = theirs.asked(false);
+    let proxy = start(vec![required, requested, part("/c")]);
+    let alice = client(rustls::ALL_VERSIONS, &[], Some(&ours.identity()));
+    let bob = client(rustls::ALL_VERSIONS, &[], Some(&theirs.identity()));
+    let nobody = plain_client();
+    let told = async |config: &Arc<ClientConfig>, path: &str| {
+        let mut stream = connect(&proxy, "shop.test", config).await.unwrap();
+        let answer = ask_for(&mut stream, path, "shop.test", "").await;
+        let known = if answer.contains("cert=:MII") { "known" } else { "unknown" };
+        if answer.starts_with("HTTP/1.1 403") { "refused" } else { known }
+    };
+    // Twice: what is said to those who show a certificate is not kept for others, nor the other way round.
+    for _ in 0..2 {
+        for (who, path, expected) in [
+            (&alice, "/a", "known"),
+            (&alice, "/b", "unknown"),
+            (&alice, "/c", "unknown"),
+            (&bob, "/a", "refused"),
+            (&bob, "/b", "known"),
+            (&nobody, "/a", "refused"),
+            (&nobody, "/b", "unknown"),
+        ] {
+            assert_eq!(told(who, path).await, expected, "{path}");
+        }
+    }
+    // Alice's and Bob's own twice, and one each of what everybody gets at `/b` and `/c`.
+    assert_eq!(backend.count(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hop3_proxy::{
-    AddressRules, Backend, BasicAuth, CacheRules, Canary, Compression, ConcurrencyLimit, Cors, Endpoint,
-    ErrorPages, HeaderRules, Maintenance, Policy, Pool, Protocol, ProxyConfig, RateKey, RateLimit, Redirect,
-    Route, RouteTable, StaticFiles,
+    AddressRules, Backend, BasicAuth, Canary, Compression, ConcurrencyLimit, Cors, Endpoint, ErrorPages,
+    HeaderRules, Maintenance, Policy, Pool, Protocol, RateKey, RateLimit, Redirect, Route, RouteTable,
+    StaticFiles,
 };
 use support::{
-    Client, PATIENCE, Received, Reply, TestBackend, TestProxy, backend, get, ok, response, route, start,
-    start_with, to,
+    Client, PATIENCE, Received, Reply, TestProxy, backend, behind_a_proxy, get, ok, response, route, start,
+    to, with,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -25,16 +25,6 @@ use tokio::time::timeout;
 
 fn hello(_: &Received) -> Reply {
     Reply::Keep(ok("hello"))
-}
-
-fn with(backend: &TestBackend, policy: Policy) -> Route {
-    Route { policy: Some(Arc::new(policy)), ..to(backend) }
-}
-
-/// Requests from other addresses, told by a trusted proxy.
-fn behind_a_proxy(routes: Vec<Route>) -> TestProxy {
-    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    start_with(ProxyConfig { trusted_proxies, ..ProxyConfig::default() }, routes)
 }
 
 async fn from(proxy: &TestProxy, address: &str) -> support::Response {
@@ -95,6 +85,37 @@ async fn rates_are_limited_per_client_and_survive_a_new_table() {
     proxy.handle.publish(RouteTable::new(vec![route()]).unwrap());
     assert_eq!(from(&proxy, "1.1.1.1").await.status, 429);
     assert_eq!(backend.count(), 6);
+}
+
+#[tokio::test]
+async fn routes_count_together_what_was_written_for_the_app() {
+    let backend = backend(hello).await;
+    let limit = |requests| {
+        let key = RateKey::Client;
+        Some(RateLimit { requests, period: Duration::from_secs(3600), burst: 0, key })
+    };
+    let below = |prefix: &str, policy: Policy| Route { path_prefix: prefix.into(), ..with(&backend, policy) };
+    let inherits = || Policy { rate_limit: limit(3), ..Policy::default() };
+    let own = || Policy { rate_limit_of: Some("/own".into()), ..inherits() };
+    let other = Policy { rate_limit: limit(1), rate_limit_of: Some("/other".into()), ..Policy::default() };
+    let routes =
+        [("/", inherits()), ("/up", inherits()), ("/dl", inherits()), ("/own", own()), ("/other", other)];
+    let routes: Vec<_> = routes.into_iter().map(|(prefix, policy)| below(prefix, policy)).collect();
+    let proxy = start(routes.clone());
+    let mut client = Client::connect(proxy.http).await;
+    for (target, status) in
+        [("/", 200), ("/up/1", 200), ("/dl", 200), ("/", 429), ("/up", 429), ("/dl/2", 429)]
+    {
+        assert_eq!(client.get(target).await.status, status, "{target}");
+    }
+    for (target, status) in [("/own", 200), ("/own", 200), ("/own", 200), ("/own", 429), ("/other", 200)] {
+        assert_eq!(client.get(target).await.status, status, "{target}");
+    }
+    // Also when the path that counted first has gone.
+    proxy.handle.publish(RouteTable::new(routes[1..].to_vec()).unwrap());
+    for (target, status) in [("/up", 429), ("/own", 429), ("/other", 429)] {
+        assert_eq!(client.get(target).await.status, status, "{target}");
+    }
 }
 
 #[tokio::test]
@@ -353,58 +374,6 @@ fn dechunked(mut bytes: &[u8]) -> Vec<u8> {
         bytes = bytes.get(line + 4 + size..).unwrap_or_default();
     }
     body
-}
-
-/// Whether an answer was kept, and is younger than those here live.
-fn is_kept(answer: &support::Response) -> bool {
-    answer.header("age").is_some_and(|age| age.parse::<u64>().is_ok_and(|age| age < 600))
-}
-
-#[tokio::test]
-async fn kept_answers_are_given_until_they_are_purged() {
-    fn answer(request: &Received) -> Reply {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::SeqCst);
-        let fields = match request.line().split(' ').nth(1).unwrap() {
-            "/private" => "Cache-Control: private, max-age=600\r\n",
-            "/cookie" => "Cache-Control: max-age=600\r\nSet-Cookie: a=b\r\n",
-            "/assets/x" => "",
-            _ => "Cache-Control: max-age=600\r\nVary: Accept-Language\r\nETag: \"v\"\r\n",
-        };
-        Reply::Keep(response("200 OK", fields, format!("{count}")))
-    }
-    let backend = backend(answer).await;
-    let prefixes = vec![("/assets".to_owned(), Duration::from_secs(600))];
-    let cache = Some(CacheRules { prefixes, ..CacheRules::default() });
-    let proxy = start(vec![with(&backend, Policy { cache, ..Policy::default() })]);
-    let mut client = Client::connect(proxy.http).await;
-    let first = client.get("/page").await;
-    let again = client.get("/page").await;
-    assert_eq!((again.text(), is_kept(&again)), (first.text(), true));
-    let german = client.request("GET", "/page", "Accept-Language: de\r\n", b"").await;
-    assert_ne!(german.text(), first.text());
-    let known = client.request("GET", "/page", "If-None-Match: W/\"v\"\r\n", b"").await;
-    assert_eq!((known.status, known.body.len()), (304, 0));
-    let head = client.request("HEAD", "/page", "", b"").await;
-    assert_eq!(
-        (head.status, head.header("content-length")),
-        (200, Some(first.body.len().to_string().as_str()))
-    );
-    for path in ["/private", "/cookie"] {
-        assert_ne!(client.get(path).await.text(), client.get(path).await.text(), "{path}");
-    }
-    assert_eq!(client.get("/assets/x").await.text(), client.get("/assets/x").await.text());
-    let session = client.request("GET", "/assets/x", "Cookie: session=1\r\n", b"").await;
-    assert!(is_kept(&session), "a kept public answer");
-    // An unsafe request to the same resource makes the kept answer void.
-    assert_eq!(client.request("POST", "/page", "", b"x").await.status, 200);
-    let changed = client.get("/page").await;
-    assert_ne!(changed.text(), first.text());
-    assert_eq!(proxy.handle.purge_cache("shop", Some("/page")), 1);
-    assert_ne!(client.get("/page").await.text(), changed.text());
-    assert!(proxy.handle.purge_cache("shop", None) >= 2);
-    assert!(proxy.handle.metrics().contains("hop3_cache_requests_total{app=\"shop\",result=\"hit\"}"));
 }
 
 #[tokio::test]

@@ -171,7 +171,10 @@ fn path_traffic(
     if proxy.strip_prefix == Some(true) && prefix != "/" {
         return Err(fault(at, "paths with rules of their own cannot be combined with `strip-prefix`"));
     }
-    let rules = rules::rules(&proxy.at(path), subject, &["paths", &number])?;
+    let mut rules = rules::rules(&proxy.at(path), subject, &["paths", &number])?;
+    // What a path has of its own counts for it alone; what it inherits counts together with the app.
+    rules.policy.rate_limit_of = path.rate_limit.as_ref().map(|_| own.as_str().into());
+    rules.policy.concurrency_of = path.concurrency.as_ref().map(|_| own.as_str().into());
     Ok(PathTraffic { prefix: own, rules, client_certificates: path.client_certificates })
 }
 

@@ -30,10 +30,12 @@ pub(super) fn policy(proxy: &Proxy, subject: &Subject<'_>) -> Result<Policy, Fau
         addresses,
         maintenance: maintenance(proxy, subject)?,
         rate_limit: rate_limit(proxy, subject)?,
+        rate_limit_of: None,
         redirects: redirects(proxy, subject)?,
         cors: proxy.cors.as_ref().map(cors).transpose()?,
         basic_auth,
         concurrency: concurrency(proxy)?,
+        concurrency_of: None,
         request_headers: headers(&proxy.request_headers, "request-headers")?,
         response_headers: response_headers(proxy)?,
         compression: compression.map(|choice| {

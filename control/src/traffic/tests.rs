@@ -140,6 +140,26 @@ client-ca = "ca.pem"
 }
 
 #[test]
+fn a_path_counts_alone_what_it_says_itself() {
+    let text = "[proxy]\nrate-limit = { requests = 3, per = '1m' }\nconcurrency = { requests = 5 }\n\
+        [[proxy.paths]]\nprefix = '/up'\nmax-body-size = '1m'\n\
+        [[proxy.paths]]\nprefix = '/login'\nrate-limit = { requests = 3, per = '1m' }\n";
+    let folder = tempfile::tempdir().unwrap();
+    let traffic = made(text, folder.path(), &Variables::new()).unwrap();
+    let counted = |rules: &super::Rules| {
+        let policy = &rules.policy;
+        (
+            policy.rate_limit_of.as_deref().map(str::to_owned),
+            policy.concurrency_of.as_deref().map(str::to_owned),
+        )
+    };
+    assert_eq!(counted(&traffic.rules), (None, None));
+    assert_eq!(counted(&traffic.paths[0].rules), (None, None));
+    assert_eq!(counted(&traffic.paths[1].rules), (Some("/login".into()), None));
+    assert_eq!(traffic.paths[1].rules.policy.concurrency, traffic.rules.policy.concurrency);
+}
+
+#[test]
 fn faults_are_named_with_their_place() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("public")).unwrap();

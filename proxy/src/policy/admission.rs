@@ -1,5 +1,6 @@
 //! What happens to a request before the firewall sees it, and the answers that come of it.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -15,7 +16,7 @@ use crate::headers::Headers;
 use crate::http1::response::ResponseHead;
 use crate::metrics::app::Limited;
 use crate::policy::basic_auth::Verdict;
-use crate::policy::cache::{CacheKey, Entry};
+use crate::policy::cache::{Cache, CacheKey, Entry, Origin};
 use crate::table::LiveRoute;
 
 /// An answer of the proxy's own with more to it than a status.
@@ -111,15 +112,30 @@ impl Exchange<'_> {
 
     /// A kept answer to this request.
     pub(crate) fn kept(&self, live: &LiveRoute) -> Option<Arc<Entry>> {
-        let cache = live.state.cache.as_ref()?;
-        let found = cache.find(&self.cache_key(), self.request, SystemTime::now());
+        let cache = self.cache(live).filter(|_| Cache::serves(self.request))?;
+        let seen = LazyCell::new(|| self.forwarded_fields(live));
+        let found = cache.find(&self.cache_key(live), self.request, &seen, SystemTime::now());
         let counter = if found.is_some() { &live.metrics.cache_hits } else { &live.metrics.cache_misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
     }
 
-    pub(crate) fn cache_key(&self) -> CacheKey {
-        CacheKey::of(self.request, is_secure(self.request, self.connection, &self.context.config))
+    /// The cache that may answer this request and keep what is answered to it. What is said to a client that has shown a
+    /// certificate is for that client, as with `Authorization`.
+    pub(crate) fn cache<'l>(&self, live: &'l LiveRoute) -> Option<&'l Arc<Cache>> {
+        live.state.cache.as_ref().filter(|_| self.vouched_certificate(live).is_none())
+    }
+
+    pub(crate) fn cache_key(&self, live: &LiveRoute) -> CacheKey {
+        let config = &self.context.config;
+        let trusted = config.trusts(self.connection.client.ip().to_canonical());
+        let told_host = self.request.headers.get("x-forwarded-host").filter(|_| trusted);
+        let origin = Origin {
+            secure: is_secure(self.request, self.connection, config),
+            canary: live.is_for_canary(&self.request.headers, self.client),
+            told_host: told_host.map(|host| &host[..]),
+        };
+        CacheKey::of(self.request, origin)
     }
 
     /// The page for a status: the route's own, or the ordinary one.

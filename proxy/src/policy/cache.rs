@@ -2,20 +2,25 @@
 //!
 //! Kept: complete answers 200, 203, 301, 308, 404 and 410 to GET without `Range` and `Authorization`, without
 //! `Set-Cookie`, `private`, `no-store` and `no-cache`, that say how long they are fresh or lie under a prefix for which
-//! the route says it. Keys hold scheme, host, path and query; `Vary` picks among the answers of a key. Stale answers are
-//! not revalidated but fetched anew. Requests cannot force their way past the cache.
+//! the route says it. Keys hold path, query, scheme, host and whether the canary answers; `Vary` picks among the answers
+//! of a key, by what the back end saw of a request and not by what the client sent. Stale answers are not revalidated but
+//! fetched anew. Requests cannot force their way past the cache.
 
 mod entry;
 mod freshness;
 mod recording;
+mod selection;
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::LazyCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 pub use entry::Entry;
 pub use recording::Recording;
+pub use selection::Selection;
 
+use crate::headers::Headers;
 use crate::request::Request;
 
 /// Most answers of one key.
@@ -52,25 +57,45 @@ impl CacheRules {
     }
 }
 
-/// What identifies a resource: scheme, host, path and query, with the case of the host folded.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CacheKey(Box<[u8]>);
+/// What identifies a resource: path and query, then scheme, host (its case folded) and who answers. Keys of one path lie
+/// side by side, and clones of a key share its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CacheKey(Arc<[u8]>);
+
+/// What a key holds beside the request itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'r> {
+    /// Whether the client used TLS.
+    pub secure: bool,
+    /// Whether the canary answers.
+    pub canary: bool,
+    /// The host that a trusted proxy tells the back end in `X-Forwarded-Host`.
+    pub told_host: Option<&'r [u8]>,
+}
 
 impl CacheKey {
     /// The key of a request. The authority's port counts: apps may answer with absolute links.
-    pub fn of(request: &Request, secure: bool) -> Self {
-        let scheme: &[u8] = if secure { b"https:" } else { b"http:" };
+    pub fn of(request: &Request, origin: Origin<'_>) -> Self {
+        let scheme: &[u8] = if origin.secure { b"https:" } else { b"http:" };
+        let canary: &[u8] = if origin.canary { b" canary " } else { b" " };
         let authority = request.authority.to_ascii_lowercase();
-        Self([scheme, &authority, b" ", &request.path_and_query].concat().into())
+        let told = origin.told_host.unwrap_or_default().to_ascii_lowercase();
+        Self([&request.path_and_query, canary, scheme, &authority, b" ", &told].concat().into())
     }
 
     fn path_and_query(&self) -> &[u8] {
+        // A target holds no space.
         let space = self.0.iter().position(|byte| *byte == b' ');
-        space.map_or(&[], |space| &self.0[space + 1..])
+        space.map_or(&[], |space| &self.0[..space])
+    }
+
+    /// Before all keys that begin with these bytes.
+    fn first_of(start: &[u8]) -> Self {
+        Self(start.into())
     }
 }
 
-/// The kept answers of one route; the least recently used goes first.
+/// The kept answers of the routes of an app; the least recently used goes first.
 #[derive(Debug)]
 pub struct Cache {
     rules: CacheRules,
@@ -79,7 +104,8 @@ pub struct Cache {
 
 #[derive(Debug, Default)]
 struct Inner {
-    keys: HashMap<CacheKey, Vec<Slot>>,
+    /// In the order in which they were kept.
+    keys: BTreeMap<CacheKey, Vec<Slot>>,
     /// By the moment of their last use.
     uses: BTreeMap<u64, CacheKey>,
     clock: u64,
@@ -104,25 +130,31 @@ impl Cache {
         &self.rules
     }
 
-    /// A fresh answer for this request.
-    pub fn find(&self, key: &CacheKey, request: &Request, now: SystemTime) -> Option<Arc<Entry>> {
-        if !entry::may_be_answered(request) {
+    /// Whether the cache has a say in this request at all.
+    pub fn serves(request: &Request) -> bool {
+        entry::may_be_answered(request)
+    }
+
+    /// A fresh answer for this request, of several the youngest. `seen` are the fields that the back end would see.
+    pub fn find<F: FnOnce() -> Headers>(
+        &self,
+        key: &CacheKey,
+        request: &Request,
+        seen: &LazyCell<Headers, F>,
+        now: SystemTime,
+    ) -> Option<Arc<Entry>> {
+        if !Self::serves(request) {
             return None;
         }
         let inner = &mut *self.lock();
-        let place = inner.keys.get(key)?.iter().position(|slot| slot.entry.fits(request))?;
-        let fresh = inner.keys.get(key).is_some_and(|slots| slots[place].entry.is_fresh(now));
-        if !fresh {
-            inner.drop_slot(key, place);
-            return None;
-        }
+        inner.drop_stale(key, now);
+        let fits = |slot: &&mut Slot| slot.entry.selection.is_empty() || slot.entry.selection.fits(seen);
+        let slot = inner.keys.get_mut(key)?.iter_mut().rev().find(fits)?;
         inner.clock += 1;
-        let clock = inner.clock;
-        let slot = inner.keys.get_mut(key)?.get_mut(place)?;
-        let used = std::mem::replace(&mut slot.used, clock);
+        let used = std::mem::replace(&mut slot.used, inner.clock);
         let entry = slot.entry.clone();
         inner.uses.remove(&used);
-        inner.uses.insert(clock, key.clone());
+        inner.uses.insert(inner.clock, key.clone());
         Some(entry)
     }
 
@@ -133,12 +165,13 @@ impl Cache {
             return;
         }
         let inner = &mut *self.lock();
-        let same = |slots: &Vec<Slot>| slots.iter().position(|slot| slot.entry.same_selection(&entry));
+        let same = |slots: &Vec<Slot>| slots.iter().position(|slot| slot.entry.selection == entry.selection);
         if let Some(place) = inner.keys.get(&key).and_then(same) {
             inner.drop_slot(&key, place);
         }
-        if inner.keys.get(&key).is_some_and(|slots| slots.len() >= MAX_VARIANTS) {
-            inner.drop_slot(&key, 0);
+        if let Some(slots) = inner.keys.get(&key).filter(|slots| slots.len() >= MAX_VARIANTS) {
+            let least_used = (0..slots.len()).min_by_key(|place| slots[*place].used);
+            inner.drop_slot(&key, least_used.unwrap_or(0));
         }
         while inner.size + size > self.rules.max_size && inner.drop_oldest() {}
         inner.clock += 1;
@@ -148,23 +181,21 @@ impl Cache {
         inner.keys.entry(key).or_default().push(Slot { entry: Arc::new(entry), used, size });
     }
 
-    /// Forgets the answers of one resource, whatever scheme and host: an unsafe request changed it (section 4.4).
-    pub fn invalidate(&self, key: &CacheKey) {
-        self.lock().drop_key(key);
+    /// Forgets the answers of one path and query, whatever scheme and host and whoever answered: an unsafe request
+    /// changed it (section 4.4).
+    pub fn invalidate(&self, path_and_query: &[u8]) {
+        let start = [path_and_query, b" "].concat();
+        self.lock().drop_keys(&start, |_| true);
     }
 
     /// Forgets what lies under a path (all hosts), or everything. How many answers that were.
     pub fn purge(&self, path: Option<&str>) -> usize {
-        let inner = &mut *self.lock();
-        let lies_under = |key: &CacheKey| match path {
-            None => true,
-            Some(path) => {
-                let rest = key.path_and_query().strip_prefix(path.trim_end_matches('*').as_bytes());
-                rest.is_some_and(|rest| path.ends_with('*') || rest.is_empty() || rest[0] == b'?')
-            }
-        };
-        let keys: Vec<_> = inner.keys.keys().filter(|key| lies_under(key)).cloned().collect();
-        keys.iter().map(|key| inner.drop_key(key)).sum()
+        let path = path.unwrap_or("*");
+        let start = path.trim_end_matches('*').as_bytes();
+        self.lock().drop_keys(start, |found| {
+            let rest = found.strip_prefix(start);
+            rest.is_some_and(|rest| path.ends_with('*') || rest.is_empty() || rest[0] == b'?')
+        })
     }
 
     /// Kept answers and their bytes.
@@ -190,8 +221,20 @@ impl Inner {
         self.uses.remove(&slot.used);
     }
 
-    fn drop_key(&mut self, key: &CacheKey) -> usize {
-        let slots = self.keys.remove(key).unwrap_or_default();
+    /// Drops the stale answers of a key.
+    fn drop_stale(&mut self, key: &CacheKey, now: SystemTime) {
+        let stale = |slots: &Vec<Slot>| slots.iter().position(|slot| !slot.entry.is_fresh(now));
+        while let Some(place) = self.keys.get(key).and_then(stale) {
+            self.drop_slot(key, place);
+        }
+    }
+
+    /// Drops the keys that begin with `start` and whose path and query are `meant`. How many answers that were.
+    fn drop_keys(&mut self, start: &[u8], meant: impl Fn(&[u8]) -> bool) -> usize {
+        let beginning = self.keys.range(CacheKey::first_of(start)..).map(|(key, _)| key);
+        let beginning = beginning.take_while(|key| key.0.starts_with(start));
+        let keys: Vec<_> = beginning.filter(|key| meant(key.path_and_query())).cloned().collect();
+        let slots: Vec<_> = keys.iter().filter_map(|key| self.keys.remove(key)).flatten().collect();
         for slot in &slots {
             self.size -= slot.size;
             self.uses.remove(&slot.used);
@@ -213,135 +256,4 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http1::response::ResponseHead;
-    use crate::http1::target::Scheme;
-
-    fn request(target: &str, host: &str, lines: &str) -> Request {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n");
-        crate::http1::request::parse_request(head.into(), Scheme::Http, 100).unwrap()
-    }
-
-    fn answer(fields: &[(&'static str, &'static str)]) -> ResponseHead {
-        let mut head = ResponseHead::new(200);
-        fields.iter().for_each(|(name, value)| head.headers.push(*name, *value));
-        head
-    }
-
-    fn put(
-        cache: &Cache,
-        request: &Request,
-        fields: &[(&'static str, &'static str)],
-        body: &'static [u8],
-    ) -> bool {
-        let Some(mut recording) = Recording::begin(
-            cache.rules(),
-            request,
-            CacheKey::of(request, false),
-            &answer(fields),
-            SystemTime::now(),
-            &crate::budget::Budget::of_server(1 << 20),
-        ) else {
-            return false;
-        };
-        recording.piece(&bytes::Bytes::from_static(body));
-        recording.finish(cache);
-        true
-    }
-
-    fn got(cache: &Cache, request: &Request) -> Option<Vec<u8>> {
-        let found = cache.find(&CacheKey::of(request, false), request, SystemTime::now())?;
-        Some(found.body.to_vec())
-    }
-
-    #[test]
-    fn answers_are_found_by_host_path_and_what_they_vary_by() {
-        let cache = Cache::new(CacheRules::default());
-        let fresh = ("cache-control", "max-age=60");
-        let plain = request("/a?b", "x.org", "");
-        assert!(put(&cache, &plain, &[fresh], b"plain"));
-        assert_eq!(got(&cache, &plain).as_deref(), Some(&b"plain"[..]));
-        assert_eq!(got(&cache, &request("/a?b", "X.org", "")).as_deref(), Some(&b"plain"[..]));
-        for other in [
-            request("/a?c", "x.org", ""),
-            request("/a?b", "y.org", ""),
-            request("/a?b", "x.org", "Range: bytes=0-1\r\n"),
-            request("/a?b", "x.org", "Authorization: Basic eA==\r\n"),
-        ] {
-            assert_eq!(got(&cache, &other), None, "{:?}", other.headers);
-        }
-        assert!(cache.find(&CacheKey::of(&plain, true), &plain, SystemTime::now()).is_none());
-        let german = request("/v", "x.org", "Accept-Language: de\r\n");
-        let english = request("/v", "x.org", "Accept-Language: en\r\n");
-        assert!(put(&cache, &german, &[fresh, ("vary", "Accept-Language")], b"hallo"));
-        assert_eq!(got(&cache, &english), None);
-        assert!(put(&cache, &english, &[fresh, ("vary", "accept-language")], b"hello"));
-        assert_eq!(got(&cache, &german).as_deref(), Some(&b"hallo"[..]));
-        assert_eq!(got(&cache, &english).as_deref(), Some(&b"hello"[..]));
-        assert_eq!(cache.usage().0, 3);
-        assert_eq!(cache.purge(Some("/v")), 2);
-        assert_eq!(got(&cache, &german), None);
-        cache.invalidate(&CacheKey::of(&plain, false));
-        assert_eq!(cache.usage(), (0, 0));
-    }
-
-    #[test]
-    fn memory_is_bounded_and_the_least_used_goes_first() {
-        let rules = CacheRules { max_size: 20_000, max_entry: 5_000, ..CacheRules::default() };
-        let cache = Cache::new(rules);
-        let fresh = [("cache-control", "max-age=60")];
-        static BODY: [u8; 4_000] = [b'x'; 4_000];
-        let page = |number: usize| request(&format!("/{number}"), "x.org", "");
-        for number in 0..100 {
-            assert!(put(&cache, &page(number), &fresh, &BODY));
-            let _ = got(&cache, &page(0));
-            assert!(cache.usage().1 <= 20_000);
-        }
-        assert!(got(&cache, &page(0)).is_some(), "what is used stays");
-        assert!(got(&cache, &page(50)).is_none());
-        assert_eq!(cache.purge(None), cache.usage().0.max(4));
-        static LARGE: [u8; 6_000] = [b'x'; 6_000];
-        put(&cache, &page(1), &fresh, &LARGE);
-        assert!(got(&cache, &page(1)).is_none());
-    }
-
-    #[test]
-    fn only_what_says_so_is_kept() {
-        let rules = CacheRules {
-            prefixes: vec![("/assets".into(), Duration::from_secs(60))],
-            ..CacheRules::default()
-        };
-        let kept = |target: &str, lines: &str, fields: &[(&'static str, &'static str)]| {
-            let cache = Cache::new(rules.clone());
-            let request = request(target, "x.org", lines);
-            put(&cache, &request, fields, b"x") && got(&cache, &request).is_some()
-        };
-        let cc = |value: &'static str| [("cache-control", value)];
-        assert!(kept("/", "", &cc("public, max-age=60")));
-        assert!(kept("/", "Cookie: a=b\r\n", &cc("public, max-age=60")));
-        assert!(kept("/assets/x", "", &[]));
-        assert!(kept("/assets/x", "Cache-Control: no-cache\r\n", &[]));
-        assert!(!kept("/assetsx", "", &[]));
-        assert!(!kept("/assets/x", "Cookie: a=b\r\n", &[]));
-        assert!(!kept("/assets/x", "Cache-Control: no-store\r\n", &[]));
-        assert!(!kept("/", "", &[]));
-        for refused in [
-            "max-age=0",
-            "no-store, max-age=60",
-            "private, max-age=60",
-            "no-cache, max-age=60",
-            "max-age=60, s-maxage=0",
-            "max-age=x",
-            "max-age=-1",
-        ] {
-            assert!(!kept("/", "", &cc(refused)), "{refused}");
-        }
-        assert!(kept("/", "", &cc("max-age=0, s-maxage=60")));
-        assert!(!kept("/", "", &[("cache-control", "max-age=60"), ("set-cookie", "a=b")]));
-        assert!(!kept("/", "", &[("cache-control", "max-age=60"), ("vary", "*")]));
-        assert!(!kept("/", "", &[("cache-control", "max-age=60"), ("age", "100")]));
-        assert!(!kept("/", "", &[("expires", "Thu, 01 Jan 1970 00:00:00 GMT")]));
-        assert!(kept("/", "", &[("expires", "Thu, 01 Jan 2099 00:00:00 GMT")]));
-    }
-}
+mod tests;

@@ -26,6 +26,11 @@ impl Canary {
         });
         named || client % 100 < u64::from(self.percent)
     }
+
+    /// Whether its instances are those of the other. Who goes there does not matter: each group's answers are kept apart.
+    pub(crate) fn gives_same_answers(&self, other: &Self) -> bool {
+        self.pool.same_source(&other.pool)
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct ConcurrencyLimit {
     pub patience: Duration,
 }
 
-/// The gate of one route.
+/// The gate of the routes that a limit was written for.
 #[derive(Debug)]
 pub struct Gate {
     limit: ConcurrencyLimit,
@@ -30,11 +30,6 @@ impl Gate {
     pub fn new(limit: ConcurrencyLimit) -> Self {
         let permits = Arc::new(Semaphore::new(limit.requests.clamp(1, Semaphore::MAX_PERMITS)));
         Self { limit, permits, waiting: AtomicUsize::new(0) }
-    }
-
-    /// What it was made for.
-    pub const fn limit(&self) -> &ConcurrencyLimit {
-        &self.limit
     }
 
     /// Lets a request in, at once or after its turn; none when too many wait or it waited too long.

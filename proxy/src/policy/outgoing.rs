@@ -29,13 +29,12 @@ impl Exchange<'_> {
         keep: bool,
     ) -> io::Result<Outgoing> {
         let live = self.live.as_deref();
-        let cache = live.and_then(|live| live.state.cache.as_ref());
-        let recording = cache.filter(|_| keep).and_then(|cache| {
-            let (key, now) = (self.cache_key(), SystemTime::now());
-            Some((
-                Recording::begin(cache.rules(), self.request, key, head, now, &self.connection.budget)?,
-                cache.clone(),
-            ))
+        let recording = live.filter(|_| keep).and_then(|live| {
+            let cache = self.cache(live)?;
+            let (seen, now) = (|| self.forwarded_fields(live), SystemTime::now());
+            let (key, budget) = (self.cache_key(live), &self.connection.budget);
+            let recording = Recording::begin(cache.rules(), self.request, seen, key, head, now, budget)?;
+            Some((recording, cache.clone()))
         });
         self.decorate(&mut head.headers, false);
         let policy = live.and_then(|live| live.route.policy.as_deref());

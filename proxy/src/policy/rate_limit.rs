@@ -33,11 +33,11 @@ pub enum RateKey {
     Client,
     /// The value of a request header, by its name in lower case; the address where it is absent.
     Header(String),
-    /// All requests of the route.
+    /// All requests that the limit was written for.
     Route,
 }
 
-/// The buckets of one route.
+/// The buckets of the routes that a limit was written for.
 #[derive(Debug)]
 pub struct RateLimiter {
     limit: RateLimit,
@@ -67,11 +67,6 @@ impl RateLimiter {
         // One key needs one set.
         let sets = if limit.key == RateKey::Route { 1 } else { SETS };
         Self { limit, start: Instant::now(), buckets: Sets::new(sets) }
-    }
-
-    /// What it was made for.
-    pub const fn limit(&self) -> &RateLimit {
-        &self.limit
     }
 
     /// Takes a token, or says how long to wait for the next one.

@@ -53,6 +53,12 @@ impl Pool {
             retries: 2,
         }
     }
+
+    /// Whether the other one's instances are the same and asked in the same way.
+    pub(crate) fn same_source(&self, other: &Self) -> bool {
+        let protocols = [self, other].map(|pool| std::mem::discriminant(&pool.protocol));
+        self.members == other.members && protocols[0] == protocols[1] && self.tls == other.tls
+    }
 }
 
 /// One instance of a group.

@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hop3_proxy::{
-    Backend, Endpoint, Event, EventSender, ListenConfig, MemoryCertificates, Proxy, ProxyConfig, ProxyHandle,
-    Route, RouteTable, Services,
+    Backend, CacheRules, Endpoint, Event, EventSender, ListenConfig, MemoryCertificates, Policy, Protection,
+    ProtectionMode, Proxy, ProxyConfig, ProxyHandle, Route, RouteTable, Services,
 };
+use hop3_seclang::loader::MemoryLoader;
+use hop3_waf::Ruleset;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -231,6 +233,34 @@ pub fn to(backend: &TestBackend) -> Route {
 
 pub fn route(backend: Backend) -> Route {
     Route::new("shop", vec!["shop.test".parse().unwrap()], backend)
+}
+
+/// A route with a policy.
+pub fn with(backend: &TestBackend, policy: Policy) -> Route {
+    Route { policy: Some(Arc::new(policy)), ..to(backend) }
+}
+
+/// A proxy that believes the client addresses it is told.
+pub fn behind_a_proxy(routes: Vec<Route>) -> TestProxy {
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    start_with(ProxyConfig { trusted_proxies, ..ProxyConfig::default() }, routes)
+}
+
+/// A route that keeps every answer for ten minutes.
+pub fn keeping(backend: &TestBackend) -> Route {
+    with(backend, Policy { cache: Some(keep_all()), ..Policy::default() })
+}
+
+/// Every answer is kept for ten minutes.
+pub fn keep_all() -> CacheRules {
+    CacheRules { prefixes: vec![("/".to_owned(), Duration::from_secs(600))], ..CacheRules::default() }
+}
+
+/// A route behind a firewall with these rules.
+pub fn protect(route: Route, rules: &str, mode: ProtectionMode) -> Route {
+    let document = hop3_seclang::parse_str("test.conf", rules, &MemoryLoader::new()).unwrap();
+    let ruleset = Arc::new(Ruleset::compile(&document).unwrap());
+    Route { waf: Some(Arc::new(Protection { mode, ..Protection::new(ruleset) })), ..route }
 }
 
 /// A client connection that reads one response at a time.

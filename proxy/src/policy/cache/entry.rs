@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::headers::{Headers, elements};
 use crate::http1::response::ResponseHead;
+use crate::policy::cache::Selection;
 use crate::request::Request;
 
 /// A kept answer.
@@ -19,45 +20,34 @@ pub struct Entry {
     /// Its age when it came.
     initial_age: Duration,
     life: Duration,
-    /// Names in `Vary`, in lower case, with the values that the request had.
-    selection: Vec<(String, Vec<u8>)>,
+    /// Which requests it is for.
+    pub selection: Selection,
 }
 
 impl Entry {
-    /// An answer to this request that is fresh for `life` from `now`.
-    pub fn new(request: &Request, head: ResponseHead, body: Bytes, life: Duration, now: SystemTime) -> Self {
-        let names = head.headers.all("vary").flat_map(|value| elements(value));
-        let selection = names.map(|name| {
-            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-            let value = selected(&request.headers, &name);
-            (name, value)
-        });
-        let selection = selection.collect();
+    /// An answer that is fresh for `life` from `now`.
+    pub fn new(
+        selection: Selection,
+        head: &ResponseHead,
+        body: Bytes,
+        life: Duration,
+        now: SystemTime,
+    ) -> Self {
         let age = head.headers.get("age").and_then(|age| std::str::from_utf8(age).ok()?.parse().ok());
         let initial_age = Duration::from_secs(age.unwrap_or(0));
-        Self { head, body, stored: now, initial_age, life, selection }
+        Self { head: in_own_memory(head), body, stored: now, initial_age, life, selection }
     }
 
     /// Bytes it takes.
     pub fn size(&self) -> usize {
         let fields: usize =
             self.head.headers.iter().map(|field| field.name.len() + field.value.len() + 64).sum();
-        fields + self.body.len()
+        fields + self.head.reason.len() + self.body.len() + self.selection.size()
     }
 
     /// Whether it may still be given out.
     pub fn is_fresh(&self, now: SystemTime) -> bool {
         now.duration_since(self.stored).unwrap_or_default() < self.life
-    }
-
-    /// Whether it is for requests like this one (RFC 9111 section 4.1).
-    pub fn fits(&self, request: &Request) -> bool {
-        self.selection.iter().all(|(name, value)| selected(&request.headers, name) == *value)
-    }
-
-    /// Whether the other answer is for the same requests.
-    pub fn same_selection(&self, other: &Self) -> bool {
-        self.selection == other.selection
     }
 
     /// The head to send: 304 when the client has the answer already, and with its `Age`.
@@ -102,7 +92,22 @@ pub fn may_be_answered(request: &Request) -> bool {
         && request.body == crate::http1::framing::BodyLength::Empty
 }
 
-fn selected(headers: &Headers, name: &str) -> Vec<u8> {
-    let values: Vec<_> = headers.all(name).map(|value| &value[..]).collect();
-    values.join(&b", "[..])
+/// A head without what it came in: its fields are parts of the buffer they were read into, which each of them would keep.
+fn in_own_memory(head: &ResponseHead) -> ResponseHead {
+    let mut bytes = BytesMut::with_capacity(
+        head.reason.len()
+            + head.headers.iter().map(|field| field.name.len() + field.value.len()).sum::<usize>(),
+    );
+    bytes.extend_from_slice(&head.reason);
+    for field in head.headers.iter() {
+        bytes.extend_from_slice(&field.name);
+        bytes.extend_from_slice(&field.value);
+    }
+    let mut bytes = bytes.freeze();
+    let reason = bytes.split_to(head.reason.len());
+    let mut headers = Headers::with_capacity(head.headers.len());
+    for field in head.headers.iter() {
+        headers.push(bytes.split_to(field.name.len()), bytes.split_to(field.value.len()));
+    }
+    ResponseHead { status: head.status, reason, headers, http10: head.http10 }
 }

@@ -5,15 +5,16 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 
 use crate::budget::{Budget, FREE, Grant, Purpose};
+use crate::headers::Headers;
 use crate::http1::response::ResponseHead;
-use crate::policy::cache::{Cache, CacheKey, CacheRules, Entry, entry, freshness};
+use crate::policy::cache::{Cache, CacheKey, CacheRules, Entry, Selection, entry, freshness};
 use crate::request::Request;
 
 /// Gathers one answer.
 #[derive(Debug)]
 pub struct Recording {
     key: CacheKey,
-    request: Request,
+    selection: Selection,
     head: ResponseHead,
     body: BytesMut,
     life: Duration,
@@ -28,10 +29,11 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins with the head; none when the answer must not be kept.
+    /// Begins with the head; none when the answer must not be kept. `seen` are the fields that the back end saw.
     pub fn begin(
         rules: &CacheRules,
         request: &Request,
+        seen: impl FnOnce() -> Headers,
         key: CacheKey,
         head: &ResponseHead,
         now: SystemTime,
@@ -42,11 +44,15 @@ impl Recording {
         }
         let path = crate::http1::target::normalized_path(&request.path_and_query);
         let life = freshness::life(request, head, rules.default_life(&path), now)?;
-        let (request, head) = (request.clone(), head.clone());
-        let most = rules.max_entry;
+        let selection = if head.headers.contains("vary") {
+            Selection::of(head, request, &seen())?
+        } else {
+            Selection::default()
+        };
+        let (head, most) = (head.clone(), rules.max_entry);
         Some(Self {
             key,
-            request,
+            selection,
             head,
             body: BytesMut::new(),
             life,
@@ -87,7 +93,7 @@ impl Recording {
     pub fn finish(self, cache: &Cache) {
         if !self.overrun {
             let body = Bytes::copy_from_slice(&self.body);
-            cache.store(self.key, Entry::new(&self.request, self.head, body, self.life, self.now));
+            cache.store(self.key, Entry::new(self.selection, &self.head, body, self.life, self.now));
         }
     }
 }
