@@ -123,3 +123,22 @@ fn without_a_server_ports_and_settings_are_looked_at() {
     assert_eq!(ended.code == 0, wrong.is_empty());
     assert!(!data.exists(), "looking changes nothing");
 }
+
+#[test]
+fn the_file_that_the_server_uses_is_looked_at() {
+    let elsewhere = "mv \"$4/hop3-server.toml\" \"$4/elsewhere.toml\" && cd \"$4\" && exec \"$0\" \"$@\" --config elsewhere.toml";
+    let server = Server::start_through("", &["sh", "-c", elsewhere]);
+    let file = server.data().join("elsewhere.toml");
+    let settings = |words: &[&str]| {
+        let ended = server.command(&[&DOCTOR[..], words].concat());
+        let diagnosis: Value = serde_json::from_str(&ended.stdout).unwrap();
+        found(&diagnosis, "settings")
+    };
+    assert_eq!(settings(&[]), [format!("ok: {} is understood", file.display())]);
+    let other = server.data().join("other.toml");
+    fs::write(&other, "").unwrap();
+    let given = settings(&["--config", other.to_str().unwrap()]);
+    assert_eq!(given, [format!("warn: {} is understood", other.display())]);
+    fs::write(&file, "[sever]\n").unwrap();
+    assert!(settings(&[])[0].starts_with("fail: "), "what a reload would refuse");
+}

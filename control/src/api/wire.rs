@@ -304,6 +304,9 @@ pub struct ServerStatus {
     pub started: Timestamp,
     /// The data directory.
     pub data: String,
+    /// The file its settings came from; absent where the defaults hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
     /// Addresses that were opened.
     pub listen: Addresses,
     /// How many apps there are.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
@@ -21,7 +21,8 @@ use crate::settings::{Listeners, Settings};
 /// Options of `doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// The server's configuration [default: hop3-server.toml in the data directory, if there is one]
+    /// The server's configuration [default: the file that the running server uses; without a server, hop3-server.toml in
+    /// the data directory, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Whom to ask for the time; `none` for nobody
@@ -35,7 +36,8 @@ impl Doctor {
         let status = context.client.get::<ServerStatus>("/v1/status").await;
         let server = status.as_ref().ok().map(|status| status.pid);
         let mut findings = Vec::new();
-        let settings = self.settings(context, &mut findings);
+        let used = status.as_ref().ok().and_then(|status| status.settings.clone());
+        let settings = self.settings(context, used.map(PathBuf::from), &mut findings);
         findings.extend(data_directory(context));
         let mut hosts = BTreeSet::new();
         match status {
@@ -70,16 +72,31 @@ impl Doctor {
         report(context, &findings.into())
     }
 
-    fn settings(&self, context: &Context, findings: &mut Vec<Finding>) -> Option<Settings> {
-        let loaded = match &self.config {
+    /// Those of the given file, else of the file that the server has `used`, else of the one in the data directory.
+    fn settings(
+        &self,
+        context: &Context,
+        used: Option<PathBuf>,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Settings> {
+        let default = context.data.settings();
+        let loaded = match self.config.as_ref().or(used.as_ref()) {
             Some(path) => Settings::load(path, true),
-            None => Settings::load(&context.data.settings(), false),
+            None => Settings::load(&default, false),
         };
         match loaded {
             Ok(settings) => {
-                findings.push(match &settings.file {
-                    Some(file) => Finding::ok("settings", format!("{} is understood", file.display())),
-                    None => Finding::ok("settings", "there is no hop3-server.toml; the defaults hold"),
+                let text = match &settings.file {
+                    Some(file) => format!("{} is understood", file.display()),
+                    None => format!("there is no {}; the defaults hold", default.display()),
+                };
+                findings.push(match (&self.config, &used) {
+                    (Some(given), Some(used)) if !is_same_file(given, used) => {
+                        Finding::warn("settings", text)
+                            .cause(format!("the running server uses {}", used.display()))
+                            .hint("leave out --config to have that one looked at")
+                    }
+                    _ => Finding::ok("settings", text),
                 });
                 Some(settings)
             }
@@ -105,6 +122,11 @@ impl Doctor {
         let known_past = newest.into_iter().chain(built).max().unwrap_or(SystemTime::UNIX_EPOCH);
         Clock { now: SystemTime::now(), known_past, offset }
     }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    one == other
+        || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The folder and the key in it.

@@ -190,15 +190,20 @@ impl Control {
     pub fn status(&self) -> Result<ServerStatus, Failure> {
         let apps = self.apps()?;
         let running = apps.iter().filter(|app| app.status == crate::api::wire::AppStatus::Running).count();
+        let settings = self.settings.load();
+        // Whoever asks may stand in another folder.
+        let file =
+            settings.file.as_ref().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
         Ok(ServerStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: self.started,
             data: self.data.path().display().to_string(),
+            settings: file.map(|file| file.display().to_string()),
             listen: self.listen.clone(),
             apps: apps.len(),
             running,
-            routes: self.settings.load().routes.len(),
+            routes: settings.routes.len(),
             warnings: self.certificate_warnings(),
         })
     }
