@@ -4,10 +4,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hop3_proxy::{Backend, Endpoint, StaticFiles};
-use support::{Client, Reply, backend, curl, ok, route, start, to};
+use hop3_proxy::{Backend, Endpoint, Maintenance, Policy, ProtectionMode, Route, StaticFiles};
+use support::{Client, Reply, backend, curl, get, ok, protect, route, start, to};
 
 #[tokio::test]
 async fn a_site_is_served() {
@@ -93,6 +95,60 @@ async fn a_scrape_under_way_is_answered_before_the_end() {
     scraper.send("Host: x\r\n\r\n").await;
     assert_eq!(scraper.response(false).await.map(|answer| answer.text()).as_deref(), Some("ok\n"));
     ending.await.unwrap();
+}
+
+/// What a scrape tells, as rows of the reference: name, type, labels, meaning.
+fn families(scrape: &str) -> Vec<String> {
+    let mut rows: Vec<(String, String, String, BTreeSet<String>)> = Vec::new();
+    for line in scrape.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, meaning) = help.split_once(' ').unwrap();
+            rows.push((name.to_owned(), String::new(), meaning.to_owned(), BTreeSet::new()));
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            rows.last_mut().unwrap().1 = kind.split_once(' ').unwrap().1.to_owned();
+        } else if let Some((_, labels)) = line.split_once('{') {
+            let (labels, _) = labels.rsplit_once('}').unwrap();
+            let names = labels.split("\",").map(|label| label.split_once('=').unwrap().0);
+            // That of every histogram.
+            let names = names.filter(|name| *name != "le").map(str::to_owned);
+            rows.last_mut().unwrap().3.extend(names);
+        }
+    }
+    let row = |(name, kind, meaning, labels): (String, String, String, BTreeSet<String>)| {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        format!("| `{name}` | {kind} | {} | {meaning} |", labels.join(", "))
+    };
+    rows.into_iter().map(row).collect()
+}
+
+#[tokio::test]
+async fn the_reference_names_every_family_of_a_scrape() {
+    let backend = backend(|_| Reply::Keep(ok("x"))).await;
+    let rule = "SecRuleEngine On\nSecAction \"id:1,phase:1,pass,log\"\n";
+    let kept = protect(support::keeping(&backend), rule, ProtectionMode::Block);
+    let mut closed = Route { path_prefix: "/closed".into(), ..to(&backend) };
+    let maintenance = Some(Maintenance { page: None, retry_after: None, allow: Vec::new() });
+    closed.policy = Some(Arc::new(Policy { maintenance, ..Policy::default() }));
+    let proxy = start(vec![kept, closed]);
+    let mut client = Client::connect(proxy.http).await;
+    for (target, status) in [("/", 200), ("/closed", 503)] {
+        assert_eq!(client.get(target).await.status, status, "{target}");
+    }
+    client.send("GET / HTTP/1.1\nHost: shop.test\n\n").await;
+    assert_eq!(client.response(false).await.map(|answer| answer.status), Some(400));
+    // A request is counted when its answer is out.
+    let mut scrape = get(proxy.admin, "/metrics").await.text();
+    for _ in 0..1000 {
+        if scrape.contains("hop3_waf_rule_matches_total{") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        scrape = get(proxy.admin, "/metrics").await.text();
+    }
+    let (reference, _) = include_str!("../METRICS.md").split_once("| label |").unwrap();
+    let written: Vec<_> = reference.lines().filter(|line| line.starts_with("| `")).collect();
+    let told = families(&scrape);
+    assert_eq!(written, told, "proxy/METRICS.md should say\n{}", told.join("\n"));
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub struct AppMetrics {
     pub inspection: [Histogram; 5],
     /// Requests answered from the cache.
     pub cache_hits: AtomicU64,
-    /// Requests of routes with a cache that were not.
+    /// Requests that a kept answer could have served, and none was there.
     pub cache_misses: AtomicU64,
     limited: [AtomicU64; LIMITED.len()],
     verdicts: [AtomicU64; ACTIONS.len()],

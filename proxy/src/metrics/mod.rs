@@ -143,7 +143,7 @@ fn expose_policies(out: &mut Exposition, apps: &BTreeMap<Arc<str>, Arc<AppMetric
         }
     }
     let name = "hop3_cache_requests_total";
-    out.family(name, "counter", "Requests of routes with a cache, by whether a kept answer was given.");
+    out.family(name, "counter", "Requests that a kept answer could have served, by whether one did.");
     for (app, metrics) in apps {
         let counts = [("hit", &metrics.cache_hits), ("miss", &metrics.cache_misses)];
         let counts = counts.map(|(result, count)| (result, count.load(Ordering::Relaxed)));
