@@ -32,7 +32,7 @@ lint:
 conformance:
 	@tests/setup/install test
 	@cargo build --quiet --package hop3
-	@failed=$$(mktemp) && { cargo test --quiet --no-fail-fast -p hop3-libinjection -p hop3-tests \
+	@failed=$$(mktemp) && { HOP3_CONFORMANCE=all cargo test --quiet --no-fail-fast -p hop3-libinjection -p hop3-tests \
 	    -- --nocapture 2>&1 || echo failed >"$$failed"; } \
 	    | grep -E '^(FAIL|SKIP|NOTE|DIFFERENCE|CLASS|suite=)'; \
 	    [ ! -s "$$failed" ]; status=$$?; rm -f "$$failed"; exit $$status

@@ -201,5 +201,7 @@ fn config(
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.send_tls13_tickets = 1;
+    // The order of suites is ours. All are strong; clients with odd preferences get no say in which is used.
+    config.ignore_client_order = true;
     Ok(config)
 }
