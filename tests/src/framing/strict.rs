@@ -66,7 +66,7 @@ impl Head {
         let line = request_line(line)?;
         let mut hosts = Vec::new();
         let (mut lengths, mut encodings) = (Vec::new(), Vec::new());
-        let mut upgrade = (false, false);
+        let (mut upgrade, mut trailers) = ((false, false), (false, false));
         for field in fields {
             let (name, value) = field_line(field)?;
             match &name[..] {
@@ -74,16 +74,22 @@ impl Head {
                 "content-length" => lengths.push(value),
                 "transfer-encoding" => encodings.push(value),
                 "connection" if value.eq_ignore_ascii_case("upgrade") => upgrade.0 = true,
+                "connection" if value.eq_ignore_ascii_case("te") => trailers.0 = true,
                 "connection" => return Err(format!("Connection: {value}")),
                 "upgrade" if value.eq_ignore_ascii_case("websocket") => upgrade.1 = true,
                 "upgrade" => return Err(format!("Upgrade: {value}")),
-                "te" if value != "trailers" => return Err(format!("TE: {value}")),
+                "te" if value == "trailers" => trailers.1 = true,
+                "te" => return Err(format!("TE: {value}")),
                 hop if HOP_BY_HOP.contains(&hop) => return Err(format!("hop-by-hop field {hop}")),
                 _ => {}
             }
         }
         if upgrade.0 != upgrade.1 {
             return Err("half an upgrade".to_owned());
+        }
+        // Whoever sends TE names it (RFC 9110 section 10.1.4).
+        if trailers.0 != trailers.1 {
+            return Err("TE or its mention alone".to_owned());
         }
         match &hosts[..] {
             [host] if !host.is_empty() => {}
