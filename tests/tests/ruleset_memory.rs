@@ -12,7 +12,7 @@ use hop3_tests::data;
 use hop3_waf::{Parts, Ruleset};
 
 /// Most bytes of the first application, and while its rules are loaded.
-const FIRST: usize = 8_500_000;
+const FIRST: usize = 8_000_000;
 const FIRST_PREPARED: usize = 16_000_000;
 const FIRST_AT_MOST: usize = 20_000_000;
 /// Most bytes of each further application with exceptions of its own.

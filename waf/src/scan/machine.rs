@@ -39,6 +39,7 @@ enum Table {
     /// In two bytes, with room for so many classes: a cache line, or some.
     Short32(Box<[Row<32>]>),
     Short64(Box<[Row<64>]>),
+    Short80(Box<[[u16; 80]]>),
     Short96(Box<[Row<96>]>),
     Short128(Box<[Row<128>]>),
     Short256(Box<[Row<256>]>),
@@ -53,6 +54,40 @@ enum Table {
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Row<const N: usize>([u16; N]);
+
+/// What rows of any length have.
+trait Entries: Copy {
+    const EMPTY: Self;
+    fn entries(&self) -> &[u16];
+    fn entries_mut(&mut self) -> &mut [u16];
+}
+
+impl<const N: usize> Entries for Row<N> {
+    const EMPTY: Self = Self([0; N]);
+
+    #[inline(always)]
+    fn entries(&self) -> &[u16] {
+        &self.0
+    }
+
+    fn entries_mut(&mut self) -> &mut [u16] {
+        &mut self.0
+    }
+}
+
+/// A row that would take much more memory if it began with a cache line.
+impl<const N: usize> Entries for [u16; N] {
+    const EMPTY: Self = [0; N];
+
+    #[inline(always)]
+    fn entries(&self) -> &[u16] {
+        self
+    }
+
+    fn entries_mut(&mut self) -> &mut [u16] {
+        self
+    }
+}
 
 /// The texts found in one value.
 #[derive(Debug, Default)]
@@ -77,7 +112,8 @@ impl Machine {
             _ if states > 1 << 16 => Table::Long { next: trie.long_rows(rows, count), row: count },
             ..=32 => Table::Short32(trie.short_rows(rows)),
             33..=64 => Table::Short64(trie.short_rows(rows)),
-            65..=96 => Table::Short96(trie.short_rows(rows)),
+            65..=80 => Table::Short80(trie.short_rows(rows)),
+            81..=96 => Table::Short96(trie.short_rows(rows)),
             97..=128 => Table::Short128(trie.short_rows(rows)),
             _ => Table::Short256(trie.short_rows(rows)),
         };
@@ -118,6 +154,7 @@ impl Machine {
         match &self.next {
             Table::Short32(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
             Table::Short64(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
+            Table::Short80(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
             Table::Short96(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
             Table::Short128(rows) => {
                 self.find_in(|state, byte| step(classes, rows, state, byte), value, hits)
@@ -202,9 +239,9 @@ impl Machine {
 }
 
 #[inline(always)]
-fn step<const N: usize>(classes: &[u8; 256], rows: &[Row<N>], state: u32, byte: u8) -> u32 {
+fn step(classes: &[u8; 256], rows: &[impl Entries], state: u32, byte: u8) -> u32 {
     let row = rows.get(state as usize);
-    let next = row.and_then(|row| row.0.get(usize::from(classes[usize::from(byte)])));
+    let next = row.and_then(|row| row.entries().get(usize::from(classes[usize::from(byte)])));
     next.map_or(0, |next| u32::from(*next))
 }
 
@@ -253,16 +290,16 @@ fn classes(texts: &[Vec<u8>]) -> ([u8; 256], usize) {
 impl Trie {
     /// The completed table: a missing branch leads to where the longest known end of what was read leads.
     /// The caller counted states and classes.
-    fn short_rows<const N: usize>(&self, rows: &[u32]) -> Box<[Row<N>]> {
+    fn short_rows<R: Entries>(&self, rows: &[u32]) -> Box<[R]> {
         let row = |node: u32| rows[node as usize] as usize;
-        let mut next = vec![Row([0; N]); self.len()];
+        let mut next = vec![R::EMPTY; self.len()];
         // The end of a text is nearer to the root, so its row is complete before it is copied.
         for node in self.by_distance() {
             if let Some(end) = self.end(node) {
                 next[row(node)] = next[row(end)];
             }
             for (class, child) in self.children(node) {
-                next[row(node)].0[usize::from(class)] = rows[child as usize] as u16;
+                next[row(node)].entries_mut()[usize::from(class)] = rows[child as usize] as u16;
             }
         }
         next.into()
