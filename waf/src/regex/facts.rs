@@ -79,30 +79,53 @@ impl Known {
         }
     }
 
-    /// Reads the alternatives of a node as nodes of their own; the node itself when there are more than `limit`.
-    pub(super) fn branch_facts(&mut self, node: &Node, limit: usize) -> Vec<Facts> {
+    /// Reads the alternatives of a node as nodes of their own, in each way there is to take it apart; the node itself when
+    /// there are more than `limit`.
+    pub(super) fn branch_facts(&mut self, node: &Node, limit: usize) -> Vec<Vec<Facts>> {
         match node {
             Node::Alternate(nodes) if branches(node, limit) > 1 => {
-                nodes.iter().flat_map(|node| self.branch_facts(node, limit)).collect()
+                let branches = nodes.iter().map(|node| self.most_branches(node, limit));
+                vec![branches.flatten().collect()]
             }
             Node::Group(_, node) | Node::Atomic(node) => self.branch_facts(node, limit),
             Node::Concat(nodes) => {
-                // One alternation is multiplied out: the one with most branches.
-                let counts: Vec<usize> = nodes.iter().map(|node| branches(node, limit)).collect();
-                match (0..nodes.len()).max_by_key(|index| counts[*index]) {
-                    Some(chosen) if counts[chosen] > 1 => {
-                        let mut parts = self.all(nodes);
-                        let with = |branch: Facts| {
-                            parts[chosen] = branch;
-                            concat(&parts)
-                        };
-                        self.branch_facts(&nodes[chosen], limit).into_iter().map(with).collect()
-                    }
-                    _ => vec![self.facts(node)],
+                let several = |index: &usize| branches(&nodes[*index], limit) > 1;
+                let mut ways: Vec<_> = (0..nodes.len())
+                    .filter(several)
+                    .map(|index| self.multiplied_out(nodes, index, limit))
+                    .collect();
+                if ways.is_empty() {
+                    ways.push(vec![self.facts(node)]);
+                }
+                ways
+            }
+            other => vec![vec![self.facts(other)]],
+        }
+    }
+
+    /// The way that has most of them.
+    fn most_branches(&mut self, node: &Node, limit: usize) -> Vec<Facts> {
+        match node {
+            Node::Concat(nodes) => {
+                let count = |index: &usize| branches(&nodes[*index], limit);
+                match (0..nodes.len()).max_by_key(count).filter(|index| count(index) > 1) {
+                    Some(index) => self.multiplied_out(nodes, index, limit),
+                    None => vec![self.facts(node)],
                 }
             }
-            other => vec![self.facts(other)],
+            Node::Group(_, node) | Node::Atomic(node) => self.most_branches(node, limit),
+            other => self.branch_facts(other, limit).swap_remove(0),
         }
+    }
+
+    /// The facts of a sequence, one for each alternative of one of its parts.
+    fn multiplied_out(&mut self, nodes: &[Node], index: usize, limit: usize) -> Vec<Facts> {
+        let mut parts = self.all(nodes);
+        let with = |branch: Facts| {
+            parts[index] = branch;
+            concat(&parts)
+        };
+        self.most_branches(&nodes[index], limit).into_iter().map(with).collect()
     }
 
     fn all(&mut self, nodes: &[Node]) -> Vec<Facts> {

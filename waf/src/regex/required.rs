@@ -18,7 +18,7 @@ const ALTERNATIVES_LIMIT: usize = 100;
 /// A set of texts that is expected more often per byte than this is common.
 const COMMON: f32 = 0.000_5;
 /// A set of bytes that fewer values have is rare enough to look for instead of what it is an option of.
-const RARE: f32 = 0.4;
+const RARE: f32 = 0.3;
 
 /// What a value must hold for a pattern to match in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,25 +90,32 @@ pub(super) fn anchored_prefix(root: &Node) -> Option<Vec<u8>> {
     Some(rest.iter().map_while(single).collect())
 }
 
-/// The requirements of the alternatives.
+/// The requirements of the alternatives, where a value is least likely to meet one.
 fn taken_apart(root: &Node, known: &mut Known) -> Vec<Rated> {
-    let branches = known.branch_facts(root, ALTERNATIVES_LIMIT);
-    let mut found: Vec<Rated> = branches.into_iter().map(Rated::of).collect();
-    found.dedup();
-    found
+    let rated = |branches: Vec<Facts>| {
+        let mut found: Vec<Rated> = branches.into_iter().map(Rated::of).collect();
+        found.dedup();
+        found
+    };
+    known.branch_facts(root, ALTERNATIVES_LIMIT).into_iter().map(rated).reduce(better).unwrap_or_default()
 }
 
 /// The first, if that is better than the second.
 fn better(first: Vec<Rated>, second: Vec<Rated>) -> Vec<Rated> {
-    if chance(&first) < chance(&second) { first } else { second }
+    if chance(&second) < chance(&first) { second } else { first }
 }
 
-/// The chance that a usual value meets one of them, at most.
+/// The chance that a usual value meets one of them, at most: those without texts need a byte of any of their rarest sets.
 fn chance(rated: &[Rated]) -> f32 {
-    rated.iter().map(|rated| rated.chance).sum()
+    let sum = |rated: &mut dyn Iterator<Item = &Rated>| rated.map(|rated| rated.chance).sum::<f32>();
+    let (with_texts, without): (Vec<&Rated>, Vec<&Rated>) =
+        rated.iter().partition(|rated| rated.requirement.literals.is_some());
+    let rarest = without.iter().map(|rated| rated.requirement.sets.first().copied().unwrap_or(ByteSet::ALL));
+    let any = rarity::of_set(rarest.fold(ByteSet::EMPTY, ByteSet::union));
+    sum(&mut with_texts.into_iter()) + any.min(sum(&mut without.into_iter()))
 }
 
-/// The pattern without its optional parts that need a rare byte; those bytes are added to `odd`.
+/// The pattern without its optional parts that need a rare byte, no letter or digit; those bytes are added to `odd`.
 fn without_options(node: &Node, odd: &mut ByteSet, known: &mut Known) -> Node {
     let mut within = |nodes: &[Node]| nodes.iter().map(|node| without_options(node, odd, known)).collect();
     match node {
@@ -116,7 +123,7 @@ fn without_options(node: &Node, odd: &mut ByteSet, known: &mut Known) -> Node {
         Node::Alternate(nodes) => Node::Alternate(within(nodes)),
         Node::Group(index, node) => Node::Group(*index, Box::new(without_options(node, odd, known))),
         Node::Repeat { node: inner, min: 0, .. } => match known.facts(inner).rarest_set() {
-            Some((chance, set)) if chance < RARE => {
+            Some((chance, set)) if chance < RARE && !set.iter().any(|byte| byte.is_ascii_alphanumeric()) => {
                 *odd = odd.union(set);
                 Node::Empty
             }
