@@ -12,7 +12,7 @@ use super::kept::Kept;
 use super::literals::{Literals, WatchId};
 use super::needs::{Needs, Texts, answers_only};
 use super::noted::NotedTest;
-use super::plan::{Kind, Plan, Plans, Step, only_folds};
+use super::plan::{ByClass, Kind, Plan, Plans, Step, only_folds};
 use super::privacy::Privacy;
 use super::source::Source;
 use super::strategy::Strategy;
@@ -287,11 +287,14 @@ impl<'r> Builder<'r> {
                     response.add_phrases(test, phrases);
                 }
                 let (lists, singles) = Default::default();
+                let tests = &self.tests;
                 let watch = |draft: &Draft| Watch {
                     test: draft.test as u32,
+                    nodes: tests[draft.test].nodes,
                     classes: draft.classes,
-                    length: draft.needs.length,
+                    length: u32::try_from(draft.needs.length).unwrap_or(u32::MAX),
                 };
+                let watches = self.watches.iter().map(watch).collect();
                 let mut scan = Scan {
                     readers,
                     noting,
@@ -299,7 +302,7 @@ impl<'r> Builder<'r> {
                     tree: self.tree,
                     classes: self.classes.table(),
                     tests: self.tests.into(),
-                    watches: self.watches.iter().map(watch).collect(),
+                    watches,
                     lists,
                     singles,
                     request,
@@ -460,10 +463,7 @@ impl<'r> Builder<'r> {
         self.set_kept(&mut plan, &looks);
         plan.kinds = Kind::all(&plan.steps);
         plan.every = every.into();
-        for (bit, watches) in by_class {
-            plan.class_bits |= 1 << bit;
-            plan.by_class.push(watches.into());
-        }
+        plan.by_class = ByClass::new(&by_class);
         plan.few = self.nodes_of_few_texts(&plan);
         if plan.literals.iter().any(|(_, classes)| *classes == 0) || plan.literals.len() > MASKS_LIMIT {
             plan.literals = vec![(plan.literals.iter().fold(0, |all, (nodes, _)| all | nodes), 0)];

@@ -102,11 +102,13 @@ struct Test {
 /// One way in which a test may match: what a text must hold for its operator to be run.
 #[derive(Debug)]
 struct Watch {
-    test: u32,
     /// Classes of which a matching text has a byte each.
     classes: u128,
+    /// Those of its test.
+    nodes: Nodes,
+    test: u32,
     /// Bytes of the shortest matching text.
-    length: usize,
+    length: u32,
 }
 
 impl Scan {

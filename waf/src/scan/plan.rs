@@ -1,7 +1,7 @@
 //! What is done with each value of one source: which tests may match in it,
 //! what makes them worth running.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::kept::Kept;
 use super::literals::WatchId;
 use super::tree::{NodeId, Nodes};
 use super::well_known::WellKnown;
+use crate::rarity;
 
 /// The tests of a source, or of the values of one name in it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,16 +25,26 @@ pub(crate) struct Plan {
     pub(super) steps: Box<[Step]>,
     /// The transformations in it, each once, without those that only fold case.
     pub(super) kinds: Box<[Kind]>,
-    /// Classes of bytes that watches wait for.
-    pub(super) class_bits: u128,
-    /// The watches of each of these classes, in the order of the bits.
-    pub(super) by_class: Vec<Box<[WatchId]>>,
+    /// The watches that wait for a class of bytes.
+    pub(super) by_class: ByClass,
     /// Watches that nothing can be said about beforehand.
     pub(super) every: Box<[WatchId]>,
     /// Nodes for whose tests few texts are looked for, or none.
     pub(super) few: Nodes,
     /// Nodes with tests that wait for texts, and the classes all of which a text must have for any of them.
     pub(super) literals: Vec<(Nodes, u128)>,
+}
+
+/// Watches by the class of bytes that they wait for, in one piece of memory.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ByClass {
+    /// The classes, one bit each.
+    pub(super) bits: u128,
+    /// For each bit up to the highest the number of its class here.
+    numbers: Box<[u8]>,
+    /// Where the watches of each class begin; one more at the end.
+    starts: Box<[u32]>,
+    watches: Box<[WatchId]>,
 }
 
 /// All steps with one transformation.
@@ -47,6 +58,8 @@ pub(super) struct Kind {
     pub(super) result: usize,
     /// The tested nodes from any of its steps down.
     pub(super) below: Nodes,
+    /// The triggers of this and of all that follow; `None` when one of them may change every value.
+    pub(super) rest: Option<u128>,
 }
 
 /// One transformation of the tree.
@@ -94,7 +107,7 @@ impl Default for Step {
 }
 
 impl Kind {
-    /// The transformations of a plan's steps.
+    /// The transformations of a plan's steps: those first that most values may be changed by.
     pub(super) fn all(steps: &[Step]) -> Box<[Self]> {
         let mut kinds: Vec<Self> = Vec::new();
         for step in steps.iter().filter(|step| !only_folds(step.transformation)) {
@@ -111,10 +124,50 @@ impl Kind {
                     always: step.always,
                     result: step.result,
                     below: step.below,
+                    rest: None,
                 }),
             }
         }
+        kinds.sort_by(|left, right| right.commonness().total_cmp(&left.commonness()));
+        let mut rest = Some(0);
+        for kind in kinds.iter_mut().rev() {
+            rest = rest.filter(|_| !kind.always).map(|rest| rest | kind.triggers);
+            kind.rest = rest;
+        }
         kinds.into()
+    }
+}
+
+impl Kind {
+    /// The part of values, roughly, that it may change.
+    fn commonness(&self) -> f32 {
+        if self.always { 1.0 } else { rarity::of_set(self.transformation.triggers()) }
+    }
+}
+
+impl ByClass {
+    /// Of lists in the order of their bits.
+    pub(super) fn new(lists: &BTreeMap<u32, Vec<WatchId>>) -> Self {
+        let highest = lists.keys().next_back().map_or(0, |bit| *bit as usize + 1);
+        let mut numbers = vec![0; highest];
+        let (mut bits, mut starts, mut watches) = (0, vec![0], Vec::new());
+        for ((bit, list), number) in lists.iter().zip(0..) {
+            bits |= 1 << bit;
+            numbers[*bit as usize] = number;
+            watches.extend(list);
+            starts.push(watches.len() as u32);
+        }
+        Self { bits, numbers: numbers.into(), starts: starts.into(), watches: watches.into() }
+    }
+
+    /// The watches of a class that has some.
+    #[inline]
+    pub(super) fn watches(&self, bit: u32) -> &[WatchId] {
+        let number = self.numbers.get(bit as usize).copied().map_or(0, usize::from);
+        match self.starts.get(number..number + 2) {
+            Some(&[start, end]) => self.watches.get(start as usize..end as usize).unwrap_or_default(),
+            _ => &[],
+        }
     }
 }
 

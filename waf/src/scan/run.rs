@@ -285,13 +285,12 @@ impl State {
         for &watch in &*plan.every {
             attempt.run(self, watch, forms);
         }
-        let mut present = classes & plan.class_bits;
+        let mut present = classes & plan.by_class.bits;
         while present != 0 {
-            let before = plan.class_bits & ((present & present.wrapping_neg()) - 1);
-            present &= present - 1;
-            for &watch in plan.by_class.get(before.count_ones() as usize).into_iter().flatten() {
+            for &watch in plan.by_class.watches(present.trailing_zeros()) {
                 attempt.run(self, watch, forms);
             }
+            present &= present - 1;
         }
         let worth_it = |(wanted, needed): &(Nodes, u128)| wanted & nodes != 0 && classes & needed == *needed;
         if plan.literals.iter().any(worth_it) {
@@ -342,16 +341,17 @@ impl Attempt<'_> {
     fn run(&mut self, state: &mut State, watch: WatchId, forms: &mut Forms) {
         let scan = &self.ruleset.scan;
         let Some(watch) = scan.watches.get(watch as usize) else { return };
-        if self.classes & watch.classes != watch.classes || self.length < watch.length {
+        let nodes = watch.nodes & self.nodes;
+        if nodes == 0 || self.classes & watch.classes != watch.classes || self.length < watch.length as usize
+        {
             return;
         }
-        let Some(test) = scan.tests.get(watch.test as usize) else { return };
-        let nodes = test.nodes & self.nodes;
         let tried = &mut self.tried[watch.test as usize];
-        if nodes == 0 || *tried == self.text {
+        if *tried == self.text {
             return;
         }
         *tried = self.text;
+        let Some(test) = scan.tests.get(watch.test as usize) else { return };
         let (phase, position) = (usize::from(test.phase), test.position as usize);
         if !self.candidates[phase].contains(position) && self.matches(state, watch.test, nodes, forms) {
             self.candidates[phase].insert(position);
@@ -418,6 +418,9 @@ impl Attempt<'_> {
 fn nodes_of_one_form(plan: &Plan, classes: u128, value: &[u8]) -> Option<Nodes> {
     let mut nodes = plan.nodes;
     for kind in &plan.kinds {
+        if kind.rest.is_some_and(|rest| classes & rest == 0) {
+            break;
+        }
         if !kind.always && classes & kind.triggers == 0 {
             continue;
         }

@@ -27,6 +27,13 @@ pub(crate) fn encode(input: &[u8], output: &mut Vec<u8>) {
 
 /// A length that the result of [`decode`] does not exceed.
 pub(crate) fn longest_decoded(input: &[u8]) -> usize {
+    // Most values are words, figures or prose, and show it soon.
+    let letters = input.iter().take_while(|&&byte| VALUES[usize::from(byte)] != NONE).count();
+    match input.get(letters) {
+        None => return input.len() / 4 * 3,
+        Some(b'=' | b' ' | b'\r' | b'\n' | 0) => {}
+        Some(_) => return 0,
+    }
     let text = &input[..memchr::memchr(0, input).unwrap_or(input.len())];
     if is_valid(text) { text.len() / 4 * 3 } else { 0 }
 }

@@ -4,6 +4,9 @@ use memchr::{memchr, memchr2};
 
 use crate::scan;
 
+/// Bytes of a value that is short.
+const SHORT: usize = 64;
+
 /// `normalizePath`: empty segments and `.` go, `..` takes the segment before
 /// it with it, never above the root; of a relative path the leading `..` stay.
 /// A trailing slash is kept and never added.
@@ -22,7 +25,8 @@ pub(crate) fn is_normalized(input: &[u8]) -> bool {
     let reference = |first: u8, second: u8| {
         ((second == b'/') & ((first == b'/') | (first == b'.'))) | ((first == b'.') & (second == b'.'))
     };
-    memchr2(b'/', b'.', input).is_none()
+    // Short values are sooner read once than searched first.
+    input.len() > SHORT && memchr2(b'/', b'.', input).is_none()
         || !(scan::any_pair(input, reference) || matches!(input, [b'.'] | [.., b'/', b'.']))
 }
 

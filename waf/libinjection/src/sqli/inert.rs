@@ -48,6 +48,9 @@ const HARMLESS: [KindSet; 7] = {
 /// tokens, mostly, so that it is soon the faster one.
 const LONGEST: usize = 160;
 
+/// Bytes of a value that is short.
+const SHORT: usize = 64;
+
 /// Whether `input` is known to be no injection, in whatever reading.
 pub(super) fn is_inert(input: &[u8]) -> bool {
     if is_word_or_figures(input) {
@@ -58,7 +61,13 @@ pub(super) fn is_inert(input: &[u8]) -> bool {
         return false;
     }
     // Most values have no such mark: one look for all.
-    if memchr3(b'\'', b'"', b'`', input).is_none() {
+    let is_mark = |byte: u8| (byte == b'\'') | (byte == b'"') | (byte == b'`');
+    let is_marked = match input.len() {
+        // Sooner read than searched.
+        ..=SHORT => input.iter().fold(false, |found, &byte| found | is_mark(byte)),
+        _ => memchr3(b'\'', b'"', b'`', input).is_some(),
+    };
+    if !is_marked {
         return plain == Clearance::Kinds || !may_be_evil(input);
     }
     let [single, double] = [b'\'', b'"'].map(|quote| match memchr(quote, input) {
