@@ -67,14 +67,21 @@ async fn until(proxy: &TestProxy, wanted: impl Fn(&support::Response) -> bool) {
     tokio::time::timeout(PATIENCE, asking).await.expect("the wanted answer");
 }
 
+/// Asks as many clients, until the instance is set aside for all.
 async fn until_down(proxy: &TestProxy, endpoint: &Endpoint) {
-    let line = format!("hop3_upstream_up{{app=\"shop\",endpoint=\"{endpoint}\"}} 0");
     let looking = async {
-        while !proxy.handle.metrics().contains(&line) {
-            get(proxy.http, "/").await;
+        let mut clients = (1..=250).cycle();
+        while is_up(proxy, endpoint) {
+            Client::numbered(clients.next().unwrap(), proxy.http).await.get("/").await;
         }
     };
     tokio::time::timeout(PATIENCE, looking).await.expect("it is set aside");
+}
+
+fn is_up(proxy: &TestProxy, endpoint: &Endpoint) -> bool {
+    let line = format!("hop3_upstream_up{{app=\"shop\",endpoint=\"{endpoint}\"}} ");
+    let metrics = proxy.handle.metrics();
+    metrics.split_once(&line).expect("a known instance").1.starts_with('1')
 }
 
 /// An app on a Unix socket, which can be absent: then nobody can connect. Its connections outlive it.
@@ -213,21 +220,101 @@ async fn requests_that_kill_or_hang_take_the_only_instance_from_nobody() {
 }
 
 #[tokio::test]
-async fn requests_that_kill_take_no_group_away() {
+async fn requests_of_one_client_set_no_instance_aside() {
     let (first, second) = (backend(dies).await, backend(dies).await);
     let proxy = start_pool(pool([tcp(&first), tcp(&second)], LONG));
     for _ in 0..30 {
         assert_eq!(get(proxy.http, "/dies").await.status, 502);
     }
-    let up = proxy.handle.metrics().matches("hop3_upstream_up{app=\"shop\"").count();
-    assert_eq!(up, 2);
-    let states = proxy.handle.metrics();
-    let is_up = |backend: &TestBackend| {
-        states.contains(&format!("hop3_upstream_up{{app=\"shop\",endpoint=\"{}\"}} 1", backend.address))
-    };
-    assert!(is_up(&first) || is_up(&second), "the last one stays");
+    assert!(is_up(&proxy, &tcp(&first)) && is_up(&proxy, &tcp(&second)));
+    assert!(first.count() > 0 && second.count() > 0, "his requests went round");
+    let seen = (first.count(), second.count());
+    for number in 1..=10 {
+        assert_eq!(Client::numbered(number, proxy.http).await.get("/").await.status, 200);
+    }
+    assert!(first.count() > seen.0 && second.count() > seen.1, "others are sent to both");
+}
+
+#[tokio::test]
+async fn requests_of_many_clients_take_no_group_away() {
+    let (first, second) = (backend(dies).await, backend(dies).await);
+    let mut pool = pool([tcp(&first), tcp(&second)], LONG);
+    pool.breaker.open_after = 0;
+    let proxy = start_pool(pool);
+    for number in 1..=30 {
+        assert_eq!(Client::numbered(number, proxy.http).await.get("/dies").await.status, 502);
+    }
+    assert!(is_up(&proxy, &tcp(&first)) != is_up(&proxy, &tcp(&second)), "the last one stays");
+    for number in 1..=40 {
+        assert_eq!(Client::numbered(number, proxy.http).await.get("/").await.status, 200);
+    }
+}
+
+/// A client is led away from what failed him, before it is known whether it fails others as well.
+#[tokio::test]
+async fn a_client_is_sent_where_he_is_answered() {
+    let sick = backend(|_| Reply::Close(Vec::new())).await;
+    let well = backend(|_| Reply::Keep(ok("well"))).await;
+    let proxy = start_pool(pool([tcp(&sick), tcp(&well)], LONG));
+    for _ in 0..4 {
+        // What ended without a word is sent again, to the other.
+        assert_eq!(get(proxy.http, "/").await.text(), "well");
+    }
+    let seen = sick.count();
+    assert!(seen >= 2, "{seen}");
     for _ in 0..10 {
-        assert_eq!(get(proxy.http, "/").await.status, 200);
+        assert_eq!(get(proxy.http, "/").await.text(), "well");
+    }
+    assert_eq!(sick.count(), seen);
+    assert!(is_up(&proxy, &tcp(&sick)), "one client is not enough");
+}
+
+static HANGS: AtomicBool = AtomicBool::new(true);
+
+#[tokio::test]
+async fn the_only_instance_is_not_waited_for_once_it_hangs_for_several() {
+    fn hangs(_: &Received) -> Reply {
+        let hangs = HANGS.load(Ordering::SeqCst);
+        if hangs { Reply::Slowly(LONG, vec![Vec::new()]) } else { Reply::Keep(ok("well")) }
+    }
+    let backend = backend(hangs).await;
+    let mut pool = pool([tcp(&backend)], SHORT);
+    pool.breaker.open_after = 6;
+    pool.breaker.longest_pause = Duration::from_secs(1);
+    let mut route = route(Backend::Pool(Arc::new(pool)));
+    route.limits.response_timeout = Duration::from_millis(50);
+    let proxy = start(vec![route]);
+    let ask = async |number| Client::numbered(number, proxy.http).await.get("/").await;
+    // Two are not several, however often they ask.
+    for _ in 0..6 {
+        for number in [1, 2] {
+            assert_eq!(ask(number).await.status, 504);
+        }
+    }
+    assert_eq!(ask(3).await.status, 504);
+    assert_eq!(ask(3).await.status, 504);
+    // A slow machine may come to a trial before: that fails as well.
+    let refusal = async {
+        loop {
+            let answer = ask(3).await;
+            if answer.status == 503 {
+                return answer;
+            }
+        }
+    };
+    let refused = tokio::time::timeout(PATIENCE, refusal).await.expect("not asked at all");
+    assert!(refused.header("retry-after").is_some());
+    // Somebody else tries after the pause.
+    let trying = async {
+        while ask(4).await.status != 504 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, trying).await.expect("a trial after the pause");
+    HANGS.store(false, Ordering::SeqCst);
+    until(&proxy, |answer| answer.status == 200).await;
+    for number in 1..=5 {
+        assert_eq!(ask(number).await.status, 200, "{number}");
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
 use crate::http1::body::BodyDecoder;
 use crate::http1::framing::BodyLength;
@@ -122,13 +123,13 @@ pub async fn attempt<'u>(
     let mut tries = Tries::default();
     loop {
         let last_try = tries.instances.len() >= pool.retries;
-        let instance = match balancer.choose(&tries.instances, &dispatch.affinity) {
+        let instance = match balancer.choose(&tries.instances, &dispatch.affinity, request.client) {
             Choice::Instance(instance) => instance.clone(),
             Choice::Busy => return Err(AttemptError::Busy),
             Choice::Open(pause) => return Err(AttemptError::Open(pause)),
         };
-        let trial = instance.trial();
-        if trial.is_none() && instance.open_for(&pool.breaker).is_some() {
+        let trial = instance.trial(request.client);
+        if trial.is_none() && instance.open_for(request.client, &pool.breaker).is_some() {
             // Another request was faster to try it.
             continue;
         }
@@ -140,7 +141,7 @@ pub async fn attempt<'u>(
         let connected = match connected {
             Ok(connected) => connected,
             Err(source) => {
-                tries.unreached(&instance, balancer);
+                tries.unreached(&instance, balancer, &source);
                 let hopeless =
                     balancer.instances().nth(1).is_none() && source.kind() == io::ErrorKind::TimedOut;
                 if last_try || hopeless {
@@ -170,7 +171,7 @@ pub async fn attempt<'u>(
             Err(Failed::Client(error)) => return Err(AttemptError::Client(error)),
             Err(Failed::Unsendable(error)) => return Err(error),
             Err(Failed::Timeout) => {
-                tries.unanswered(&instance, balancer);
+                tries.unanswered(&instance, dispatch);
                 return Err(AttemptError::Timeout(endpoint()));
             }
             Err(Failed::Answer(source)) => {
@@ -179,7 +180,7 @@ pub async fn attempt<'u>(
                 let lost = dispatch.safe && may_be_lost(&source) && (reused || tries.sent == 1);
                 let again = replayable && !last_try && (was_refused(&source) || lost);
                 if !(again && reused) {
-                    tries.unanswered(&instance, balancer);
+                    tries.unanswered(&instance, dispatch);
                 }
                 if !again {
                     return Err(AttemptError::Answer { endpoint: endpoint(), source });
@@ -201,21 +202,30 @@ struct Tries {
 
 impl Tries {
     /// Notes that an instance could not be connected to: once for each instance.
-    fn unreached(&mut self, instance: &Arc<Instance>, balancer: &Balancer) {
-        if !self.instances.iter().any(|tried| Arc::ptr_eq(tried, instance)) {
+    fn unreached(&mut self, instance: &Arc<Instance>, balancer: &Balancer, error: &io::Error) {
+        let again = self.instances.iter().any(|tried| Arc::ptr_eq(tried, instance));
+        if !again && !is_our_own(error) {
             instance.unreached(&balancer.pool().breaker);
         }
         self.instances.push(instance.clone());
     }
 
-    /// Notes that an instance took the request and gave no proper answer: once for all instances, and never against the
-    /// last one that is up. The request itself may be to blame, and nobody's request is to take a group away.
-    fn unanswered(&mut self, instance: &Arc<Instance>, balancer: &Balancer) {
-        if !self.counted && balancer.has_another(instance) {
+    /// Notes that an instance took the request and gave no proper answer: once for all instances, since the request
+    /// itself may be to blame.
+    fn unanswered(&mut self, instance: &Arc<Instance>, dispatch: &Dispatch<'_>) {
+        let Dispatch { balancer, request, .. } = dispatch;
+        if !self.counted {
             self.counted = true;
-            instance.unanswered(&balancer.pool().breaker);
+            let has_others = balancer.has_another(instance);
+            instance.unanswered(request.client, has_others, &balancer.pool().breaker);
         }
     }
+}
+
+/// Whether a connection failed for want of something on this side: no instance can help that.
+fn is_our_own(error: &io::Error) -> bool {
+    let wants = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    wants.iter().any(|want| error.raw_os_error() == Some(want.raw_os_error()))
 }
 
 /// Whether the instance said that it did not look at the request (RFC 9113 section 8.7).

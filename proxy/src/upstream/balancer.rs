@@ -1,6 +1,7 @@
 //! Choosing an instance: by cookie, by key, or the one with the fewest requests for its weight; in turn among
 //! equals, those set aside last.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -71,39 +72,39 @@ impl Balancer {
         (affinity.cookie != Some(seat.id)).then_some(seat.id)
     }
 
-    /// The instance to try next, other than the ones tried already as long as there are others.
-    pub fn choose(&self, tried: &[Arc<Instance>], affinity: &Affinity) -> Choice<'_> {
+    /// The instance to try next for a client, other than the ones tried already as long as there are others.
+    pub fn choose(&self, tried: &[Arc<Instance>], affinity: &Affinity, client: IpAddr) -> Choice<'_> {
         if let [seat] = &self.seats[..] {
-            return self.admit(seat);
+            return self.admit(seat, client);
         }
         if let Some(id) = affinity.cookie
             && let Some(seat) = self.seats.iter().find(|seat| seat.id == id)
-            && seat.instance.is_up()
+            && seat.instance.is_up_for(client)
             && !was_tried(seat, tried)
-            && let choice @ Choice::Instance(_) = self.admit(seat)
+            && let choice @ Choice::Instance(_) = self.admit(seat, client)
         {
             return choice;
         }
         if let Some(key) = affinity.key {
-            let candidates =
-                self.seats.iter().filter(|seat| seat.instance.is_up() && !was_tried(seat, tried));
+            let is_candidate = |seat: &&Seat| seat.instance.is_up_for(client) && !was_tried(seat, tried);
+            let candidates = self.seats.iter().filter(is_candidate);
             let free = candidates.filter(|seat| seat.weight > 0 && !self.is_full(seat));
             let scored = free.map(|seat| (score(key, seat.id, seat.weight), seat));
             if let Some((_, seat)) = scored.max_by(|left, right| left.0.total_cmp(&right.0)) {
                 return Choice::Instance(&seat.instance);
             }
         }
-        self.least_busy(tried)
+        self.least_busy(tried, client)
     }
 
-    fn least_busy(&self, tried: &[Arc<Instance>]) -> Choice<'_> {
+    fn least_busy(&self, tried: &[Arc<Instance>], client: IpAddr) -> Choice<'_> {
         let count = self.seats.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn = (0..count).map(|step| &self.seats[(turn + step) % count]);
         let best = in_turn.filter(|seat| !self.is_full(seat)).min_by_key(|seat| {
-            (was_tried(seat, tried), !seat.instance.is_up(), seat.weight == 0, self.load(seat))
+            (was_tried(seat, tried), !seat.instance.is_up_for(client), seat.weight == 0, self.load(seat))
         });
-        best.map_or(Choice::Busy, |seat| self.admit(seat))
+        best.map_or(Choice::Busy, |seat| self.admit(seat, client))
     }
 
     /// Requests under way, as it would be with one more, in relation to the weight in millionths.
@@ -116,8 +117,8 @@ impl Balancer {
         seat.instance.active() >= self.pool.max_connections
     }
 
-    fn admit<'s>(&self, seat: &'s Seat) -> Choice<'s> {
-        if let Some(pause) = seat.instance.open_for(&self.pool.breaker) {
+    fn admit<'s>(&self, seat: &'s Seat, client: IpAddr) -> Choice<'s> {
+        if let Some(pause) = seat.instance.open_for(client, &self.pool.breaker) {
             return Choice::Open(pause);
         }
         if self.is_full(seat) { Choice::Busy } else { Choice::Instance(&seat.instance) }
@@ -130,9 +131,13 @@ fn was_tried(seat: &Seat, tried: &[Arc<Instance>]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::backend::Endpoint;
     use crate::upstream::pool::{Protocol, StickyCookie};
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn balancer(change: impl FnOnce(&mut Pool)) -> (Balancer, Vec<Arc<Instance>>) {
         let names = ["a", "b", "c"].map(|name| Endpoint::Named(name.into()));
@@ -155,7 +160,7 @@ mod tests {
     }
 
     fn names(balancer: &Balancer, count: usize) -> Vec<String> {
-        (0..count).map(|_| name(balancer.choose(&[], &Affinity::default()))).collect()
+        (0..count).map(|_| name(balancer.choose(&[], &Affinity::default(), CLIENT))).collect()
     }
 
     #[test]
@@ -166,7 +171,7 @@ mod tests {
         all[1].unreached(&balancer.pool().breaker);
         all[1].unreached(&balancer.pool().breaker);
         assert_eq!(names(&balancer, 3), ["c", "c", "c"]);
-        assert_eq!(name(balancer.choose(&[all[2].clone()], &Affinity::default())), "a");
+        assert_eq!(name(balancer.choose(&[all[2].clone()], &Affinity::default(), CLIENT)), "a");
     }
 
     #[test]
@@ -177,7 +182,9 @@ mod tests {
         });
         let mut active = Vec::new();
         for _ in 0..40 {
-            let Choice::Instance(chosen) = balancer.choose(&[], &Affinity::default()) else { panic!() };
+            let Choice::Instance(chosen) = balancer.choose(&[], &Affinity::default(), CLIENT) else {
+                panic!()
+            };
             active.push(chosen.begin());
         }
         assert_eq!(all.iter().map(|instance| instance.active()).collect::<Vec<_>>(), [30, 0, 10]);
@@ -200,6 +207,23 @@ mod tests {
         assert_eq!(names(&balancer, 2), ["b", "b"]);
     }
 
+    /// Who fails is led elsewhere, alone; where all failed him he is sent to one of them.
+    #[test]
+    fn failures_of_a_client_lead_himself_away() {
+        let (balancer, all) = balancer(|_| {});
+        let other = Ipv4Addr::new(192, 0, 2, 1).into();
+        let fail = |instance: &Arc<Instance>| {
+            (0..30).for_each(|_| instance.unanswered(CLIENT, true, &balancer.pool().breaker));
+        };
+        fail(&all[0]);
+        assert!(names(&balancer, 6).iter().all(|name| name != "a"));
+        let of_other: Vec<_> =
+            (0..6).map(|_| name(balancer.choose(&[], &Affinity::default(), other))).collect();
+        assert!(of_other.contains(&"a".to_owned()), "{of_other:?}");
+        all.iter().for_each(fail);
+        assert_eq!(names(&balancer, 3), ["a", "b", "c"]);
+    }
+
     #[test]
     fn a_cookie_names_its_instance_as_long_as_it_is_up() {
         let sticky = StickyCookie { name: "s".into(), max_age: None };
@@ -208,10 +232,10 @@ mod tests {
         let tied = Affinity { cookie, key: None };
         assert!(cookie.is_some());
         assert_eq!(balancer.cookie_for(&all[1], &tied), None);
-        let chosen: Vec<_> = (0..3).map(|_| name(balancer.choose(&[], &tied))).collect();
+        let chosen: Vec<_> = (0..3).map(|_| name(balancer.choose(&[], &tied, CLIENT))).collect();
         assert_eq!(chosen, ["b", "b", "b"]);
         all[1].unreached(&balancer.pool().breaker);
         all[1].unreached(&balancer.pool().breaker);
-        assert_ne!(name(balancer.choose(&[], &tied)), "b");
+        assert_ne!(name(balancer.choose(&[], &tied, CLIENT)), "b");
     }
 }

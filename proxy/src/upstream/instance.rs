@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::backend::Endpoint;
+use crate::upstream::circuit::{Circuit, Trier};
 use crate::upstream::connection::{UpstreamConnection, UpstreamStream};
 use crate::upstream::http2::{Http2Sessions, Http2Slot};
 use crate::upstream::pool::{Breaker, Pool, Protocol};
@@ -18,8 +20,6 @@ const MAX_IDLE_TIME: Duration = Duration::from_secs(55);
 /// The same where a process of the application waits at the other end and serves nobody else: long enough for one request
 /// after the other, short enough for other programs that ask the same application.
 const MAX_IDLE_TIME_OF_PROCESS: Duration = Duration::from_secs(5);
-/// The least share of an instance that just came up.
-const COLDEST: f64 = 0.1;
 
 /// What is spoken on an instance's connections: connections of different kinds are never mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,18 +60,7 @@ pub struct Instance {
     active: AtomicUsize,
     /// Requests that wait on new connections for a process of the application to take them.
     waiting: AtomicUsize,
-    /// Requests in a row for which no connection could be made.
-    unreached: AtomicU32,
-    /// Requests in a row that it took and gave no proper answer to.
-    unanswered: AtomicU32,
-    /// Whether a request is trying it after its pause.
-    tried: AtomicBool,
-    /// Milliseconds since `born` until which it is set aside; 0 for never.
-    down_until: AtomicU64,
-    /// Milliseconds since `born` when it last came up.
-    up_since: AtomicU64,
-    /// What active checks found.
-    checked_down: AtomicBool,
+    circuit: Circuit,
     born: Instant,
 }
 
@@ -104,12 +93,7 @@ impl Instance {
             sessions: Http2Sessions::default(),
             active: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
-            unreached: AtomicU32::new(0),
-            unanswered: AtomicU32::new(0),
-            tried: AtomicBool::new(false),
-            down_until: AtomicU64::new(0),
-            up_since: AtomicU64::new(0),
-            checked_down: AtomicBool::new(false),
+            circuit: Circuit::default(),
             born: Instant::now(),
         }
     }
@@ -132,42 +116,28 @@ impl Instance {
     /// Whether it is used: false while active checks find it down or it is set aside after failures. When the pause is
     /// over it is up for one request at a time (see [`Instance::trial`]), until one succeeds.
     pub fn is_up(&self) -> bool {
-        if self.checked_down.load(Ordering::Relaxed) {
-            return false;
-        }
-        let until = self.down_until.load(Ordering::Relaxed);
-        until == 0 || (self.age() >= until && !self.tried.load(Ordering::Relaxed))
+        self.circuit.is_up(self.age())
     }
 
-    /// The right to try it after its pause: one request at a time has it, from its choice to the head of its answer.
-    /// None where nothing is to be tried, or another request does.
-    pub fn trial(self: &Arc<Self>) -> Option<Trial> {
-        let until = self.down_until.load(Ordering::Relaxed);
-        let due = until != 0 && self.age() >= until;
-        (due && !self.tried.swap(true, Ordering::Relaxed)).then(|| Trial(self.clone()))
+    /// Whether it is used for this client, whose own requests may have failed there.
+    pub fn is_up_for(&self, client: IpAddr) -> bool {
+        self.circuit.is_up_for(client, self.age())
     }
 
-    /// How long it must not be asked, if so: its circuit is open. Only what cannot be connected to comes to that: an
-    /// answer may be missing because of what one client asked for.
-    pub fn open_for(&self, breaker: &Breaker) -> Option<Duration> {
-        if self.is_up() {
-            return None;
-        }
-        if self.checked_down.load(Ordering::Relaxed) {
-            return Some(breaker.first_pause);
-        }
-        let open = breaker.open_after > 0 && self.unreached.load(Ordering::Relaxed) >= breaker.open_after;
-        let left = self.down_until.load(Ordering::Relaxed).saturating_sub(self.age());
-        open.then(|| Duration::from_millis(left.max(1)))
+    /// The right to try it after its pause, from its choice to the head of its answer. None where nothing is to be tried,
+    /// or another request does.
+    pub fn trial(self: &Arc<Self>, client: IpAddr) -> Option<Trial> {
+        self.circuit.try_again(client, self.age()).map(|trier| Trial(self.clone(), trier))
+    }
+
+    /// How long this client must not ask it, if so: its circuit is open.
+    pub fn open_for(&self, client: IpAddr, breaker: &Breaker) -> Option<Duration> {
+        self.circuit.open_for(client, breaker, self.age())
     }
 
     /// Its share of what it gets when it has been up for long, in (0, 1].
     pub fn warmth(&self, slow_start: Duration) -> f64 {
-        if slow_start.is_zero() {
-            return 1.0;
-        }
-        let up = self.age().saturating_sub(self.up_since.load(Ordering::Relaxed)) as f64;
-        (up / slow_start.as_millis() as f64).clamp(COLDEST, 1.0)
+        self.circuit.warmth(slow_start, self.age())
     }
 
     /// Counts a request as active until the guard is dropped.
@@ -241,56 +211,28 @@ impl Instance {
 
     /// Notes that it answered.
     pub fn succeeded(&self) {
-        if self.failures() != 0 {
-            self.unreached.store(0, Ordering::Relaxed);
-            self.unanswered.store(0, Ordering::Relaxed);
-            if self.down_until.swap(0, Ordering::Relaxed) != 0 {
-                self.up_since.store(self.age(), Ordering::Relaxed);
-            }
-        }
+        self.circuit.succeeded(self.age());
     }
 
     /// Notes that it could not be connected to.
     pub fn unreached(&self, breaker: &Breaker) {
-        self.unreached.fetch_add(1, Ordering::Relaxed);
-        self.pause(breaker);
+        self.circuit.unreached(breaker, self.age());
     }
 
-    /// Notes that it was sent a request and gave no proper answer.
-    pub fn unanswered(&self, breaker: &Breaker) {
-        // There was a connection.
-        self.unreached.store(0, Ordering::Relaxed);
-        self.unanswered.fetch_add(1, Ordering::Relaxed);
-        self.pause(breaker);
-    }
-
-    fn failures(&self) -> u32 {
-        self.unreached.load(Ordering::Relaxed).saturating_add(self.unanswered.load(Ordering::Relaxed))
-    }
-
-    /// Sets it aside once it failed often enough.
-    fn pause(&self, breaker: &Breaker) {
-        if let Some(more) = self.failures().checked_sub(breaker.aside_after) {
-            let doubled = breaker.first_pause.saturating_mul(1 << more.min(8));
-            let pause = u64::try_from(doubled.min(breaker.longest_pause).as_millis()).unwrap_or(u64::MAX);
-            self.down_until.store(self.age().saturating_add(pause).max(1), Ordering::Relaxed);
-        }
+    /// Notes that it was sent a request of this client and gave no proper answer. `has_others` says whether other
+    /// instances are there to take its requests.
+    pub fn unanswered(&self, client: IpAddr, has_others: bool, breaker: &Breaker) {
+        self.circuit.unanswered(client, has_others, breaker, self.age());
     }
 
     /// Ends the pause after failures: an active check went well, so the next request may try.
     pub fn end_pause(&self) {
-        let now = self.age().max(1);
-        let later = |until: u64| (until > now).then_some(now);
-        let _ = self.down_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        self.circuit.end_pause(self.age());
     }
 
     /// Notes what active checks found; true when that is news.
     pub fn checked(&self, up: bool) -> bool {
-        let was_down = self.checked_down.swap(!up, Ordering::Relaxed);
-        if was_down && up {
-            self.up_since.store(self.age(), Ordering::Relaxed);
-        }
-        was_down == up
+        self.circuit.checked(up, self.age())
     }
 
     const fn max_idle_time(&self) -> Duration {
@@ -318,11 +260,11 @@ impl Drop for ActiveRequest {
 
 /// The right of one request to try an instance after its pause; given back when dropped.
 #[derive(Debug)]
-pub struct Trial(Arc<Instance>);
+pub struct Trial(Arc<Instance>, Trier);
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        self.0.tried.store(false, Ordering::Relaxed);
+        self.0.circuit.tried(self.1);
     }
 }
 
@@ -374,52 +316,15 @@ impl Instances {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     /// Longer than any test takes.
     const LONG: Duration = Duration::from_secs(3600);
 
-    /// Sets aside for as long as a test takes.
-    fn breaker(open_after: u32) -> Breaker {
-        Breaker { open_after, first_pause: LONG, longest_pause: LONG, ..Breaker::default() }
-    }
-
     fn instance() -> Arc<Instance> {
         Arc::new(Instance::new(Endpoint::Named("x:1".into()), Wire::Http1, None))
-    }
-
-    #[test]
-    fn failures_set_an_instance_aside_and_success_brings_it_back() {
-        let instance = instance();
-        let breaker = breaker(3);
-        instance.unreached(&breaker);
-        assert!(instance.is_up());
-        instance.unreached(&breaker);
-        assert!(!instance.is_up());
-        assert_eq!(instance.open_for(&breaker), None);
-        instance.unreached(&breaker);
-        assert!(instance.open_for(&breaker).is_some_and(|pause| pause > Duration::from_secs(1)));
-        instance.succeeded();
-        assert!(instance.is_up());
-        assert!(instance.warmth(LONG) < 0.2);
-        assert!(instance.checked(false) && !instance.is_up() && !instance.checked(false));
-        assert!(instance.checked(true) && instance.is_up());
-    }
-
-    #[test]
-    fn missing_answers_set_aside_and_open_no_circuit() {
-        let instance = instance();
-        let breaker = breaker(3);
-        for _ in 0..50 {
-            instance.unanswered(&breaker);
-        }
-        assert!(!instance.is_up());
-        assert_eq!(instance.open_for(&breaker), None);
-        instance.unreached(&breaker);
-        instance.unreached(&breaker);
-        instance.unanswered(&breaker);
-        instance.unreached(&breaker);
-        assert_eq!(instance.open_for(&breaker), None, "in a row");
     }
 
     /// Whatever else is under way on it: a tunnel may last for days.
@@ -429,34 +334,22 @@ mod tests {
             Breaker { first_pause: Duration::ZERO, longest_pause: Duration::ZERO, ..Breaker::default() };
         let instance = instance();
         let _tunnel = instance.begin();
+        let trial = || instance.trial(Ipv4Addr::LOCALHOST.into());
         std::thread::sleep(Duration::from_millis(5));
-        assert!(instance.trial().is_none(), "nothing is to be tried");
+        assert!(trial().is_none(), "nothing is to be tried");
         instance.unreached(&breaker);
         instance.unreached(&breaker);
         assert!(instance.is_up());
-        let trial = instance.trial();
-        assert!(trial.is_some() && !instance.is_up() && instance.trial().is_none());
-        drop(trial);
+        let first = trial();
+        assert!(first.is_some() && !instance.is_up() && trial().is_none());
+        drop(first);
         assert!(instance.is_up(), "one that was given up leaves its place to the next");
-        let trial = instance.trial();
+        let second = trial();
         instance.unreached(&breaker);
-        drop(trial);
-        let trial = instance.trial();
-        assert!(trial.is_some(), "so does one that failed, after the pause");
+        drop(second);
+        assert!(trial().is_some(), "so does one that failed, after the pause");
         instance.succeeded();
         assert!(instance.is_up());
-    }
-
-    #[test]
-    fn a_good_check_ends_the_pause() {
-        let instance = instance();
-        std::thread::sleep(Duration::from_millis(5));
-        instance.end_pause();
-        instance.unanswered(&breaker(3));
-        instance.unanswered(&breaker(3));
-        assert!(!instance.is_up());
-        instance.end_pause();
-        assert!(instance.is_up() && instance.trial().is_some());
     }
 
     #[test]
@@ -469,7 +362,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &instances.get(&endpoint, Wire::FastCgi, None)));
         let request = first.begin();
         assert_eq!(instances.active(&endpoint), 1);
-        let breaker = breaker(20);
+        let breaker = Breaker { first_pause: LONG, longest_pause: LONG, ..Breaker::default() };
         first.unreached(&breaker);
         first.unreached(&breaker);
         drop(first);

@@ -2,13 +2,14 @@
 //!
 //! A request goes `attempt` → `balancer` (which instance) → `instance` (idle or new connection) → the protocol:
 //! `http`, `uwsgi` and `fastcgi` share one reader and writer pair, `http2` has its own streams. Whatever answers
-//! becomes an `answer`. `health` asks instances on its own account.
+//! becomes an `answer`. `circuit` knows which instances failed whom, `health` asks them on its own account.
 
 pub mod affinity;
 pub mod answer;
 pub mod attempt;
 pub mod balancer;
 pub mod cgi;
+pub mod circuit;
 pub mod connection;
 pub mod fastcgi;
 pub mod health;

@@ -161,14 +161,16 @@ impl Default for HealthCheck {
 /// for a request, and not against the last instance that is up: the request may be to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breaker {
-    /// Failures in a row after which an instance is set aside while there are others.
+    /// Failures in a row after which an instance is set aside while there are others. A missing answer counts for its
+    /// client alone, until there are so many of at least three clients.
     pub aside_after: u32,
     /// First time set aside; doubled with each further failure.
     pub first_pause: Duration,
     /// Longest time set aside.
     pub longest_pause: Duration,
-    /// Failures to connect in a row after which an instance is not asked at all while it is set aside, even if there is
-    /// no other: requests get 503 at once instead of waiting for it. 0 for never. After the pause one request tries.
+    /// Failures in a row (to connect; or to answer, of at least three clients of whom none counts for more than a third)
+    /// after which an instance is not asked at all while it is set aside, even if there is no other: requests get 503 at
+    /// once instead of waiting for it. 0 for never. After the pause one request tries.
     pub open_after: u32,
 }
 

@@ -20,7 +20,7 @@ use hop3_proxy::{
 use hop3_seclang::loader::MemoryLoader;
 use hop3_waf::Ruleset;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 
@@ -293,6 +293,13 @@ impl Response {
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// The client of this number: each has an address of its own.
+    pub async fn numbered(number: u8, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 1, number], 0))).unwrap();
+        Self::over(socket.connect(address).await.unwrap())
     }
 
     pub fn over(stream: TcpStream) -> Self {

@@ -115,7 +115,8 @@ pub struct StickyOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct BreakerOptions {
-    /// Failures in a row after which an instance is set aside while there are others. Default: 2.
+    /// Failures in a row after which an instance is set aside while there are others; missing answers count by client.
+    /// Default: 2.
     pub aside_after: Option<u32>,
     /// First time set aside; doubled with each further failure. Default: 1 s.
     pub first_pause: Option<Span>,
