@@ -1,6 +1,7 @@
 //! The client's side of one request, whichever protocol it speaks: reading the body, writing the answer.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use h2::RecvStream;
 
 use crate::config::ServerLimits;
 use crate::conn::ConnReader;
+use crate::conversation::Conversation;
 use crate::forwarding::passes_in_trailers;
 use crate::headers::Headers;
 use crate::http1::body::{BodyDecoder, FramingError};
@@ -16,7 +18,7 @@ use crate::http1::sink::Http1Sink;
 use crate::http1::source::{BodyError, Source};
 use crate::http2::request::trailers;
 use crate::http2::sink::Http2Sink;
-use crate::pace::Pace;
+use crate::pace::{Pace, TooSlow};
 use crate::policy::Policy;
 
 /// What is known about the length of a response body when its head is sent.
@@ -41,6 +43,9 @@ pub struct RequestBody<'c> {
     pub passes_trailers: bool,
     /// What the route changes in a header, and therefore in trailers too.
     pub policy: Option<Arc<Policy>>,
+    /// What it belongs to, where it may be answered while it is still being sent: once that has begun, the client may be
+    /// silent for as long as the answer is not.
+    pub conversation: Option<Arc<Conversation>>,
 }
 
 /// Where the body comes from.
@@ -67,12 +72,23 @@ impl<'c> RequestBody<'c> {
             received: 0,
             passes_trailers: true,
             policy: None,
+            conversation: None,
         }
     }
 
     /// The next piece, `None` at the end. Cancellation loses nothing.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let piece = self.pace.wait(read(&mut self.stream)).await.map_err(|_| BodyError::Timeout)??;
+        let mut reading = pin!(read(&mut self.stream));
+        let begun = || self.conversation.as_deref().filter(|conversation| conversation.has_begun());
+        let read = match begun() {
+            Some(conversation) => conversation.wait(reading).await,
+            None => match (self.pace.wait(reading.as_mut()).await, begun()) {
+                // It began while the client was waited for.
+                (Err(TooSlow), Some(conversation)) => conversation.wait(reading).await,
+                (read, _) => read,
+            },
+        };
+        let piece = read.map_err(|_| BodyError::Timeout)??;
         if let Some(piece) = &piece {
             self.pace.passed(piece.len());
             self.received += piece.len() as u64;

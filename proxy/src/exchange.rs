@@ -203,6 +203,10 @@ impl Exchange<'_> {
         let _turn = self.enter(live).await?;
         let live = self.awaited(live).await;
         match &live.backend {
+            // The canary has instances of its own.
+            _ if live.is_for_canary(&self.request.headers, self.client) => {
+                self.forward(&live, spool, body, sink).await
+            }
             LiveBackend::Unavailable(reason) => Err(Stop::answer(503, &**reason)),
             LiveBackend::Static(files) => self.serve_file(files, sink).await,
             LiveBackend::Pool(_) => self.forward(&live, spool, body, sink).await,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 
 use crate::conn::ConnectionInfo;
+use crate::conversation::Conversation;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::exchange::{Exchange, Stop, body_stop, proceed};
 use crate::firewall::Firewall;
@@ -22,6 +23,7 @@ use crate::http1::source::BodyError;
 use crate::path_prefix::without_prefix;
 use crate::patience::at_once;
 use crate::policy::admission::OwnAnswer;
+use crate::record::Outcome;
 use crate::spool::{OF_REQUEST, Spool};
 use crate::static_files::{FileAnswer, FileReader, StaticFiles};
 use crate::table::LiveRoute;
@@ -158,9 +160,13 @@ impl Exchange<'_> {
             };
             let started = Instant::now();
             let failed = if spool.is_none() && self.request.body != BodyLength::Empty {
+                let conversation = Arc::new(Conversation::new(live.route.limits.tunnel_timeout));
+                body.conversation = Some(conversation.clone());
                 let attempted = attempt(&dispatch, Payload::Streamed(&mut *body));
                 match self.wait_for_answer(attempted, &interim, None, sink).await? {
                     Ok(mut answer) => {
+                        conversation.passed();
+                        answer.conversation = Some(conversation);
                         self.name_instance(&dispatch, &mut answer);
                         return self.relay(answer, started, &live, None, sink).await;
                     }
@@ -276,7 +282,9 @@ impl Exchange<'_> {
         strip_response(&mut answer.head.headers, true);
         self.inspect_response_head(&answer.head)?;
         answer.head.headers.set("x-request-id", self.id.clone());
-        let result = tunnel(answer, live.route.limits.tunnel_timeout, body, sink).await;
+        let silence = live.route.limits.tunnel_timeout;
+        let result = tunnel(answer, silence, &mut self.outcome, body, sink).await;
+        (body.received, sink.sent) = (self.outcome.received, self.outcome.sent);
         self.upstream_time = Some(started.elapsed());
         result
     }
@@ -384,7 +392,7 @@ impl Exchange<'_> {
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
         let bodiless = self.request.is_head() || head.is_bodiless();
-        let streams = head.is_event_stream() || self.request.is_grpc();
+        let streams = head.is_event_stream();
         body.bound(sink.appetite());
         let mut held = None;
         let mut ended = bodiless;
@@ -484,10 +492,12 @@ async fn at_hand(body: &mut ResponseBody<'_, '_>, ended: &mut bool) -> Result<Ve
     Ok(pieces)
 }
 
-/// Passes bytes both ways until both sides are done.
+/// Passes bytes both ways until both sides are done. The outcome is kept up to date: a shutdown drops whatever is under
+/// way.
 async fn tunnel(
     mut answer: Answer<'_>,
     silence: Duration,
+    outcome: &mut Outcome,
     body: &mut RequestBody<'_>,
     sink: &mut ResponseSink<'_>,
 ) -> Result<(), Stop> {
@@ -502,16 +512,13 @@ async fn tunnel(
     let Some(http1) = sink.http1() else { return Ok(()) };
     let (client_buffer, client_reader) = client.parts();
     let (upstream_buffer, upstream_reader) = source.parts();
-    let up = carry(client_buffer, client_reader, &mut writer, silence);
-    let down = carry(upstream_buffer, upstream_reader, http1.writer(), silence);
-    match tokio::try_join!(up, down) {
-        Ok((received, sent)) => {
-            body.received += received;
-            sink.sent += sent;
-            Ok(())
-        }
-        Err(error) => Err(Stop::Abort(format!("upgraded connection: {error}"))),
-    }
+    outcome.status = Some(101);
+    let conversation = Conversation::new(silence);
+    conversation.passed();
+    let up = carry(client_buffer, client_reader, &mut writer, &conversation, &mut outcome.received);
+    let down = carry(upstream_buffer, upstream_reader, http1.writer(), &conversation, &mut outcome.sent);
+    let ended = tokio::try_join!(up, down);
+    ended.map(|_| ()).map_err(|error| Stop::Abort(format!("upgraded connection: {error}")))
 }
 
 /// Waits until the client no longer wants its answer: it reset its stream, or closed its connection.

@@ -75,6 +75,12 @@ impl Headers {
         self.0.is_empty()
     }
 
+    /// Whether the content is gRPC's.
+    pub fn is_grpc(&self) -> bool {
+        let kind = self.get("content-type").and_then(|value| value.get(..b"application/grpc".len()));
+        kind.is_some_and(|kind| is_name(kind, "application/grpc"))
+    }
+
     /// Whether one of the comma-separated elements of the fields called `name` equals `token` (no case).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.all(name).any(|value| elements(value).any(|element| is_name(element, token)))

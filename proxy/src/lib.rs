@@ -24,6 +24,7 @@ mod certificates;
 mod config;
 mod conn;
 mod context;
+mod conversation;
 mod date;
 mod downstream;
 mod drain;

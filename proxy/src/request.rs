@@ -69,9 +69,4 @@ impl Request {
     pub fn is_head(&self) -> bool {
         &self.method[..] == b"HEAD"
     }
-
-    /// Whether this is gRPC, which is never held back.
-    pub fn is_grpc(&self) -> bool {
-        self.headers.get("content-type").is_some_and(|value| value.starts_with(b"application/grpc"))
-    }
 }

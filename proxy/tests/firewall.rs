@@ -93,6 +93,17 @@ async fn each_phase_can_refuse() {
 }
 
 #[tokio::test]
+async fn a_request_cannot_say_that_its_answer_is_a_stream() {
+    let backend = backend(answer).await;
+    let proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);
+    for kind in ["application/grpc", "application/grpc+proto", "text/event-stream"] {
+        let lines = format!("Content-Type: {kind}\r\n");
+        let answer = Client::connect(proxy.http).await.request("GET", "/leak", &lines, b"").await;
+        assert_eq!(answer.status, 403, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn redirects_drops_and_notes() {
     let backend = backend(answer).await;
     let mut proxy = start(vec![protect(to(&backend), RULES, ProtectionMode::Block)]);

@@ -250,6 +250,32 @@ async fn websockets_pass() {
 }
 
 #[tokio::test]
+async fn a_websocket_that_is_cut_is_written_down_with_what_it_carried() {
+    fn answer(_: &support::Received) -> Reply {
+        Reply::Echo(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: a\r\n\r\n".to_vec())
+    }
+    let backend = backend(answer).await;
+    let mut proxy = start(vec![to(&backend)]);
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(proxy.http).await;
+        client.send("GET /ws HTTP/1.1\r\nHost: shop.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: k\r\n\r\n").await;
+        assert_eq!(client.head().await.unwrap().status, 101);
+        client.send("hello").await;
+        client.stream.read_exact(&mut [0; 5]).await.unwrap();
+        clients.push(client);
+    }
+    let reset = clients.pop().unwrap();
+    reset.stream.set_zero_linger().unwrap();
+    drop(reset);
+    let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+    assert_eq!((record.status, record.received, record.sent), (101, 5, 5), "after a reset");
+    assert!(!proxy.handle.shutdown(Duration::from_millis(10)).await);
+    let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+    assert_eq!((record.status, record.received, record.sent), (101, 5, 5), "after a shutdown");
+}
+
+#[tokio::test]
 async fn other_upgrades_are_stripped() {
     let backend = backend(hello).await;
     let proxy = start(vec![to(&backend)]);
@@ -286,6 +312,41 @@ async fn an_early_answer_to_a_large_upload_arrives() {
     timeout(PATIENCE, read).await.expect("no deadlock").unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 403 Forbidden\r\n"));
     upload.abort();
+}
+
+/// As for a bidirectional stream: it lasts while either side speaks.
+#[tokio::test]
+async fn who_is_answered_already_may_be_silent() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+            .await
+            .unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"0\r\n\r\n") {
+            assert!(stream.read_buf(&mut seen).await.unwrap() > 0);
+        }
+        stream.write_all(b"4\r\nlast\r\n0\r\n\r\n").await.unwrap();
+    });
+    let patience = Duration::from_secs(2);
+    let limits = ServerLimits { rate_grace: patience, body_timeout: patience, ..ServerLimits::default() };
+    let config = ProxyConfig { limits, ..ProxyConfig::default() };
+    let proxy = start_with(config, vec![route(Backend::http([endpoint]))]);
+    let mut client = Client::connect(proxy.http).await;
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
+    let head = client.head().await.unwrap();
+    assert_eq!(head.status, 200);
+    tokio::time::sleep(patience + patience / 4).await;
+    client.send("1\r\nb\r\n0\r\n\r\n").await;
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"0\r\n\r\n") {
+        let read = timeout(PATIENCE, client.stream.read_buf(&mut rest)).await;
+        assert!(read.expect("in time").is_ok_and(|read| read > 0), "{:?}", String::from_utf8_lossy(&rest));
+    }
+    assert!(String::from_utf8_lossy(&rest).contains("last"));
 }
 
 #[tokio::test]

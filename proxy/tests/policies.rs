@@ -452,7 +452,8 @@ async fn a_canary_gets_its_part() {
     let (ordinary, new) = (backend(hello).await, backend(hello).await);
     let pool = Arc::new(Pool::new(Protocol::Http, [Endpoint::Tcp(new.address)]));
     let canary = Some(Canary { pool, percent: 20, header: Some(("x-canary".into(), "yes".into())) });
-    let proxy = behind_a_proxy(vec![with(&ordinary, Policy { canary, ..Policy::default() })]);
+    let policy = Some(Arc::new(Policy { canary, ..Policy::default() }));
+    let proxy = behind_a_proxy(vec![Route { policy: policy.clone(), ..to(&ordinary) }]);
     for number in 0..1000 {
         let address = format!("10.0.{}.{}", number / 100, number % 100 + 1);
         assert_eq!(from(&proxy, &address).await.status, 200);
@@ -464,6 +465,11 @@ async fn a_canary_gets_its_part() {
         Client::connect(proxy.http).await.request("GET", "/", "X-Canary: yes\r\n", b"").await;
     }
     assert_eq!(new.count(), share + 5);
+    let absent = Backend::Unavailable { reason: "stopped".into() };
+    proxy.handle.publish(RouteTable::new(vec![Route { policy, ..route(absent) }]).unwrap());
+    let mut client = Client::connect(proxy.http).await;
+    assert_eq!(client.request("GET", "/", "X-Canary: yes\r\n", b"").await.status, 200);
+    assert_eq!(client.get("/?not").await.status, 503, "whom the canary does not take waits for the app");
 }
 
 #[tokio::test]

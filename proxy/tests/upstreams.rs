@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hop3_proxy::{
-    Backend, Balancing, Endpoint, FastCgi, HashKey, HealthCheck, Member, Pool, Protocol, RouteLimits,
-    ScriptFiles, StickyCookie, UpstreamTls, UpstreamTlsOptions,
+    Backend, Balancing, Endpoint, FastCgi, HashKey, HealthCheck, Member, Pool, Protocol, ProxyConfig,
+    RouteLimits, RouteTable, ScriptFiles, ServerLimits, StickyCookie, UpstreamTls, UpstreamTlsOptions,
 };
-use support::{Client, Reply, TestProxy, backend, get, ok, route, start};
+use support::{Client, Reply, TestProxy, backend, get, ok, route, start, start_with};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -317,6 +317,33 @@ async fn http2_without_tls_shares_a_connection() {
     assert_eq!((answer.status, answer.header("upgrade")), (200, None));
 }
 
+/// The head of its answer may come only with the first message, so nobody may wait for that to let the client be silent.
+#[tokio::test]
+async fn a_grpc_stream_may_be_silent_before_it_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(http2_server(stream, Arc::default()));
+        }
+    });
+    let patience = Duration::from_secs(1);
+    let limits = ServerLimits { rate_grace: patience, body_timeout: patience, ..ServerLimits::default() };
+    let backend = Backend::Pool(Arc::new(pool(Protocol::H2c, [endpoint])));
+    let proxy = start_with(ProxyConfig { limits, ..ProxyConfig::default() }, vec![route(backend)]);
+    for (kind, status) in [("application/grpc", 200), ("text/plain", 408)] {
+        let mut client = Client::connect(proxy.http).await;
+        let head = format!("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Type: {kind}\r\n");
+        client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")).await;
+        if status == 200 {
+            tokio::time::sleep(patience * 2).await;
+            client.send("1\r\nb\r\n0\r\n\r\n").await;
+        }
+        assert_eq!(client.response(false).await.unwrap().status, status, "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn tls_checks_the_certificate_and_chooses_the_protocol() {
     let identity = rcgen::generate_simple_self_signed(vec!["app.internal".to_owned()]).unwrap();
@@ -439,6 +466,7 @@ async fn a_sick_instance_is_found_by_checks_and_comes_back() {
         ..HealthCheck::default()
     };
     pool.health_check = Some(check);
+    let mut unchecked = pool.clone();
     let proxy = start_pool(pool);
     let metric = format!("hop3_upstream_up{{app=\"shop\",endpoint=\"{}\"}}", sick.address);
     let state = async |value: u8| {
@@ -458,6 +486,11 @@ async fn a_sick_instance_is_found_by_checks_and_comes_back() {
     }
     Client::connect(sick.address).await.get("/rise").await;
     assert!(state(1).await);
+    Client::connect(sick.address).await.get("/fall").await;
+    assert!(state(0).await);
+    unchecked.health_check = None;
+    proxy.handle.publish(RouteTable::new(vec![route(Backend::Pool(Arc::new(unchecked)))]).unwrap());
+    assert!(state(1).await, "what an earlier check found does not outlive it");
 }
 
 #[tokio::test]

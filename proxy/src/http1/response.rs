@@ -91,10 +91,11 @@ impl ResponseHead {
     /// Whether this is a stream that must never be held back.
     pub fn is_event_stream(&self) -> bool {
         let content_type = self.headers.get("content-type");
-        content_type.is_some_and(|value| {
+        let is_events = content_type.is_some_and(|value| {
             let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-            is_name(kind, "text/event-stream") || kind.starts_with(b"application/grpc")
-        })
+            is_name(kind, "text/event-stream")
+        });
+        is_events || self.headers.is_grpc()
     }
 }
 

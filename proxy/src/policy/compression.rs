@@ -111,7 +111,7 @@ impl Compression {
         budget: &Budget,
     ) -> io::Result<Option<Encoder>> {
         let large = !matches!(*length, ResponseLength::Known(length) if length < self.min_size);
-        if !large || !self.suits(request, head) {
+        if !large || !self.suits(head) {
             return Ok(None);
         }
         add_vary(&mut head.headers, "Accept-Encoding");
@@ -154,14 +154,13 @@ impl Compression {
     }
 
     /// Whether an answer may be compressed at all.
-    fn suits(&self, request: &Request, head: &ResponseHead) -> bool {
+    fn suits(&self, head: &ResponseHead) -> bool {
         let headers = &head.headers;
         matches!(head.status, 200 | 201 | 203 | 400..=499 | 500..=599)
             && !headers.contains("content-encoding")
             && !headers.contains("content-range")
             && !headers.has_token("cache-control", "no-transform")
             && !head.is_event_stream()
-            && !request.is_grpc()
             && headers.get("content-type").is_some_and(|value| self.names_type(value))
     }
 

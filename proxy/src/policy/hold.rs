@@ -36,7 +36,9 @@ impl Exchange<'_> {
     pub(crate) async fn awaited(&self, live: &Arc<LiveRoute>) -> Arc<LiveRoute> {
         let mut live = live.clone();
         let Some(until) = self.patience(&live) else { return live };
-        while matches!(live.backend, LiveBackend::Unavailable(_)) {
+        while matches!(live.backend, LiveBackend::Unavailable(_))
+            && !live.is_for_canary(&self.request.headers, self.client)
+        {
             let Some(next) = self.next_chance(&live, until).await else { break };
             live = next;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::RecvStream;
 
+use crate::conversation::Conversation;
 use crate::downstream::ResponseLength;
 use crate::headers::Headers;
 use crate::http1::body::BodyDecoder;
@@ -29,6 +30,8 @@ pub struct Answer<'u> {
     pub(super) upload: Option<Uploading<'u>>,
     pub(super) home: Home,
     pub(super) read_timeout: Duration,
+    /// What it is a part of, where the request body is still under way beside it.
+    pub conversation: Option<Arc<Conversation>>,
 }
 
 /// Where the body comes from.
@@ -94,7 +97,12 @@ impl Answer<'_> {
                     // Whatever broke the upload, the answer may still be good: an instance may refuse a body early.
                     self.writer = writer.filter(|_| result.is_ok());
                 }
-                piece = self.body.next() => return piece,
+                piece = self.body.next() => {
+                    if let Some(conversation) = &self.conversation {
+                        conversation.passed();
+                    }
+                    return piece;
+                }
             }
         }
     }

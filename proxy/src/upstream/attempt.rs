@@ -311,6 +311,7 @@ async fn over_stream<'u>(
             upload,
             home,
             read_timeout: limits.read_timeout,
+            conversation: None,
         });
     }
     let head =
@@ -320,7 +321,8 @@ async fn over_stream<'u>(
     let exact = wire == Wire::Uwsgi;
     let home = Home { reusable: !exact && head.allows_reuse(), ..home };
     let body = AnswerBody::Http1 { source, decoder, exact };
-    Ok(Answer { head, length, body, writer: sent, upload, home, read_timeout: limits.read_timeout })
+    let read_timeout = limits.read_timeout;
+    Ok(Answer { head, length, body, writer: sent, upload, home, read_timeout, conversation: None })
 }
 
 /// A request and its answer as one stream of an HTTP/2 connection.
@@ -333,6 +335,13 @@ async fn over_http2<'u>(
     let Dispatch { request, limits, interim, .. } = dispatch;
     let empty = matches!(payload, Payload::Empty);
     let head = http2::head(request).map_err(|error| Failed::Unsendable(error.into()))?;
+    if let Payload::Streamed(body) = &payload
+        && request.headers.is_grpc()
+        && let Some(conversation) = &body.conversation
+    {
+        // Many servers send the head of an answer only with the first message, and that may be long in coming.
+        conversation.passed();
+    }
     let sending = tokio::time::timeout(limits.write_timeout, slot.send(head, empty));
     let (body, answer) = sending.await.map_err(|_| Failed::Timeout)??;
     let mut upload: Option<Uploading<'u>> =
@@ -342,7 +351,8 @@ async fn over_http2<'u>(
     let response = wait(answer, &mut upload, &mut sent, limits).await?;
     let (head, length, stream) = http2::answer(response, &request.method[..] == b"HEAD")?;
     let body = AnswerBody::Http2 { stream, trailers: None, _slot: slot };
-    Ok(Answer { head, length, body, writer: None, upload, home, read_timeout: limits.read_timeout })
+    let read_timeout = limits.read_timeout;
+    Ok(Answer { head, length, body, writer: None, upload, home, read_timeout, conversation: None })
 }
 
 fn length_of(decoder: &BodyDecoder) -> crate::downstream::ResponseLength {

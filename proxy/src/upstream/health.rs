@@ -32,6 +32,23 @@ struct Record {
     contrary: u32,
     up: bool,
     running: bool,
+    /// The last tick that found it to be checked.
+    seen: u64,
+}
+
+impl Record {
+    fn is_used(&self) -> bool {
+        self.instance.strong_count() > 0
+    }
+}
+
+/// A check that is no more found nothing: whom it had set aside is asked again.
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(instance) = self.instance.upgrade() {
+            instance.checked(true);
+        }
+    }
 }
 
 /// Checks the instances of the routes in force until it is dropped.
@@ -40,9 +57,10 @@ pub(crate) async fn watch(context: Arc<Context>) {
     let mut checks: JoinSet<(usize, HealthCheck, bool)> = JoinSet::new();
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tick: u64 = 0;
     loop {
         tokio::select! {
-            _ = interval.tick() => {}
+            _ = interval.tick() => tick += 1,
             Some(Ok((key, check, good))) = checks.join_next() => {
                 settle(&mut records, key, &check, good);
                 continue;
@@ -60,7 +78,9 @@ pub(crate) async fn watch(context: Arc<Context>) {
                     contrary: 0,
                     up: true,
                     running: false,
+                    seen: tick,
                 });
+                record.seen = tick;
                 if !record.running && Instant::now() >= record.due && checks.len() < MAX_CHECKS {
                     record.running = true;
                     let (instance, check) = (instance.clone(), check.clone());
@@ -72,7 +92,7 @@ pub(crate) async fn watch(context: Arc<Context>) {
                 }
             }
         }
-        records.retain(|_, record| record.running || record.instance.strong_count() > 0);
+        records.retain(|_, record| record.running || (record.seen == tick && record.is_used()));
     }
 }
 
