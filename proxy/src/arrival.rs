@@ -56,6 +56,7 @@ pub async fn receive(
         scheme: Scheme::Http,
         server_name: None,
         client_certificate: None,
+        asked_for_certificate: false,
         budget: context.budget.clone(),
     };
     if config.proxy_protocol.iter().any(|network| network.holds(peer.ip())) {

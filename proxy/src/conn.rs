@@ -29,6 +29,8 @@ pub struct ConnectionInfo {
     pub server_name: Option<Arc<str>>,
     /// The certificate the TLS client has shown.
     pub client_certificate: Option<Arc<ClientCertificate>>,
+    /// Whether the TLS client was asked for one.
+    pub asked_for_certificate: bool,
     /// What it may hold of bodies.
     pub budget: Budget,
 }

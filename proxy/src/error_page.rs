@@ -5,6 +5,9 @@ use bytes::Bytes;
 use crate::http1::response::ResponseHead;
 use crate::request::Request;
 
+/// Methods that are forwarded, as a 405 names them; others may be known to an app too.
+pub const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// A head and a body, as HTML, or as JSON for those who prefer it.
 pub fn error_page(status: u16, id: &str, request: Option<&Request>) -> (ResponseHead, Bytes) {
     let reason = http::StatusCode::from_u16(status)
@@ -25,9 +28,6 @@ pub fn error_page(status: u16, id: &str, request: Option<&Request>) -> (Response
     head.headers.push("content-type", kind);
     head.headers.push("cache-control", "no-store");
     head.headers.push("x-content-type-options", "nosniff");
-    if status == 405 {
-        head.headers.push("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    }
     (head, body.into())
 }
 

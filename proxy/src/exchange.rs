@@ -15,6 +15,7 @@ use crate::budget::Grant;
 use crate::conn::ConnectionInfo;
 use crate::context::Context;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
+use crate::error_page::METHODS;
 use crate::firewall::{Decision, Firewall, TransactionContext};
 use crate::forwarding::{client_address, is_secure};
 use crate::headers::Headers;
@@ -22,7 +23,7 @@ use crate::http1::body::FramingError;
 use crate::http1::framing::{BodyLength, Refusal};
 use crate::http1::response::ResponseHead;
 use crate::http1::source::BodyError;
-use crate::http1::target::{forwardable, normalized_path};
+use crate::http1::target::{Scheme, forwardable, normalized_path};
 use crate::policy::admission::OwnAnswer;
 use crate::record::Outcome;
 use crate::request::{Request, Version};
@@ -187,7 +188,7 @@ impl Exchange<'_> {
             sink.strict_transport_security.clone_from(&live.route.tls.strict_transport_security);
         }
         self.check_server_name(table, live)?;
-        self.check_client_certificate(live)?;
+        self.check_client_certificate(live, sink)?;
         let route = &live.route;
         if route.redirect_https && !self.is_secure() {
             return Err(self.https_redirect());
@@ -230,7 +231,7 @@ impl Exchange<'_> {
     }
 
     /// A route that asks for client certificates serves only those its authority vouches for.
-    fn check_client_certificate(&self, live: &LiveRoute) -> Result<(), Stop> {
+    fn check_client_certificate(&self, live: &LiveRoute, sink: &mut ResponseSink<'_>) -> Result<(), Stop> {
         let Some(asked) = live.route.tls.client_certificates.as_ref().filter(|asked| asked.required) else {
             return Ok(());
         };
@@ -238,6 +239,11 @@ impl Exchange<'_> {
             Some(shown) if shown.is_accepted_by(&asked.authority) => Ok(()),
             // A redirect to HTTPS comes first: there a certificate can be shown.
             None if live.route.redirect_https && !self.is_secure() => Ok(()),
+            // Opened before the route asked, or under no name or another one: a new connection will be asked.
+            None if self.connection.scheme == Scheme::Https && !self.connection.asked_for_certificate => {
+                sink.close_after();
+                Err(Stop::answer(421, "the connection was not asked for a client certificate"))
+            }
             _ => Err(Stop::answer(403, "no client certificate of the route's authority")),
         }
     }
@@ -363,7 +369,7 @@ impl Exchange<'_> {
                 (head, Bytes::new())
             }
             Stop::Own(answer) => {
-                self.note = Some(answer.note.clone());
+                self.note = (!answer.note.is_empty()).then(|| answer.note.clone());
                 self.own_page(*answer)
             }
             Stop::Abort(note) => {
@@ -377,6 +383,9 @@ impl Exchange<'_> {
                 return;
             }
         };
+        if head.status == 405 && !head.headers.contains("allow") {
+            head.headers.push("allow", METHODS);
+        }
         self.decorate(&mut head.headers, preflight);
         if sink.status.is_some() {
             // The head is out: an incomplete answer must look incomplete.

@@ -22,7 +22,7 @@ use crate::http1::response::ResponseHead;
 use crate::http1::source::BodyError;
 use crate::path_prefix::without_prefix;
 use crate::patience::at_once;
-use crate::policy::admission::OwnAnswer;
+use crate::policy::admission::{OwnAnswer, no_file};
 use crate::record::Outcome;
 use crate::spool::{OF_REQUEST, Spool};
 use crate::static_files::{FileAnswer, FileReader, StaticFiles};
@@ -98,8 +98,7 @@ impl Exchange<'_> {
         files: &Arc<StaticFiles>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
-        let answer =
-            files.answer(self.request).await.map_err(|status| Stop::answer(status, "static files"))?;
+        let answer = files.answer(self.request).await.map_err(no_file)?;
         self.send_file(answer, sink).await
     }
 
@@ -142,10 +141,12 @@ impl Exchange<'_> {
             }
             let forwarded = self.forwarded_request(&live, spool.as_ref(), protocol);
             let script = match protocol {
-                Protocol::FastCgi(application) => match self.script(application, &forwarded, sink).await? {
-                    Scripted::Script(script) => script,
-                    Scripted::Served => return Ok(()),
-                },
+                Protocol::FastCgi(application) => {
+                    match self.script(application, &live, &forwarded, sink).await? {
+                        Scripted::Script(script) => script,
+                        Scripted::Served => return Ok(()),
+                    }
+                }
                 _ => None,
             };
             let interim = Interim::default();
@@ -222,6 +223,7 @@ impl Exchange<'_> {
                 // They were not inspected; where answers are, they do not pass.
                 if self.firewall.is_none() {
                     strip_response(&mut head.headers, false);
+                    self.keep_allowed(&mut head.headers);
                     sink.send_interim(&head).await.map_err(|error| Stop::client_gone(&error))?;
                 }
             }
@@ -246,16 +248,18 @@ impl Exchange<'_> {
     async fn script(
         &mut self,
         application: &FastCgi,
+        live: &LiveRoute,
         forwarded: &ForwardedRequest,
         sink: &mut ResponseSink<'_>,
     ) -> Result<Scripted, Stop> {
         let Some(scripts) = &application.scripts else { return Ok(Scripted::Script(None)) };
         let target = &forwarded.path_and_query;
         if matches!(&self.request.method[..], b"GET" | b"HEAD") && ScriptFiles::may_be_file(target) {
-            match scripts.files.answer(self.request).await {
+            let prefix = stripped_prefix(live).unwrap_or_default();
+            match scripts.files.answer_below(prefix, self.request).await {
                 Ok(answer) => return self.send_file(answer, sink).await.map(|()| Scripted::Served),
                 Err(404) => {}
-                Err(status) => return Err(Stop::answer(status, "static files")),
+                Err(status) => return Err(no_file(status)),
             }
         }
         let (scripts, target) = (scripts.clone(), target.clone());
@@ -450,10 +454,15 @@ impl Exchange<'_> {
             sink.send_data(outgoing.finish().map_err(gone)?).await.map_err(gone)?;
         }
         let mut trailers = body.trailers();
-        if let Some(policy) = self.live.as_ref().and_then(|live| live.route.policy.as_deref()) {
-            trailers.retain(|field| !policy.response_headers.overrules(&field.name));
-        }
+        self.keep_allowed(&mut trailers);
         sink.finish(&trailers).await.map_err(gone)
+    }
+
+    /// Removes from trailers, and from the header of an interim answer, what the route overrules in every answer.
+    fn keep_allowed(&self, fields: &mut Headers) {
+        if let Some(policy) = self.live.as_ref().and_then(|live| live.route.policy.as_deref()) {
+            fields.retain(|field| !policy.response_headers.overrules(&field.name));
+        }
     }
 }
 

@@ -280,6 +280,7 @@ mod tests {
             scheme: Scheme::Http,
             server_name: None,
             client_certificate: None,
+            asked_for_certificate: false,
             budget: crate::budget::Budget::of_server(0),
         }
     }

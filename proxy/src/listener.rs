@@ -124,6 +124,7 @@ async fn serve(acceptance: Acceptance, mut stream: TcpStream, client: SocketAddr
     };
     info.server_name = accepted.server_name;
     info.client_certificate = accepted.client_certificate;
+    info.asked_for_certificate = accepted.asked_for_certificate;
     let conn = Conn::Tls(accepted.stream);
     if accepted.http2 {
         info.budget = info.budget.shared_by_streams();

@@ -10,7 +10,7 @@ use crate::bans::Offence;
 use crate::conn::ConnectionInfo;
 use crate::context::Context;
 use crate::downstream::ResponseSink;
-use crate::error_page::error_page;
+use crate::error_page::{METHODS, error_page};
 use crate::events::{AccessRecord, Event, loggable};
 use crate::exchange::send_page;
 use crate::firewall::{Firewall, InspectedHead, TransactionContext};
@@ -61,6 +61,9 @@ pub async fn refuse(
     sink.close_after();
     let (mut answer, page) = error_page(refusal.status(), &id, None);
     answer.headers.push("x-request-id", id.clone());
+    if answer.status == 405 {
+        answer.headers.push("allow", METHODS);
+    }
     let sent = send_page(sink, answer, page).await;
     let metrics = live.map_or_else(|| context.metrics.app(&app), |live| live.metrics.clone());
     metrics.count_request(&head.method, refusal.status(), started.elapsed());

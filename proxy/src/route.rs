@@ -1,6 +1,7 @@
 //! Routes: which host and path leads where. The table is a value that the caller builds and publishes whole.
 
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,17 @@ impl std::str::FromStr for HostPattern {
             _ if text == "*" => Ok(Self::Any),
             Some(domain) => host(domain).map(Self::Wildcard),
             None => host(text).map(Self::Exact),
+        }
+    }
+}
+
+impl HostPattern {
+    /// Whether TLS clients may reach it without naming it (RFC 6066 section 3: addresses are no server names).
+    pub(crate) fn is_nameless(&self) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(host) => host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok(),
+            Self::Wildcard(_) => false,
         }
     }
 }

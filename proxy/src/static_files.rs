@@ -142,11 +142,20 @@ struct Opened {
 impl StaticFiles {
     /// Answers a GET or HEAD; the status alone (403, 404, 405, 412) for everything that has no file to show.
     pub async fn answer(self: &Arc<Self>, request: &Request) -> Result<FileAnswer, u16> {
+        self.answer_below(&self.strip_prefix, request).await
+    }
+
+    /// The same with another prefix to remove than [`StaticFiles::strip_prefix`].
+    pub(crate) async fn answer_below(
+        self: &Arc<Self>,
+        prefix: &str,
+        request: &Request,
+    ) -> Result<FileAnswer, u16> {
         if !matches!(&request.method[..], b"GET" | b"HEAD") {
             return Err(405);
         }
         let path = normalized_path(&request.path_and_query);
-        let path = path.strip_prefix(self.strip_prefix.trim_end_matches('/').as_bytes()).unwrap_or(&path);
+        let path = path.strip_prefix(prefix.trim_end_matches('/').as_bytes()).unwrap_or(&path);
         let asked = Asked {
             relative: relative_path(path).ok_or(404_u16)?,
             as_directory: path.ends_with(b"/"),

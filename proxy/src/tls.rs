@@ -19,11 +19,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use self::client_certificates::{ClientAuthority, ClientCertificate};
+use self::client_certificates::{ClientAuthority, ClientCertificate, ClientCertificates};
 use crate::acme::{self, Challenges};
 use crate::certificates::Certificates;
 use crate::config::{MinVersion, TlsOptions};
-use crate::route::{HostPattern, RouteTable};
+use crate::route::RouteTable;
 
 /// The server's side of all handshakes.
 #[derive(Debug)]
@@ -33,8 +33,17 @@ pub struct Handshakes {
     options: TlsOptions,
     /// For hosts that ask for no client certificate.
     common: Arc<ServerConfig>,
-    /// By host pattern, those that do.
-    asking: ArcSwap<HashMap<String, Arc<Asking>>>,
+    /// All others.
+    asking: ArcSwap<AskingHosts>,
+}
+
+/// Which hosts ask for client certificates.
+#[derive(Debug, Default)]
+struct AskingHosts {
+    /// By host pattern; empty when none asks. A host that does not is in it too, so that no wildcard's request reaches it.
+    by_host: HashMap<String, Option<Arc<Asking>>>,
+    /// Where the client names no host: it may want one that is an address, or `*`.
+    nameless: Option<Arc<Asking>>,
 }
 
 /// How the hosts of some routes ask for client certificates.
@@ -55,6 +64,8 @@ pub struct Accepted {
     pub http2: bool,
     /// The certificate the client has shown.
     pub client_certificate: Option<Arc<ClientCertificate>>,
+    /// Whether it was asked for one.
+    pub asked_for_certificate: bool,
 }
 
 /// How a handshake ended.
@@ -84,32 +95,48 @@ impl Handshakes {
     pub fn provide(&self, table: &RouteTable) {
         let known = self.asking.load();
         let mut wanted: HashMap<String, Vec<Arc<ClientAuthority>>> = HashMap::new();
+        let mut nameless = Vec::new();
         for route in table.routes() {
-            let Some(asked) = &route.tls.client_certificates else { continue };
-            for host in route.hosts.iter().filter(|host| **host != HostPattern::Any) {
+            let asked = route.tls.client_certificates.as_ref();
+            for host in &route.hosts {
                 let authorities = wanted.entry(host.to_string()).or_default();
-                if !authorities.contains(&asked.authority) {
-                    authorities.push(asked.authority.clone());
+                let Some(ClientCertificates { authority, .. }) = asked else { continue };
+                add(authorities, authority);
+                if host.is_nameless() {
+                    add(&mut nameless, authority);
                 }
             }
         }
-        let mut made: Vec<Arc<Asking>> = known.values().cloned().collect();
-        let mut asking = HashMap::new();
-        for (host, authorities) in wanted {
+        if wanted.values().all(Vec::is_empty) {
+            return self.asking.store(Arc::default());
+        }
+        let mut made: Vec<Arc<Asking>> =
+            known.by_host.values().chain([&known.nameless]).flatten().cloned().collect();
+        let mut make = |host: &str, authorities: Vec<Arc<ClientAuthority>>| {
+            if authorities.is_empty() {
+                return None;
+            }
             if let Some(kept) = made.iter().find(|kept| kept.authorities == authorities) {
-                asking.insert(host, kept.clone());
-                continue;
+                return Some(kept.clone());
             }
             match self.asking(authorities) {
                 Ok(fresh) => {
                     made.push(fresh.clone());
-                    asking.insert(host, fresh);
+                    Some(fresh)
                 }
                 // The route still refuses who shows no certificate, which is then everybody.
-                Err(error) => tracing::error!(%host, %error, "cannot ask for client certificates"),
+                Err(error) => {
+                    tracing::error!(%host, %error, "cannot ask for client certificates");
+                    None
+                }
             }
-        }
-        self.asking.store(Arc::new(asking));
+        };
+        let nameless = make("addresses", nameless);
+        let by_host = wanted.into_iter().map(|(host, authorities)| {
+            let asking = make(&host, authorities);
+            (host, asking)
+        });
+        self.asking.store(Arc::new(AskingHosts { by_host: by_host.collect(), nameless }));
     }
 
     fn asking(&self, authorities: Vec<Arc<ClientAuthority>>) -> Result<Arc<Asking>, String> {
@@ -144,36 +171,46 @@ impl Handshakes {
             start.into_stream(config).await?.shutdown().await?;
             return Ok(Handshake::Probe);
         }
-        let asking = hello.server_name().and_then(|name| self.find(name));
+        let asking = self.asking.load().find(hello.server_name());
         let config = asking.as_ref().map_or(&self.common, |asking| &asking.config).clone();
         let stream = start.into_stream(config).await?;
         let (_, session) = stream.get_ref();
         let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into());
         let http2 = session.alpn_protocol() == Some(b"h2");
+        let asked_for_certificate = asking.is_some();
         let client_certificate = asking.and_then(|asking| {
             ClientCertificate::judge(session.peer_certificates()?, &asking.authorities).map(Arc::new)
         });
-        Ok(Handshake::Accepted(Accepted { stream: Box::new(stream), server_name, http2, client_certificate }))
+        let stream = Box::new(stream);
+        let accepted = Accepted { stream, server_name, http2, client_certificate, asked_for_certificate };
+        Ok(Handshake::Accepted(accepted))
     }
+}
 
-    /// As routes are found: the exact host, else the nearest wildcard above it.
-    fn find(&self, name: &str) -> Option<Arc<Asking>> {
-        let asking = self.asking.load();
-        if asking.is_empty() {
+impl AskingHosts {
+    /// As routes are found: the exact host, else the nearest wildcard above it, else `*`.
+    fn find(&self, name: Option<&str>) -> Option<Arc<Asking>> {
+        if self.by_host.is_empty() {
             return None;
         }
-        let name = name.to_ascii_lowercase();
-        if let Some(found) = asking.get(&name) {
-            return Some(found.clone());
+        let Some(name) = name.map(str::to_ascii_lowercase) else { return self.nameless.clone() };
+        if let Some(found) = self.by_host.get(&name) {
+            return found.clone();
         }
         let mut rest = name.as_str();
         while let Some((_, domain)) = rest.split_once('.') {
-            if let Some(found) = asking.get(&format!("*.{domain}")) {
-                return Some(found.clone());
+            if let Some(found) = self.by_host.get(&format!("*.{domain}")) {
+                return found.clone();
             }
             rest = domain;
         }
-        None
+        self.by_host.get("*").cloned().flatten()
+    }
+}
+
+fn add(authorities: &mut Vec<Arc<ClientAuthority>>, authority: &Arc<ClientAuthority>) {
+    if !authorities.contains(authority) {
+        authorities.push(authority.clone());
     }
 }
 

@@ -262,6 +262,45 @@ async fn a_route_may_require_client_certificates() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_asked_for_a_certificate_follows_the_routes() {
+    let backend = backend(hello).await;
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let route = |app: &str, hosts: &[&str], asked| {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let mut route = Route::new(app, hosts, to(&backend).backend);
+        route.tls.client_certificates = asked;
+        route
+    };
+    let any = route("any", &["*"], ours.asked(true));
+    let wild = route("wild", &["*.wild.test"], ours.asked(true));
+    let open = route("open", &["open.wild.test"], None);
+    let proxy = start(vec![any, wild, open.clone()]);
+    let known = client(rustls::ALL_VERSIONS, &[], Some(&ours.identity()));
+    let stranger = client(rustls::ALL_VERSIONS, &[], Some(&theirs.identity()));
+    for (host, config, status) in [
+        ("other.test", &known, "200"),
+        ("other.test", &plain_client(), "403"),
+        ("127.0.0.1", &known, "200"),
+        ("127.0.0.1", &plain_client(), "403"),
+        // Whoever asked it for one would end the handshake.
+        ("open.wild.test", &stranger, "200"),
+        ("x.wild.test", &known, "200"),
+    ] {
+        let mut stream = connect(&proxy, host, config).await.unwrap();
+        let answer = ask(&mut stream, host, "").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
+    }
+    // A connection that was opened before its host asked cannot show anything: its client should open another one.
+    let mut earlier = connect(&proxy, "open.wild.test", &known).await.unwrap();
+    let asking = Route { tls: route("", &[], ours.asked(true)).tls, ..open };
+    proxy.handle.publish(hop3_proxy::RouteTable::new(vec![asking]).unwrap());
+    let answer = ask(&mut earlier, "open.wild.test", "").await;
+    assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
+    let mut later = connect(&proxy, "open.wild.test", &known).await.unwrap();
+    assert!(ask(&mut later, "open.wild.test", "").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_reaches_the_routes_whose_authority_vouches_for_it() {
     let backend = backend(hello).await;
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));

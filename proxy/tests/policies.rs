@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hop3_proxy::{
     AddressRules, Backend, BasicAuth, Canary, Compression, ConcurrencyLimit, Cors, Endpoint, ErrorPages,
-    HeaderRules, Maintenance, Policy, Pool, Protocol, RateKey, RateLimit, Redirect, Route, RouteTable,
+    Event, HeaderRules, Maintenance, Policy, Pool, Protocol, RateKey, RateLimit, Redirect, Route, RouteTable,
     StaticFiles,
 };
 use support::{
@@ -168,7 +168,7 @@ async fn cross_origin_rules_answer_preflights_and_mark_answers() {
     }
     let backend = backend(answer).await;
     let cors = Cors { origins: vec!["https://app.test".into()], max_age: 60, ..Cors::default() };
-    let proxy = start(vec![with(&backend, Policy { cors: Some(cors), ..Policy::default() })]);
+    let mut proxy = start(vec![with(&backend, Policy { cors: Some(cors), ..Policy::default() })]);
     let mut client = Client::connect(proxy.http).await;
     let ask = "Origin: https://app.test\r\nAccess-Control-Request-Method: POST\r\n";
     let answer = client.request("OPTIONS", "/", ask, b"").await;
@@ -177,6 +177,8 @@ async fn cross_origin_rules_answer_preflights_and_mark_answers() {
         (204, Some("https://app.test"))
     );
     assert_eq!(backend.count(), 0);
+    let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+    assert_eq!((record.status, record.note), (204, None), "it is a request that went well");
     let answer = client.request("GET", "/", "Origin: https://app.test\r\n", b"").await;
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.test"));
     let answer = client.request("GET", "/", "Origin: https://evil.test\r\n", b"").await;
@@ -306,6 +308,22 @@ async fn headers_are_changed_both_ways_and_prefixes_taken_off() {
 }
 
 #[tokio::test]
+async fn header_rules_hold_for_interim_answers() {
+    let backend = backend(|_| {
+        let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nServer: secret/1.0\r\n\r\n";
+        Reply::Keep([&hints[..], &ok("done")].concat())
+    })
+    .await;
+    let mut response_headers = HeaderRules::default();
+    response_headers.remove("Server").unwrap();
+    let proxy = start(vec![with(&backend, Policy { response_headers, ..Policy::default() })]);
+    let mut client = Client::connect(proxy.http).await;
+    let hints = client.get("/").await;
+    assert_eq!((hints.status, hints.header("link"), hints.header("server")), (103, Some("</a.css>"), None));
+    assert_eq!(client.response(false).await.unwrap().text(), "done");
+}
+
+#[tokio::test]
 async fn answers_are_compressed_and_streams_stay_streams() {
     static GATE: Semaphore = Semaphore::const_new(0);
     fn answer(request: &Received) -> Reply {
@@ -362,6 +380,38 @@ async fn answers_are_compressed_and_streams_stay_streams() {
         }
     };
     timeout(PATIENCE, end).await.expect("the end comes");
+}
+
+#[tokio::test]
+async fn answers_without_a_body_are_marked_as_those_with_one() {
+    fn answer(request: &Received) -> Reply {
+        let tag = "ETag: \"v1\"\r\n";
+        if request.header("if-none-match").is_some() {
+            return Reply::Keep(format!("HTTP/1.1 304 Not Modified\r\n{tag}\r\n").into_bytes());
+        }
+        let kind = if request.line().contains("/png") { "image/png" } else { "text/html" };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{tag}Content-Length: 90000\r\n\r\n");
+        let body = if request.line().starts_with("HEAD") { Vec::new() } else { vec![b'x'; 90_000] };
+        Reply::Keep([head.into_bytes(), body].concat())
+    }
+    let backend = backend(answer).await;
+    let compression = Some(Compression::default());
+    let proxy = start(vec![with(&backend, Policy { compression, ..Policy::default() })]);
+    let mut client = Client::connect(proxy.http).await;
+    for path in ["/", "/png"] {
+        for lines in ["Accept-Encoding: gzip\r\n", "Accept-Encoding: GZIP;Q=0\r\n"] {
+            let whole = client.request("GET", path, lines, b"").await;
+            let head = client.request("HEAD", path, lines, b"").await;
+            for name in ["content-encoding", "content-length", "content-type", "etag", "vary"] {
+                assert_eq!(head.header(name), whole.header(name), "{name} of {path} with {lines}");
+            }
+        }
+    }
+    for (known, tag) in [("W/\"v1\"", "W/\"v1\""), ("\"v1\"", "\"v1\"")] {
+        let answer = client.request("GET", "/", &format!("If-None-Match: {known}\r\n"), b"").await;
+        assert_eq!((answer.status, answer.header("vary")), (304, Some("Accept-Encoding")));
+        assert_eq!(answer.header("etag"), Some(tag), "what the client has stays what it is");
+    }
 }
 
 /// What the whole chunks at the start hold.
@@ -482,6 +532,8 @@ async fn rules_hold_for_files_too_and_change_without_a_failed_request() {
     let mut client = Client::connect(proxy.http).await;
     let answer = client.request("GET", "/", "Accept-Encoding: gzip\r\n", b"").await;
     assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    let posted = client.request("POST", "/", "", b"x").await;
+    assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, HEAD")));
     let address = proxy.http;
     let asking = tokio::spawn(async move {
         let mut client = Client::connect(address).await;

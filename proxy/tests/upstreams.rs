@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hop3_proxy::{
-    Backend, Balancing, Endpoint, FastCgi, HashKey, HealthCheck, Member, Pool, Protocol, ProxyConfig,
-    RouteLimits, RouteTable, ScriptFiles, ServerLimits, StickyCookie, UpstreamTls, UpstreamTlsOptions,
+    Backend, Balancing, Endpoint, FastCgi, HashKey, HealthCheck, Member, Policy, Pool, Protocol, ProxyConfig,
+    Route, RouteLimits, RouteTable, ScriptFiles, ServerLimits, StickyCookie, UpstreamTls, UpstreamTlsOptions,
 };
 use support::{Client, Reply, TestProxy, backend, get, ok, route, start, start_with};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -220,7 +220,8 @@ async fn php_scripts_files_and_the_front_controller() {
     }
     let scripts = ScriptFiles::new(folder.path());
     let application = FastCgi { scripts: Some(scripts) };
-    let proxy = start_pool(pool(Protocol::FastCgi(Arc::new(application)), [endpoint]));
+    let backend = Backend::Pool(Arc::new(pool(Protocol::FastCgi(Arc::new(application)), [endpoint])));
+    let proxy = start(vec![route(backend.clone())]);
     let script = |name: &str| format!("SCRIPT_FILENAME{}", folder.path().join(name).display());
     for (path, part) in
         [("/", "index.php"), ("/a.php/rest?q", "a.php"), ("/nice/url", "index.php"), ("/no.css", "index.php")]
@@ -232,6 +233,16 @@ async fn php_scripts_files_and_the_front_controller() {
     assert_eq!((style.status, style.text().as_str()), (200, "body{}"));
     assert_eq!(get(proxy.http, "/missing.php").await.status, 404);
     assert_eq!(get(proxy.http, "/style.css/x.php").await.status, 404);
+    let policy = Some(Arc::new(Policy { strip_prefix: true, ..Policy::default() }));
+    let below = Route { path_prefix: "/app".into(), policy, ..route(backend) };
+    proxy.handle.publish(RouteTable::new(vec![below]).unwrap());
+    let style = get(proxy.http, "/app/style.css").await;
+    assert_eq!(
+        (style.status, style.text().as_str()),
+        (200, "body{}"),
+        "files and scripts lie below one folder"
+    );
+    assert!(get(proxy.http, "/app/a.php").await.text().replace('|', "").contains(&script("a.php")));
 }
 
 /// An HTTP/2 server: answers with what it saw and with trailers.

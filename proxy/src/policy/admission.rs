@@ -23,7 +23,7 @@ use crate::table::LiveRoute;
 #[derive(Debug, Default)]
 pub(crate) struct OwnAnswer {
     pub(crate) status: u16,
-    /// For the log.
+    /// For the log; empty where nothing went wrong.
     pub(crate) note: String,
     /// Fields beside those of every page.
     pub(crate) fields: Headers,
@@ -42,6 +42,15 @@ impl OwnAnswer {
         fields.push("retry-after", seconds.max(1).to_string());
         Self { status, note: note.into(), fields, ..Self::default() }
     }
+}
+
+/// An answer where no file can be shown.
+pub(crate) fn no_file(status: u16) -> Stop {
+    let mut fields = Headers::default();
+    if status == 405 {
+        fields.push("allow", "GET, HEAD");
+    }
+    OwnAnswer { status, note: "static files".into(), fields, ..OwnAnswer::default() }.into()
 }
 
 impl From<OwnAnswer> for Stop {
@@ -80,7 +89,7 @@ impl Exchange<'_> {
         }
         if let Some(head) = policy.cors.as_ref().and_then(|cors| cors.preflight(self.request)) {
             let answer = OwnAnswer { status: head.status, fields: head.headers, ..OwnAnswer::default() };
-            return Err(OwnAnswer { note: "preflight".into(), preflight: true, ..answer }.into());
+            return Err(OwnAnswer { preflight: true, ..answer }.into());
         }
         let Some(auth) = &policy.basic_auth else { return Ok(()) };
         match auth.admits(&self.request.headers, self.client, &live.state.doorman).await {

@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 
 use crate::budget::{Budget, Grant, Purpose};
 use crate::downstream::ResponseLength;
-use crate::headers::elements;
+use crate::headers::{Headers, elements};
 use crate::http1::response::ResponseHead;
 use crate::policy::cors::add_vary;
 use crate::request::Request;
@@ -117,16 +117,43 @@ impl Compression {
         add_vary(&mut head.headers, "Accept-Encoding");
         let Some((coding, effort, grant)) = self.choose(request, *length, budget) else { return Ok(None) };
         let encoder = Encoder { coder: Coder::new(coding, effort, *length)?, _grant: grant };
-        head.headers.remove("content-length");
-        head.headers.remove("accept-ranges");
-        head.headers.push("content-encoding", coding.as_str());
-        // The bytes differ from those that the tag was made for, the meaning does not.
-        if let Some(tag) = head.headers.get("etag").filter(|tag| tag.starts_with(b"\"")) {
-            let weak = [b"W/", &tag[..]].concat();
-            head.headers.set("etag", weak);
-        }
+        note_coding(&mut head.headers, coding);
         *length = ResponseLength::Unknown;
         Ok(Some(encoder))
+    }
+
+    /// Changes the header of an answer without a body, to HEAD or 304, to what it would be with one (RFC 9110 sections 9.3.2
+    /// and 15.4.5).
+    pub fn mark(&self, request: &Request, head: &mut ResponseHead) {
+        if head.status == 304 {
+            return self.mark_unmodified(request, &mut head.headers);
+        }
+        let length = head.headers.get("content-length").and_then(|value| std::str::from_utf8(value).ok());
+        let length = length.and_then(|length| length.parse::<u64>().ok());
+        if length.is_some_and(|length| length < self.min_size) || !self.suits(head) {
+            return;
+        }
+        add_vary(&mut head.headers, "Accept-Encoding");
+        if let Some(coding) = accepted(request, &self.codings) {
+            note_coding(&mut head.headers, coding);
+        }
+    }
+
+    /// The type of what the client has is mostly not told, but the tag says whether it was compressed.
+    fn mark_unmodified(&self, request: &Request, headers: &mut Headers) {
+        let named = headers.get("content-type").is_none_or(|value| self.names_type(value));
+        if !named
+            || headers.contains("content-encoding")
+            || headers.has_token("cache-control", "no-transform")
+        {
+            return;
+        }
+        add_vary(headers, "Accept-Encoding");
+        let Some(tag) = headers.get("etag") else { return };
+        let known = request.headers.all("if-none-match").flat_map(|value| elements(value));
+        if known.filter_map(|known| known.strip_prefix(b"W/")).any(|known| known == &tag[..]) {
+            weaken(headers);
+        }
     }
 
     /// The best coding, or one that takes little memory where others of the connection have taken the rest.
@@ -175,6 +202,22 @@ impl Compression {
     }
 }
 
+/// Changes the header of an answer that is compressed.
+fn note_coding(headers: &mut Headers, coding: Coding) {
+    headers.remove("accept-ranges");
+    headers.push("content-encoding", coding.as_str());
+    weaken(headers);
+}
+
+/// The bytes differ from those that length and tag were made for, the meaning does not.
+fn weaken(headers: &mut Headers) {
+    headers.remove("content-length");
+    if let Some(tag) = headers.get("etag").filter(|tag| tag.starts_with(b"\"")) {
+        let weak = [b"W/", &tag[..]].concat();
+        headers.set("etag", weak);
+    }
+}
+
 /// The best coding that a request takes and that is among `ours`.
 pub fn accepted(request: &Request, ours: &[Coding]) -> Option<Coding> {
     negotiate(request.headers.all("accept-encoding").flat_map(|value| elements(value)), ours)
@@ -186,7 +229,11 @@ fn negotiate<'a>(accepted: impl Iterator<Item = &'a [u8]>, ours: &[Coding]) -> O
         .map(|element| {
             let mut parts = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
             let name = parts.next().unwrap_or_default();
-            (name, parts.find_map(|part| part.strip_prefix(b"q=")).map_or(1000, weight))
+            let quality = |part: &'a [u8]| match part {
+                [b'q' | b'Q', b'=', weight @ ..] => Some(weight),
+                _ => None,
+            };
+            (name, parts.find_map(quality).map_or(1000, weight))
         })
         .collect();
     let weight_of = |coding: Coding| {
@@ -413,6 +460,7 @@ mod tests {
             ("zstd;q=0, *;q=0.1", Some(Coding::Brotli)),
             ("identity", None),
             ("gzip;q=0", None),
+            ("gzip;Q=0", None),
             ("gzip;q=x", None),
             ("", None),
         ] {

@@ -39,10 +39,12 @@ impl Exchange<'_> {
         self.decorate(&mut head.headers, false);
         let policy = live.and_then(|live| live.route.policy.as_deref());
         let encoder = match policy.and_then(|policy| policy.compression.as_ref()) {
-            Some(compression) if !self.request.is_head() => {
-                compression.encoder(self.request, head, length, &self.connection.budget)?
+            Some(compression) if self.request.is_head() || head.status == 304 => {
+                compression.mark(self.request, head);
+                None
             }
-            _ => None,
+            Some(compression) => compression.encoder(self.request, head, length, &self.connection.budget)?,
+            None => None,
         };
         Ok(Outgoing { recording, encoder })
     }

@@ -15,7 +15,9 @@ pub struct Conditions {
     if_modified_since: Option<SystemTime>,
     if_unmodified_since: Option<SystemTime>,
     if_range: Option<Bytes>,
+    /// Of a GET: no other method has ranges (section 14.2).
     range: Option<Bytes>,
+    now: Option<SystemTime>,
 }
 
 /// What is sent.
@@ -51,7 +53,8 @@ impl Conditions {
             if_modified_since: date(headers, "if-modified-since"),
             if_unmodified_since: date(headers, "if-unmodified-since"),
             if_range: headers.get("if-range").cloned(),
-            range: headers.get("range").cloned(),
+            range: headers.get("range").filter(|_| &request.method[..] == b"GET").cloned(),
+            now: headers.contains("if-range").then(SystemTime::now),
         }
     }
 
@@ -76,7 +79,10 @@ impl Conditions {
         let Some(range) = &self.range else { return Outcome::Send(Part::Whole) };
         if let Some(condition) = &self.if_range {
             let text = std::str::from_utf8(condition).unwrap_or_default();
-            let current = text == etag || httpdate::parse_http_date(text).is_ok_and(|date| date == modified);
+            // A file that was changed just now may be changed again within the second that its date names.
+            let settled = self.now.is_some_and(|now| now >= modified + Duration::from_secs(1));
+            let is_its_date = |date: SystemTime| settled && date == modified;
+            let current = text == etag || httpdate::parse_http_date(text).is_ok_and(is_its_date);
             if !current {
                 return Outcome::Send(Part::Whole);
             }

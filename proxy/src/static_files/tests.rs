@@ -1,9 +1,13 @@
 use super::*;
 use crate::http1::target::Scheme;
 
+fn request(method: &str, target: &str, lines: &str) -> Request {
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+    crate::http1::request::parse_request(head.into(), Scheme::Http, 100).unwrap()
+}
+
 async fn get(files: &Arc<StaticFiles>, target: &str, lines: &str) -> Result<(ResponseHead, Vec<u8>), u16> {
-    let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
-    let request = crate::http1::request::parse_request(head.into(), Scheme::Http, 100).unwrap();
+    let request = request("GET", target, lines);
     let mut answer = files.answer(&request).await?;
     let mut body = Vec::new();
     if let Some(file) = answer.file.as_mut() {
@@ -146,6 +150,23 @@ async fn ranges() {
         let answer = answer.map(|(head, body)| (head.status, String::from_utf8(body).unwrap()));
         let expected: Result<_, u16> = expected;
         assert_eq!(answer, expected.map(|(status, body)| (status, body.to_owned())), "{value}");
+    }
+    let head = files.answer(&request("HEAD", "/a%20b.txt", "Range: bytes=0-3\r\n")).await.unwrap().head;
+    let length = head.headers.get("content-length").map(|length| &length[..]);
+    assert_eq!((head.status, length), (200, Some(&b"10"[..])), "only GET has ranges");
+}
+
+#[tokio::test]
+async fn a_date_vouches_only_for_a_file_that_has_settled() {
+    let (_folder, files) = site();
+    let file = std::fs::File::options().write(true).open(files.root.join("a b.txt")).unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    let now = std::time::SystemTime::now();
+    // One that was changed a moment ago would make the test depend on how fast it runs.
+    for (modified, status) in [(now - hour, 206), (now + hour, 200)] {
+        file.set_modified(modified).unwrap();
+        let lines = format!("Range: bytes=0-0\r\nIf-Range: {}\r\n", httpdate::fmt_http_date(modified));
+        assert_eq!(get(&files, "/a%20b.txt", &lines).await.unwrap().0.status, status);
     }
 }
 
