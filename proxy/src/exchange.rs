@@ -27,6 +27,7 @@ use crate::http1::target::{Scheme, forwardable, normalized_path};
 use crate::policy::admission::OwnAnswer;
 use crate::record::Outcome;
 use crate::request::{Request, Version};
+use crate::rounds;
 use crate::spool::Spool;
 use crate::table::{LiveBackend, LiveRoute, LiveTable};
 use crate::tls::client_certificates::ClientCertificate;
@@ -128,6 +129,7 @@ pub async fn serve(
     sink: &mut ResponseSink<'_>,
 ) {
     let time = SystemTime::now();
+    rounds::begin();
     let mut exchange = Exchange {
         context,
         connection,
@@ -147,6 +149,7 @@ pub async fn serve(
     };
     exchange.answer(body, sink).await;
     exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
+    rounds::wait_for_others().await;
 }
 
 impl Exchange<'_> {

@@ -24,6 +24,7 @@ use crate::path_prefix::without_prefix;
 use crate::patience::at_once;
 use crate::policy::admission::{OwnAnswer, no_file};
 use crate::record::Outcome;
+use crate::rounds;
 use crate::spool::{OF_REQUEST, Spool};
 use crate::static_files::{FileAnswer, FileReader, StaticFiles};
 use crate::table::LiveRoute;
@@ -129,6 +130,7 @@ impl Exchange<'_> {
             return self.respond(head, length, ResponseBody::Kept(kept_body), false, Some(body), sink).await;
         }
         let mut live = live.clone();
+        rounds::wait_for_others().await;
         loop {
             let Some(balancer) = live.group(&self.request.headers, self.client) else {
                 return Err(Stop::answer(503, "no instance"));

@@ -506,7 +506,10 @@ fn runtime(name: &'static str, threads: usize) -> Result<Runtime, Failure> {
     Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(format!("hop3-{name}"))
-        .on_thread_park(hop3_allocator::give_back)
+        .on_thread_park(|| {
+            hop3_proxy::thread_parks();
+            hop3_allocator::give_back();
+        })
         // Threads for what blocks give back what they hold only with their end.
         .thread_keep_alive(BLOCKING_IDLE)
         .enable_all()
