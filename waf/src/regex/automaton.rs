@@ -28,14 +28,26 @@ pub(super) fn compile(root: &Node) -> Result<meta::Regex, PatternError> {
         .map_err(|error| PatternError::new(format!("the pattern is too large: {error}"), 0))
 }
 
+/// Whether all matches are at the end of a value, and may begin anywhere: those are best read backwards from there.
+pub(super) fn is_at_end(root: &Node) -> bool {
+    let hir = translate(root);
+    let looks = hir.properties();
+    looks.look_set_suffix().contains(Look::End) && !looks.look_set_prefix().contains(Look::Start)
+}
+
 /// Compiles such a tree for reading forward alone, without groups; `None` when it is too large.
 pub(super) fn compile_forward(root: &Node) -> Option<DFA> {
+    compile_within(root, CACHE_CAPACITY)
+}
+
+/// The same with so many bytes for its states.
+pub(super) fn compile_within(root: &Node, capacity: usize) -> Option<DFA> {
     let config = thompson::Config::new()
         .utf8(false)
         .nfa_size_limit(Some(SIZE_LIMIT))
         .which_captures(WhichCaptures::None);
     let nfa = thompson::Compiler::new().configure(config).build_from_hir(&translate(root)).ok()?;
-    let config = DFA::config().cache_capacity(CACHE_CAPACITY).skip_cache_capacity_check(true);
+    let config = DFA::config().cache_capacity(capacity).skip_cache_capacity_check(true);
     DFA::builder().configure(config).build_from_nfa(nfa).ok()
 }
 

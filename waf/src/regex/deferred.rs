@@ -72,7 +72,7 @@ impl Deferred {
         self.exact.get()?.as_deref()
     }
 
-    /// Searches long values.
+    /// Searches long values, where that is better done in another way than for short ones.
     #[inline]
     pub(super) fn long(&self) -> Option<&LongSearch> {
         match self.long.get() {
@@ -84,6 +84,9 @@ impl Deferred {
     #[cold]
     fn build_long(&self) -> Option<&LongSearch> {
         let build = |syntax: Syntax| {
+            if automaton::is_at_end(&syntax.root) {
+                return None;
+            }
             let dfa = automaton::compile_forward(&syntax.root)?;
             Some(Box::new(LongSearch::new(dfa, starts::misfits(&syntax.root))))
         };

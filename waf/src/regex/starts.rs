@@ -17,6 +17,9 @@ const FEW: usize = 8;
 /// A part of all places at which a match may begin that is too large for it to be worth asking.
 const COMMON: f32 = 0.2;
 
+/// The bits of the first place.
+const FIRST: u64 = (1 << ROWS) - 1;
+
 /// Tells for a byte the rows and places of a beginning that it does *not* fit: bit `ROWS * place + row`.
 pub(super) type Misfits = [u64; 256];
 
@@ -35,6 +38,19 @@ pub(super) fn misfits(root: &Node) -> Option<Box<Misfits>> {
         }
     }
     Some(misfits)
+}
+
+/// The bytes that matches begin with, apart from those at the places that the tables say nothing of.
+pub(super) fn firsts(misfits: &Misfits) -> Box<[u8]> {
+    let first = |byte: &u8| misfits[usize::from(*byte)] & FIRST != FIRST;
+    (0..=u8::MAX).filter(first).collect()
+}
+
+/// Whether a match may begin with these bytes.
+#[inline]
+pub(super) fn fits(misfits: &Misfits, bytes: &[u8; DEPTH]) -> bool {
+    let read = bytes.iter().fold(u64::MAX, |state, byte| state << ROWS | misfits[usize::from(*byte)]);
+    read >> (64 - ROWS) != FIRST
 }
 
 /// What some matches of a part of a pattern begin with.
@@ -216,8 +232,7 @@ mod tests {
     /// Whether the rows let a match begin with these bytes; `None` without rows.
     fn fits(pattern: &str, bytes: &[u8; DEPTH]) -> Option<bool> {
         let misfits = misfits(&parse(pattern.as_bytes(), Flags::default()).unwrap().root)?;
-        let read = bytes.iter().fold(u64::MAX, |state, byte| state << ROWS | misfits[usize::from(*byte)]);
-        Some(read >> (64 - ROWS) != u64::MAX >> (64 - ROWS))
+        Some(super::fits(&misfits, bytes))
     }
 
     #[test]
