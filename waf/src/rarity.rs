@@ -23,6 +23,11 @@ pub(crate) fn of_text(text: &[u8]) -> f32 {
     text.iter().map(|byte| of_byte(*byte)).product()
 }
 
+/// The byte of a text that occurs least.
+pub(crate) fn rarest_byte(text: &[u8]) -> Option<u8> {
+    text.iter().copied().min_by(|left, right| of_byte(*left).total_cmp(&of_byte(*right)))
+}
+
 /// The chance that a usual value has a byte of the set.
 pub(crate) fn of_set(set: ByteSet) -> f32 {
     let counted = |byte: &u8| !(byte.is_ascii_uppercase() && set.contains(byte.to_ascii_lowercase()));

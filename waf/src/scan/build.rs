@@ -14,6 +14,7 @@ use super::needs::{Needs, Texts, answers_only};
 use super::noted::NotedTest;
 use super::plan::{ByClass, Kind, Plan, Plans, Step, only_folds};
 use super::privacy::Privacy;
+use super::prospect::{Prospect, Way};
 use super::source::Source;
 use super::strategy::Strategy;
 use super::tree::{NodeId, Nodes, Tree};
@@ -87,6 +88,8 @@ struct Draft {
     trigger: Trigger,
     /// What its texts are like, when it waits for texts.
     kept: Option<Kept>,
+    /// Its classes, and the rarest bytes of its texts.
+    way: Way,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -170,6 +173,7 @@ impl<'r> Builder<'r> {
             classes: 0,
             trigger: Trigger::Nothing,
             kept: None,
+            way: Way::OPEN,
         }));
         Some(())
     }
@@ -220,6 +224,7 @@ impl<'r> Builder<'r> {
             };
             let texts = watch.needs.literals.as_ref().filter(|_| watch.trigger == Trigger::Literals);
             watch.kept = texts.and_then(Kept::of);
+            watch.way = Way::new(watch.classes, watch.needs.literals.as_ref());
         }
     }
 
@@ -303,6 +308,7 @@ impl<'r> Builder<'r> {
                     classes: self.classes.table(),
                     tests: self.tests.into(),
                     watches,
+                    ways: self.watches.iter().map(|watch| watch.way).collect(),
                     lists,
                     singles,
                     request,
@@ -376,6 +382,17 @@ impl<'r> Builder<'r> {
             kept = kept.and(texts.waiting_for(watch.classes & self.spaces));
         }
         Some(kept)
+    }
+
+    /// What the tests at each step and below it wait for.
+    fn prospects(&self, steps: &[Step], looks: &[bool]) -> Box<[Option<Prospect>]> {
+        let watches = || (0..).zip(&self.watches).filter(|(_, watch)| looks[watch.test]);
+        let of_step = |(index, step): (usize, &Step)| {
+            let transformations = steps[index..step.after].iter().map(|step| step.transformation);
+            let below = watches().filter(|(_, watch)| self.tests[watch.test].nodes & step.below != 0);
+            Prospect::of(transformations, below.map(|(number, watch)| (number, watch.way)))
+        };
+        steps.iter().enumerate().map(of_step).collect()
     }
 
     /// The steps of the whole tree with what triggers them.
@@ -461,10 +478,12 @@ impl<'r> Builder<'r> {
         self.set_lengths(&mut plan, &looks);
         plan.steps = in_depth(&plan.steps, plan.nodes);
         self.set_kept(&mut plan, &looks);
+        plan.prospects = self.prospects(&plan.steps, &looks);
         plan.kinds = Kind::all(&plan.steps);
         plan.every = every.into();
         plan.by_class = ByClass::new(&by_class);
         plan.few = self.nodes_of_few_texts(&plan);
+        plan.ways = self.ways(&plan);
         if plan.literals.iter().any(|(_, classes)| *classes == 0) || plan.literals.len() > MASKS_LIMIT {
             plan.literals = vec![(plan.literals.iter().fold(0, |all, (nodes, _)| all | nodes), 0)];
         }
@@ -474,8 +493,8 @@ impl<'r> Builder<'r> {
     /// The nodes whose tests wait for few texts together.
     fn nodes_of_few_texts(&self, plan: &Plan) -> Nodes {
         let mut counts = vec![0; self.tree.len()];
-        for (number, watch) in self.waiting_in(plan) {
-            let nodes = self.tests[number].nodes;
+        for (_, watch) in self.waiting_in(plan) {
+            let nodes = self.tests[watch.test].nodes;
             let texts = watch.needs.literals.as_ref().map_or(0, Texts::len);
             (0..counts.len()).filter(|node| nodes >> node & 1 == 1).for_each(|node| counts[node] += texts);
         }
@@ -483,11 +502,23 @@ impl<'r> Builder<'r> {
         few.fold(0, |nodes, (node, _)| nodes | 1 << node)
     }
 
-    /// The watches of a plan that wait for texts, each with the number of its test.
-    fn waiting_in(&self, plan: &Plan) -> impl Iterator<Item = (usize, &Draft)> {
-        let waiting = self.watches.iter().enumerate();
-        let waiting = waiting.filter(|(_, watch)| watch.trigger == Trigger::Literals);
-        waiting.filter(|(number, _)| plan.members.contains(*number)).map(|(_, watch)| (watch.test, watch))
+    /// A watch for each way in which tests that wait for texts may match, and the nodes where they do.
+    fn ways(&self, plan: &Plan) -> Box<[(Nodes, WatchId)]> {
+        let mut ways: Vec<(Nodes, WatchId)> = Vec::new();
+        for (number, watch) in self.waiting_in(plan) {
+            let nodes = self.tests[watch.test].nodes;
+            match ways.iter_mut().find(|(_, known)| self.watches[*known as usize].way == watch.way) {
+                Some((known, _)) => *known |= nodes,
+                None => ways.push((nodes, number)),
+            }
+        }
+        ways.into()
+    }
+
+    /// The watches of a plan that wait for texts, each with its number.
+    fn waiting_in(&self, plan: &Plan) -> impl Iterator<Item = (WatchId, &Draft)> {
+        let waiting = (0..).zip(&self.watches).filter(|(_, watch)| watch.trigger == Trigger::Literals);
+        waiting.filter(|(number, _)| plan.members.contains(*number as usize))
     }
 
     /// The texts that the forms at nodes of few texts may have to be searched for.
@@ -500,7 +531,7 @@ impl<'r> Builder<'r> {
         let plans = sources.flat_map(|(_, plans)| plans.all());
         plans.flat_map(|plan| {
             let waiting = self.waiting_in(plan);
-            let of_few = waiting.filter(|(test, _)| self.tests[*test].nodes & plan.few != 0);
+            let of_few = waiting.filter(|(_, watch)| self.tests[watch.test].nodes & plan.few != 0);
             of_few.filter_map(|(_, watch)| watch.needs.literals.as_ref()).flat_map(Texts::iter)
         })
     }

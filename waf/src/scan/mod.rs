@@ -19,6 +19,7 @@ mod needs;
 mod noted;
 mod plan;
 mod privacy;
+mod prospect;
 mod run;
 mod seen;
 mod source;
@@ -39,6 +40,7 @@ pub use strategy::Strategy;
 use literals::Literals;
 use noted::NotedTest;
 use plan::Plans;
+use prospect::Way;
 use source::{List, SINGLES, Side, Source};
 use tree::{Nodes, Tree};
 
@@ -53,6 +55,8 @@ pub(crate) struct Scan {
     classes: ByteClasses,
     tests: Box<[Test]>,
     watches: Box<[Watch]>,
+    /// What the matching texts of each watch have.
+    ways: Box<[Way]>,
     /// By list, then by side.
     lists: [[Option<Plans>; 2]; List::ALL.len()],
     singles: [Option<Plans>; SINGLES.len()],
@@ -127,6 +131,7 @@ impl Scan {
             classes: ByteClasses::new(&[]),
             tests: Box::default(),
             watches: Box::default(),
+            ways: Box::default(),
             lists: Default::default(),
             singles: Default::default(),
             request: Literals::default(),

@@ -106,9 +106,7 @@ impl Needs {
             0 => Self::default(),
             // A text of one byte is looked for as a byte, and so are the others then.
             1 => {
-                let rarer =
-                    |left: &u8, right: &u8| rarity::of_text(&[*left]).total_cmp(&rarity::of_text(&[*right]));
-                let bytes = texts.iter().filter_map(|text| text.iter().copied().min_by(rarer));
+                let bytes = texts.iter().filter_map(rarity::rarest_byte);
                 let set = bytes.fold(ByteSet::EMPTY, |set, byte| {
                     set.with(byte.to_ascii_lowercase()).with(byte.to_ascii_uppercase())
                 });

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use hop3_transformations::Transformation;
+use hop3_transformations::{ByteClasses, ByteSet, Transformation};
 
 use super::bits::Bits;
 use super::kept::Kept;
 use super::literals::WatchId;
+use super::prospect::{Prospect, Way};
 use super::tree::{NodeId, Nodes};
 use super::well_known::WellKnown;
 use crate::rarity;
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     pub(super) nodes: Nodes,
     /// The tree as far as they need it, depth first, without the root.
     pub(super) steps: Box<[Step]>,
+    /// For each step whether anything may come of it.
+    pub(super) prospects: Box<[Option<Prospect>]>,
     /// The transformations in it, each once, without those that only fold case.
     pub(super) kinds: Box<[Kind]>,
     /// The watches that wait for a class of bytes.
@@ -33,6 +36,8 @@ pub(crate) struct Plan {
     pub(super) few: Nodes,
     /// Nodes with tests that wait for texts, and the classes all of which a text must have for any of them.
     pub(super) literals: Vec<(Nodes, u128)>,
+    /// A watch for each way in which tests that wait for texts may match, and at which nodes they do.
+    pub(super) ways: Box<[(Nodes, WatchId)]>,
 }
 
 /// Watches by the class of bytes that they wait for, in one piece of memory.
@@ -103,6 +108,28 @@ impl Default for Step {
             after: 0,
             kept: None,
         }
+    }
+}
+
+impl Plan {
+    /// Whether a text that tests wait for may occur at one of these nodes, in a text with these classes of bytes and these bytes.
+    pub(super) fn may_find(&self, nodes: Nodes, (classes, bytes): (u128, ByteSet), ways: &[Way]) -> bool {
+        let bytes = bytes.fold_case();
+        let is_open =
+            |watch: &WatchId| ways.get(*watch as usize).is_some_and(|way| way.is_open(classes, bytes));
+        self.ways.iter().any(|(at, watch)| at & nodes != 0 && is_open(watch))
+    }
+
+    /// Whether a test may match in what becomes of a text with these bytes from a step on, by its place.
+    pub(super) fn may_come_of(
+        &self,
+        step: usize,
+        bytes: ByteSet,
+        classes: &ByteClasses,
+        ways: &[Way],
+    ) -> bool {
+        let prospect = self.prospects.get(step).and_then(Option::as_ref);
+        prospect.is_none_or(|prospect| prospect.is_open(bytes, classes, ways))
     }
 }
 

@@ -3,14 +3,19 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use hop3_transformations::ByteSet;
+
+use super::Scan;
 use super::bits::Bits;
 use super::literals::{Literals, WatchId};
 use super::machine::Hits;
 use super::plan::{Plan, Step, only_folds};
+use super::prospect;
 use super::seen::Seen;
 use super::source::{List, SINGLES, Side, Source};
 use super::tree::{NodeId, Nodes};
 use crate::operators::{Captures, Operator};
+use crate::regex::LimitExceeded;
 use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::text::TextId;
@@ -58,6 +63,8 @@ struct Scanned {
     nodes: Nodes,
     /// Its classes of bytes.
     classes: u128,
+    /// Its bytes, if it is long: else all are taken for possible.
+    bytes: ByteSet,
 }
 
 impl Progress {
@@ -156,16 +163,17 @@ impl State {
     fn find_forms(&mut self, ruleset: &Ruleset, plan: &Plan, value: TextId, forms: &mut Forms) {
         let scan = &ruleset.scan;
         let bytes = self.texts.bytes(value);
-        let (length, classes) = (bytes.len(), scan.classes.present(bytes));
+        let length = bytes.len();
+        let (classes, of_bytes) = contents(scan, bytes);
         forms.value += 1;
         forms.texts.clear();
         if let Some(nodes) = nodes_of_one_form(plan, classes, bytes) {
-            forms.texts.push(Scanned { text: value, length, nodes, classes });
+            forms.texts.push(Scanned { text: value, length, nodes, classes, bytes: of_bytes });
             forms.own.resize(scan.tree.len(), (0, TextId::EMPTY));
             return;
         }
         forms.unchanged = 0;
-        forms.texts.push(Scanned { text: value, length, nodes: plan.nodes & 1, classes });
+        forms.texts.push(Scanned { text: value, length, nodes: plan.nodes & 1, classes, bytes: of_bytes });
         forms.scanned.resize(scan.tree.len(), 0);
         forms.own.resize(scan.tree.len(), (0, TextId::EMPTY));
         let mut at = 0;
@@ -177,6 +185,10 @@ impl State {
                 at = step.after;
             } else if form.length < step.length {
                 // Too short for any test from here down.
+                at = step.after;
+            } else if form.length >= prospect::LONG
+                && !plan.may_come_of(at, form.bytes, &scan.classes, &scan.ways)
+            {
                 at = step.after;
             } else {
                 let as_parent = only_folds(step.transformation)
@@ -236,8 +248,8 @@ impl State {
         if let Some(index) = forms.texts.iter().position(is_the_same) {
             return index as u8;
         }
-        let classes = ruleset.scan.classes.present(bytes);
-        forms.texts.push(Scanned { text, length: bytes.len(), nodes: 0, classes });
+        let (classes, of_bytes) = contents(&ruleset.scan, bytes);
+        forms.texts.push(Scanned { text, length: bytes.len(), nodes: 0, classes, bytes: of_bytes });
         (forms.texts.len() - 1) as u8
     }
 
@@ -273,15 +285,25 @@ impl State {
         forms: &mut Forms,
         progress: &mut Progress,
     ) {
-        let Scanned { text, length, nodes, classes } = forms.texts[index];
+        let Scanned { text, length, nodes, classes, bytes } = forms.texts[index];
         if nodes == 0 {
             return;
         }
         progress.texts += 1;
         let Progress { candidates, hits, tried, texts, buffer, .. } = progress;
         tried.resize(ruleset.scan.tests.len(), 0);
-        let mut attempt =
-            Attempt { ruleset, nodes, classes, length, text: *texts, tried, candidates, buffer, found: None };
+        let mut attempt = Attempt {
+            ruleset,
+            nodes,
+            classes,
+            bytes,
+            length,
+            text: *texts,
+            tried,
+            candidates,
+            buffer,
+            found: None,
+        };
         for &watch in &*plan.every {
             attempt.run(self, watch, forms);
         }
@@ -293,7 +315,9 @@ impl State {
             present &= present - 1;
         }
         let worth_it = |(wanted, needed): &(Nodes, u128)| wanted & nodes != 0 && classes & needed == *needed;
-        if plan.literals.iter().any(worth_it) {
+        let may_find =
+            || length < prospect::LONG || plan.may_find(nodes, (classes, bytes), &ruleset.scan.ways);
+        if plan.literals.iter().any(worth_it) && may_find() {
             let wanted = plan.literals.iter().fold(0, |wanted, (of_tests, _)| wanted | of_tests & nodes);
             match wanted & !plan.few {
                 0 => literals.find_few(self.texts.bytes(text), hits),
@@ -311,6 +335,16 @@ impl State {
     }
 }
 
+/// The classes of a text's bytes, and those bytes if it is long.
+#[inline]
+fn contents(scan: &Scan, text: &[u8]) -> (u128, ByteSet) {
+    if text.len() < prospect::LONG {
+        return (scan.classes.present(text), ByteSet::ALL);
+    }
+    let bytes = ByteSet::occurring_in(text);
+    (scan.classes.present_in(bytes), bytes)
+}
+
 /// Whether no test of a plan matches in a value, whoever sends it.
 pub(super) fn is_silent(ruleset: &Ruleset, source: Source, value: &[u8], plan: &Plan) -> bool {
     let mut state = State::new(ruleset, Duration::ZERO);
@@ -325,6 +359,7 @@ struct Attempt<'r> {
     ruleset: &'r Ruleset,
     nodes: Nodes,
     classes: u128,
+    bytes: ByteSet,
     length: usize,
     /// Its number.
     text: u32,
@@ -380,7 +415,7 @@ impl Attempt<'_> {
             let matched = match &test.noted {
                 None => match self.finds_phrase(number, &condition.operator, value) {
                     Some(found) => Ok(found),
-                    None => condition.operator.test(value, &test.argument, budget, None),
+                    None => self.test(&condition.operator, value, &test.argument, budget),
                 },
                 Some(noted) => {
                     let mut captures = Captures::default();
@@ -401,6 +436,23 @@ impl Attempt<'_> {
             }
         }
         false
+    }
+
+    /// Runs an operator on the text at a node, which has the bytes of the scanned one but for what folds and joins it.
+    #[inline]
+    fn test(
+        &self,
+        operator: &Operator,
+        value: &[u8],
+        argument: &[u8],
+        budget: u64,
+    ) -> Result<bool, LimitExceeded> {
+        match operator {
+            Operator::Rx(pattern) if self.length >= prospect::LONG => {
+                pattern.is_match_among(value, Some(prospect::possible(self.bytes)), budget)
+            }
+            _ => operator.test(value, argument, budget, None),
+        }
     }
 
     /// What the hits say about an operator that looks for phrases, if they do.
