@@ -145,7 +145,11 @@ impl EventSender {
 
 /// Text for logs: bytes outside printable ASCII (and UTF-8) are escaped, so that no line can be forged.
 pub(crate) fn loggable(bytes: &[u8]) -> String {
-    let printable = |text: &str| !text.chars().any(char::is_control);
+    let printable = |text: &str| {
+        // Nearly all is plain ASCII, which is seen without looking at each character by itself.
+        let plain = text.bytes().fold(true, |plain, byte| plain & (b' '..0x7f).contains(&byte));
+        plain || !text.chars().any(char::is_control)
+    };
     match std::str::from_utf8(bytes) {
         Ok(text) if printable(text) => text.to_owned(),
         _ => bytes.escape_ascii().to_string(),

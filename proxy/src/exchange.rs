@@ -80,7 +80,7 @@ pub(crate) struct Exchange<'x> {
     pub(crate) request: &'x Request,
     pub(crate) id: String,
     pub(crate) client: IpAddr,
-    pub(crate) firewall: Option<Firewall>,
+    pub(crate) firewall: Option<Firewall<'x>>,
     /// Memory of what the firewall holds.
     pub(crate) held: Vec<Grant>,
     pub(crate) upstream_time: Option<Duration>,
@@ -323,7 +323,7 @@ impl Exchange<'_> {
             server: self.connection.server,
             entropy: self.context.entropy(),
         };
-        let (events, metrics) = (self.context.events.clone(), self.context.metrics.clone());
+        let (events, metrics) = (&self.context.events, &*self.context.metrics);
         let firewall = self.firewall.insert(Firewall::begin(
             protection,
             context,

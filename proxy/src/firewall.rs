@@ -88,12 +88,12 @@ impl<'r> From<&'r Request> for InspectedHead<'r> {
 }
 
 /// One transaction.
-pub struct Firewall {
+pub struct Firewall<'x> {
     inspection: Option<Transaction>,
     mode: ProtectionMode,
     metrics: Arc<AppMetrics>,
-    events: EventSender,
-    all_metrics: Arc<Metrics>,
+    events: &'x EventSender,
+    all_metrics: &'x Metrics,
     log: Option<Arc<dyn TransactionLog>>,
     debug_log: Option<Arc<DebugLog>>,
     record: Box<AuditRecord>,
@@ -105,15 +105,15 @@ pub struct Firewall {
     finished: bool,
 }
 
-impl Firewall {
+impl<'x> Firewall<'x> {
     /// Starts a transaction with the head of a request.
     pub fn begin(
         protection: &Protection,
         context: TransactionContext,
         head: InspectedHead<'_>,
         metrics: Arc<AppMetrics>,
-        events: EventSender,
-        all_metrics: Arc<Metrics>,
+        events: &'x EventSender,
+        all_metrics: &'x Metrics,
     ) -> Self {
         let start = TransactionStart {
             id: context.id.clone(),
@@ -357,7 +357,7 @@ impl Firewall {
         if !silent && self.events.is_enabled() {
             self.record.context = self.inspection.as_ref().map(Transaction::log_context).unwrap_or_default();
             self.mask_head();
-            self.events.send(Event::Audit(self.record.clone()), &self.all_metrics);
+            self.events.send(Event::Audit(self.record.clone()), self.all_metrics);
         }
     }
 
@@ -395,13 +395,13 @@ impl Firewall {
     }
 }
 
-impl Drop for Firewall {
+impl Drop for Firewall<'_> {
     fn drop(&mut self) {
         self.log();
     }
 }
 
-impl std::fmt::Debug for Firewall {
+impl std::fmt::Debug for Firewall<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Firewall").field("record", &self.record).finish_non_exhaustive()
     }

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use crate::config::ProxyConfig;
 use crate::conn::ConnectionInfo;
 use crate::forwarded::{self, node};
-use crate::headers::{Header, Headers, elements, is_name};
+use crate::headers::{Header, Headers, NameSet, elements, is_name};
 use crate::http1::target::Scheme;
 use crate::request::Request;
 use crate::trace_context::traceparent;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1). `Trailer` is not among them: it announces, and tells
 /// the next recipient what was lost where trailers did not pass (section 6.6.2).
-const HOP_BY_HOP: [&str; 8] = [
+static HOP_BY_HOP: NameSet = NameSet::new(&[
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -23,10 +23,10 @@ const HOP_BY_HOP: [&str; 8] = [
     "te",
     "transfer-encoding",
     "upgrade",
-];
+]);
 
 /// Fields that only we may tell a back end.
-const OURS: [&str; 11] = [
+static OURS: NameSet = NameSet::new(&[
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",
@@ -38,11 +38,11 @@ const OURS: [&str; 11] = [
     "client-cert-chain",
     "expect",
     "content-length",
-];
+]);
 
 /// Other names by which a proxy tells where a request comes from, how and for what: back ends that believe them must hear
 /// them from trusted proxies alone. So must they every name that begins with `x-forwarded-`.
-const OF_PROXIES: [&str; 17] = [
+static OF_PROXIES: NameSet = NameSet::new(&[
     "cf-connecting-ip",
     "fastly-client-ip",
     "forwarded-for",
@@ -60,12 +60,18 @@ const OF_PROXIES: [&str; 17] = [
     "x-scheme",
     "x-script-name",
     "x-url-scheme",
-];
+]);
+
+/// Fields of a trace.
+static TRACE: NameSet = NameSet::new(&["traceparent", "tracestate"]);
+
+/// What `Connection` cannot declare to be hop-by-hop.
+static PROTECTED: NameSet = NameSet::new(&["host", "content-length", "content-type", "close", "keep-alive"]);
 
 fn is_of_proxies(name: &[u8]) -> bool {
     let start = b"x-forwarded-";
     let forwarded = name.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
-    forwarded || is_one_of(name, &OF_PROXIES)
+    forwarded || OF_PROXIES.contains(name)
 }
 
 /// The client behind the peer: the rightmost hop that the forwarding fields tell and that is no trusted proxy.
@@ -119,12 +125,12 @@ pub fn request_headers(
     headers.push("Host", host(request, connection));
     let believed = config.trusts(connection.client.ip().to_canonical()) && config.forwarding.x_forwarded();
     for field in request.headers.iter() {
-        let dropped = is_one_of(&field.name, &HOP_BY_HOP)
-            || is_one_of(&field.name, &OURS)
+        let dropped = HOP_BY_HOP.contains(&field.name)
+            || OURS.contains(&field.name)
             || is_name(&field.name, "host")
             || (!believed && is_of_proxies(&field.name))
             // Without a valid parent the state means nothing.
-            || (trace.is_none() && is_one_of(&field.name, &["traceparent", "tracestate"]))
+            || (trace.is_none() && TRACE.contains(&field.name))
             || field.name.contains(&b'_')
             || nominated.iter().any(|name| name.eq_ignore_ascii_case(&field.name))
             || (identity_only && is_name(&field.name, "accept-encoding"));
@@ -153,7 +159,7 @@ fn host(request: &Request, connection: &ConnectionInfo) -> Bytes {
 
 /// Fields that mean something only before a body (RFC 9110 section 6.5.1), or that a back end may merge into what
 /// was checked before.
-const NOT_IN_TRAILERS: [&str; 23] = [
+static NOT_IN_TRAILERS: NameSet = NameSet::new(&[
     "authorization",
     "cache-control",
     "content-disposition",
@@ -177,14 +183,14 @@ const NOT_IN_TRAILERS: [&str; 23] = [
     "trailer",
     "vary",
     "www-authenticate",
-];
+]);
 
 /// Whether a trailer may be sent on after a body.
 pub fn passes_in_trailers(field: &Header) -> bool {
-    !(is_one_of(&field.name, &HOP_BY_HOP)
-        || is_one_of(&field.name, &OURS)
+    !(HOP_BY_HOP.contains(&field.name)
+        || OURS.contains(&field.name)
         || is_of_proxies(&field.name)
-        || is_one_of(&field.name, &NOT_IN_TRAILERS)
+        || NOT_IN_TRAILERS.contains(&field.name)
         || field.name.contains(&b'_'))
 }
 
@@ -199,7 +205,7 @@ fn add_forwarding(
     let scheme = request.scheme.as_str();
     if config.forwarding.x_forwarded() {
         let earlier = |name: &str| if trusted { request.headers.get(name).cloned() } else { None };
-        headers.push("x-forwarded-for", appended(request, trusted, "x-forwarded-for", peer.to_string()));
+        headers.push("x-forwarded-for", appended(request, trusted, "x-forwarded-for", written(peer)));
         headers.push("x-forwarded-proto", earlier("x-forwarded-proto").unwrap_or_else(|| scheme.into()));
         let host = earlier("x-forwarded-host").unwrap_or_else(|| request.authority.clone());
         headers.push("x-forwarded-host", host);
@@ -210,6 +216,25 @@ fn add_forwarding(
         let believed = trusted && !config.forwarding.x_forwarded();
         headers.push("forwarded", appended(request, believed, "forwarded", element));
     }
+}
+
+/// The address as text; IPv4 without the machinery of formatting, since every request has one.
+fn written(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let digits = |octet: u8| 1 + usize::from(octet > 9) + usize::from(octet > 99);
+    // Exactly as long as it is, so that it becomes a field without being copied.
+    let mut text = String::with_capacity(address.octets().map(digits).iter().sum::<usize>() + 3);
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push('.');
+        }
+        for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+            if octet >= least {
+                text.push(char::from(b'0' + octet / unit % 10));
+            }
+        }
+    }
+    text
 }
 
 /// The list that a trusted peer sent, with our own element behind it.
@@ -242,23 +267,18 @@ pub fn strip_response(headers: &mut Headers, upgrade: bool) {
     headers.retain(|field| {
         let kept_upgrade = upgrade && is_name(&field.name, "upgrade");
         kept_upgrade
-            || !(is_one_of(&field.name, &HOP_BY_HOP)
+            || !(HOP_BY_HOP.contains(&field.name)
                 || nominated.iter().any(|name| name.eq_ignore_ascii_case(&field.name)))
     });
 }
 
 /// The names that `Connection` declares to be hop-by-hop. Framing and routing cannot be declared away.
 pub(crate) fn nominated(headers: &Headers) -> Vec<Vec<u8>> {
-    let protected =
-        |name: &&[u8]| !is_one_of(name, &["host", "content-length", "content-type", "close", "keep-alive"]);
+    let protected = |name: &&[u8]| !PROTECTED.contains(name);
     let values = headers.all("connection");
     values
         .flat_map(|value| elements(value).filter(protected).map(<[u8]>::to_vec).collect::<Vec<_>>())
         .collect()
-}
-
-fn is_one_of(name: &[u8], names: &[&str]) -> bool {
-    names.iter().any(|known| is_name(name, known))
 }
 
 #[cfg(test)]
@@ -383,6 +403,15 @@ mod tests {
         let client = client_address("10.0.0.1".parse().unwrap(), &request.headers, &config);
         assert_eq!(client.to_string(), "7.7.7.7");
         assert!(!is_secure(&request, &connection("10.0.0.1:5"), &config), "by the client's own element");
+    }
+
+    #[test]
+    fn addresses_are_written_as_ever() {
+        for text in ["0.9.10.99", "100.101.199.255", "127.0.0.1", "::1", "2001:db8::7"] {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(written(address), text);
+            assert_eq!(written(address).capacity(), text.len());
+        }
     }
 
     #[test]

@@ -87,6 +87,38 @@ impl Headers {
     }
 }
 
+/// Known names in lower case, most of which are told from another name by its length and first letter alone.
+#[derive(Debug)]
+pub struct NameSet {
+    names: &'static [&'static str],
+    /// By the low five bits of the first letter, which are the same in both cases: the lengths of the names that begin
+    /// with it.
+    lengths: [u32; 32],
+}
+
+impl NameSet {
+    /// The set of these names, each of 1 to 31 letters.
+    pub const fn new(names: &'static [&'static str]) -> Self {
+        let mut lengths = [0; 32];
+        let mut index = 0;
+        while index < names.len() {
+            let name = names[index].as_bytes();
+            lengths[(name[0] & 31) as usize] |= 1 << name.len();
+            index += 1;
+        }
+        Self { names, lengths }
+    }
+
+    /// Whether the set has this name, in any case.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        let Some(first) = name.first() else { return false };
+        let lengths = self.lengths[usize::from(first & 31)];
+        name.len() < 32
+            && lengths >> name.len() & 1 == 1
+            && self.names.iter().any(|known| is_name(name, known))
+    }
+}
+
 /// Compares a field name (or any token) with a known one, without case.
 pub fn is_name(name: &[u8], expected: &str) -> bool {
     name.eq_ignore_ascii_case(expected.as_bytes())
@@ -114,6 +146,18 @@ mod tests {
         assert_eq!(headers.get("Accept").map(|value| &value[..]), Some(&b"c"[..]));
         headers.remove("HOST");
         assert!(!headers.contains("host"));
+    }
+
+    #[test]
+    fn sets_know_their_names_in_any_case_and_no_others() {
+        static SET: NameSet = NameSet::new(&["te", "x-real-ip", "an-extraordinarily-long-name-31"]);
+        for name in ["te", "TE", "X-Real-IP", "an-extraordinarily-long-name-31"] {
+            assert!(SET.contains(name.as_bytes()), "{name}");
+        }
+        let long = "t".repeat(34);
+        for name in ["", "t", "tf", "x-real-iq", "\u{14}e", "an-extraordinarily-long-name-310", &long] {
+            assert!(!SET.contains(name.as_bytes()), "{name}");
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ fn inspect(
         host,
         headers: &head.headers,
     };
-    let (events, metrics) = (context.events.clone(), context.metrics.clone());
+    let (events, metrics) = (&context.events, &*context.metrics);
     Firewall::begin(protection, transaction.clone(), inspected, live.metrics.clone(), events, metrics)
         .refused(refusal, head.announces_body());
 }

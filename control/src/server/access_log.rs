@@ -1,13 +1,18 @@
 //! Where requests are logged: in the server's log, or as lines of a file of their own, which is appended to, flushed in
 //! batches, and opened anew when something moved it away.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use hop3_proxy::{AccessLog, AccessRecord};
+use serde::{Serialize, Serializer};
 
+use super::log;
 use crate::failure::{Failure, chain};
 use crate::settings::{AccessLogSettings, Settings};
 
@@ -122,25 +127,97 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
+/// A request in the server's log: as a line made here where lines are JSON, since that costs a fifth of an event.
 fn log_request(record: &AccessRecord) {
-    let path = record.target.split('?').next().unwrap_or_default();
-    tracing::info!(
-        target: "access",
-        id = record.id,
-        app = &*record.app,
-        client = %record.client,
-        method = record.method,
-        host = &*record.host,
-        // The query may hold secrets.
-        path,
-        protocol = record.protocol,
-        status = record.status,
-        received = record.received,
-        sent = record.sent,
-        ms = record.duration.as_secs_f64() * 1000.0,
-        note = record.note,
-        "request"
-    );
+    let noted = Noted::from(record);
+    if log::lines_are_json() && tracing::enabled!(target: "access", tracing::Level::INFO) {
+        log::write_line(|out| noted.write(SystemTime::now(), out));
+    } else {
+        noted.tell();
+    }
+}
+
+/// What the server's log says of a request. The order is that of its fields in JSON.
+#[derive(Serialize)]
+struct Noted<'r> {
+    message: &'static str,
+    id: &'r str,
+    app: &'r str,
+    client: IpAddr,
+    method: &'r str,
+    host: &'r str,
+    path: &'r str,
+    protocol: &'static str,
+    status: u16,
+    received: u64,
+    sent: u64,
+    ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'r str>,
+}
+
+impl<'r> From<&'r AccessRecord> for Noted<'r> {
+    fn from(record: &'r AccessRecord) -> Self {
+        Self {
+            message: "request",
+            id: &record.id,
+            app: &record.app,
+            client: record.client,
+            method: &record.method,
+            host: &record.host,
+            // The query may hold secrets.
+            path: record.target.split('?').next().unwrap_or_default(),
+            protocol: record.protocol,
+            status: record.status,
+            received: record.received,
+            sent: record.sent,
+            ms: record.duration.as_micros() as f64 / 1000.0,
+            note: record.note.as_deref(),
+        }
+    }
+}
+
+impl Noted<'_> {
+    /// The line that [`Noted::tell`] leads to where lines are JSON.
+    fn write(&self, now: SystemTime, out: &mut Vec<u8>) -> io::Result<()> {
+        /// Around the request as around every event.
+        #[derive(Serialize)]
+        struct Line<'n, 'r> {
+            #[serde(serialize_with = "as_text")]
+            timestamp: humantime::Rfc3339Timestamp,
+            level: &'static str,
+            #[serde(flatten)]
+            noted: &'n Noted<'r>,
+            target: &'static str,
+        }
+        let timestamp = humantime::format_rfc3339_micros(now);
+        let line = Line { timestamp, level: "INFO", noted: self, target: "access" };
+        serde_json::to_writer(out, &line).map_err(io::Error::from)
+    }
+
+    fn tell(&self) {
+        tracing::info!(
+            target: "access",
+            id = self.id,
+            app = self.app,
+            client = %self.client,
+            method = self.method,
+            host = self.host,
+            path = self.path,
+            protocol = self.protocol,
+            status = self.status,
+            received = self.received,
+            sent = self.sent,
+            ms = self.ms,
+            note = self.note,
+            "{}",
+            self.message
+        );
+    }
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 #[cfg(test)]
@@ -171,6 +248,27 @@ mod tests {
             referer: None,
             note: None,
             trace: None,
+        }
+    }
+
+    #[test]
+    fn a_line_of_ours_is_what_the_event_leads_to() {
+        let mut record = record("/a\"b\\é?token=x");
+        record.duration = Duration::from_nanos(1_234_567);
+        for note in [None, Some("client: left\t")] {
+            record.note = note.map(str::to_owned);
+            let noted = Noted::from(&record);
+            let told = log::told_as_json(|| noted.tell());
+            let mut line = Vec::new();
+            noted.write(SystemTime::UNIX_EPOCH, &mut line).unwrap();
+            let line = String::from_utf8(line).unwrap();
+            let (time, rest) = line.split_at(r#"{"timestamp":"1970-01-01T00:00:00.000000Z""#.len());
+            assert_eq!(time, r#"{"timestamp":"1970-01-01T00:00:00.000000Z""#);
+            assert_eq!(Some(rest), told.trim_end().get(time.len()..));
+            assert!(
+                rest.contains(r#""path":"/a\"b\\é","protocol""#) && rest.contains(r#""ms":1.234"#),
+                "{rest}"
+            );
         }
     }
 

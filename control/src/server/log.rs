@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
 
@@ -24,11 +25,51 @@ pub fn begin(settings: &Settings, verbose: u8, quiet: bool) {
         .with_env_filter(EnvFilter::new(directives(level)))
         .with_writer(|| LogWriter);
     // An error means that somebody in this process has begun already.
-    let _begun = if human {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+    if human {
+        let _begun = builder.with_ansi(std::io::stderr().is_terminal()).try_init();
     } else {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
-    };
+        let begun =
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init();
+        JSON.store(begun.is_ok(), Ordering::Relaxed);
+    }
+}
+
+/// Whether every line of the log is a JSON object.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether lines of the log are JSON, so that those which come often can be made without an event.
+pub fn lines_are_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// Writes the line that `make` appends; none when it fails, which memory does not.
+pub fn write_line(make: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
+    LINES.with_borrow_mut(|lines| {
+        let mut alone = Vec::new();
+        let gathers = lines.is_some();
+        let out = lines.as_mut().unwrap_or(&mut alone);
+        let before = out.len();
+        match make(out) {
+            Ok(()) => out.push(b'\n'),
+            Err(_) => out.truncate(before),
+        }
+        if !gathers {
+            // There is no other place to tell of it.
+            let _ = io::stderr().write_all(&alone);
+        }
+    });
+}
+
+/// What events of `work` look like as JSON.
+#[cfg(test)]
+pub fn told_as_json(work: impl FnOnce()) -> String {
+    let builder = tracing_subscriber::fmt().with_writer(|| LogWriter).with_ansi(false);
+    let json = builder.json().flatten_event(true).with_current_span(false).with_span_list(false).finish();
+    let gathered = Gathered::begin();
+    tracing::subscriber::with_default(json, work);
+    let told = LINES.with_borrow_mut(Option::take).unwrap_or_default();
+    drop(gathered);
+    String::from_utf8_lossy(&told).into_owned()
 }
 
 /// Writes what this thread logs during `work` at its end, in one piece: a line for each request is many.
@@ -97,7 +138,8 @@ mod tests {
     fn lines_are_gathered_until_the_end() {
         let seen = together(|| {
             LogWriter.write_all(b"one\n").unwrap();
-            LogWriter.write_all(b"two\n").unwrap();
+            write_line(|out| out.write_all(b"two"));
+            write_line(|out| out.write_all(b"half").and(Err(io::ErrorKind::Other.into())));
             LINES.with_borrow(|lines| lines.clone())
         });
         assert_eq!(seen.unwrap(), b"one\ntwo\n");

@@ -30,7 +30,7 @@ pub fn parse_request(mut head: Bytes, scheme: Scheme, max_fields: usize) -> Resu
         _ => {}
     }
     let parsed = parse_target(&target, &method).ok_or(Refusal::Target)?;
-    let authority = authority(&headers, version)?;
+    let (authority, host) = authority(&headers, version)?.unzip();
     if let Some((absolute_scheme, absolute_authority)) = &parsed.absolute
         && (*absolute_scheme != scheme
             || authority.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(absolute_authority)))
@@ -38,6 +38,7 @@ pub fn parse_request(mut head: Bytes, scheme: Scheme, max_fields: usize) -> Resu
         return Err(Refusal::AuthorityMismatch);
     }
     let authority = authority.or(parsed.absolute.map(|(_, authority)| authority)).unwrap_or_default();
+    let host = host.or_else(|| host_of(&authority)).unwrap_or_default();
     let body = request_body_length(&headers, version == Version::Http10)?;
     let expects_continue = expects_continue(&headers, version)?;
     let keep_alive = match version {
@@ -54,7 +55,7 @@ pub fn parse_request(mut head: Bytes, scheme: Scheme, max_fields: usize) -> Resu
     Ok(Request {
         version,
         scheme,
-        host: host_of(&authority).unwrap_or_default().into(),
+        host: host.into(),
         method,
         target,
         path_and_query: parsed.path_and_query,
@@ -97,8 +98,8 @@ fn parse_request_line(line: &Bytes) -> Result<(Bytes, Bytes, Version), Refusal> 
     }
 }
 
-/// The one valid `Host`; only HTTP/1.0 may lack it.
-fn authority(headers: &Headers, version: Version) -> Result<Option<Bytes>, Refusal> {
+/// The one valid `Host`, as sent and as routes know it; only HTTP/1.0 may lack it.
+fn authority(headers: &Headers, version: Version) -> Result<Option<(Bytes, String)>, Refusal> {
     let mut hosts = headers.all("host");
     let Some(host) = hosts.next() else {
         return if version == Version::Http10 { Ok(None) } else { Err(Refusal::HostMissing) };
@@ -106,8 +107,7 @@ fn authority(headers: &Headers, version: Version) -> Result<Option<Bytes>, Refus
     if hosts.next().is_some() {
         return Err(Refusal::HostRepeated);
     }
-    host_of(host).ok_or(Refusal::Host)?;
-    Ok(Some(host.clone()))
+    Ok(Some((host.clone(), host_of(host).ok_or(Refusal::Host)?)))
 }
 
 /// Whether the client waits for a `100 Continue` before it sends the body. Other expectations are refused.

@@ -150,7 +150,6 @@ pub async fn attempt<'u>(
                 continue;
             }
         };
-        tries.instances.push(instance.clone());
         let replayable = !matches!(payload, Payload::Streamed(_));
         let body = match &mut payload {
             Payload::Empty => Payload::Empty,
@@ -185,6 +184,7 @@ pub async fn attempt<'u>(
                 if !again {
                     return Err(AttemptError::Answer { endpoint: endpoint(), source });
                 }
+                tries.instances.push(instance);
             }
         }
     }
