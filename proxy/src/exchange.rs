@@ -149,7 +149,6 @@ pub async fn serve(
     };
     exchange.answer(body, sink).await;
     exchange.outcome = Outcome { status: sink.status, received: body.received, sent: sink.sent };
-    rounds::wait_for_others().await;
 }
 
 impl Exchange<'_> {

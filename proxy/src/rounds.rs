@@ -1,8 +1,8 @@
 //! Has the requests of a busy thread go from stage to stage together.
 //!
-//! A thread with several requests at hand does better to inspect all of them, then to hand all of them on and then to
-//! record all of them than to take each through alone: the rules stay in the processor's caches, and a back end or
-//! client, which each write wakes, takes the processor less often. A request that is alone waits for nobody.
+//! A thread with several requests at hand does better to inspect all of them and then to hand all of them on than to take
+//! each through alone: the rules stay in the processor's caches, and the back end, which each write wakes, takes the
+//! processor less often. A request that is alone waits for nobody.
 
 use std::cell::Cell;
 
