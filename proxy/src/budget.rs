@@ -1,5 +1,6 @@
 //! How much memory may be held back for bodies: those that wait for their inspection or lie in the engine, and the windows
-//! of encoders. A part of it for each HTTP/2 connection, whose streams are many, and one budget for the whole server.
+//! of encoders. A part of it for each HTTP/2 connection, whose streams are many, and one budget for the whole server, of
+//! which no client takes more than it leaves to others.
 //!
 //! The first [`FREE`] bytes of a body cost nothing, so that small requests pass however much others hold. Beyond them
 //! there are three answers when nothing is left: a body goes to a file, an answer is compressed with less or not at all,
@@ -8,11 +9,14 @@
 //! Nobody waits for what another waits for: a wait is for the whole of a body that has come already, and who holds a
 //! response's share waits for no other.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
+
+use crate::counts::{Counted, Counts};
 
 /// Bytes of each body that are held without asking, in each place.
 pub const FREE: usize = 8 * 1024;
@@ -48,19 +52,34 @@ impl Purpose {
     }
 }
 
-/// The server has nothing left.
+/// The server has nothing left for this client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server holds as many bodies as it may")]
-pub struct Exhausted;
+pub enum Exhausted {
+    /// Nor for anybody.
+    #[error("the server holds as many bodies as it may")]
+    Server,
+    /// It holds more than is left for others.
+    #[error("the server holds as many bodies of this client as it may")]
+    Client,
+}
 
-/// What one connection may hold, within what the server may.
+/// What one connection may hold, within what its client and the server may.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    server: Arc<Semaphore>,
-    /// All that the server may hold, in units.
-    most: u32,
+    server: Arc<Whole>,
+    client: IpAddr,
     /// None on HTTP/1, where one request at a time is bounded by its route's limits.
     connection: Option<Arc<Shared>>,
+}
+
+/// What the server may hold.
+#[derive(Debug)]
+struct Whole {
+    memory: Arc<Semaphore>,
+    /// All of it, in units.
+    most: u32,
+    /// What clients hold of it, in units.
+    of_clients: Arc<Counts>,
 }
 
 /// What the streams of one connection share.
@@ -74,15 +93,31 @@ struct Shared {
 /// Memory that was granted; given back when dropped.
 #[derive(Debug)]
 pub struct Grant {
+    bytes: usize,
     _server: OwnedSemaphorePermit,
+    _client: Counted,
     _connection: Option<OwnedSemaphorePermit>,
+}
+
+impl Grant {
+    /// As many as were asked for.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl Budget {
     /// For a server that may hold this many bytes.
     pub fn of_server(bytes: usize) -> Self {
         let most = units(bytes);
-        Self { server: Arc::new(Semaphore::new(most as usize)), most, connection: None }
+        let memory = Arc::new(Semaphore::new(most as usize));
+        let server = Whole { memory, most, of_clients: Arc::default() };
+        Self { server: Arc::new(server), client: Ipv4Addr::UNSPECIFIED.into(), connection: None }
+    }
+
+    /// For a client's requests on the connection.
+    pub fn of_client(&self, client: IpAddr) -> Self {
+        Self { client, ..self.clone() }
     }
 
     /// For a connection whose streams share one part of it.
@@ -101,24 +136,24 @@ impl Budget {
             },
             None => None,
         };
-        Some(Grant { _server: self.of_the_server(bytes)?, _connection: connection })
+        self.of_the_server(bytes, connection).ok()
     }
 
     /// Memory, once other streams of the connection have given some back. More than the connection's whole part is
     /// granted to one stream alone: what one body may need is the route's to say.
     ///
     /// # Errors
-    /// The server has nothing left; that is not waited for.
+    /// The server has nothing left for the client; that is not waited for.
     pub async fn take(&self, purpose: Purpose, bytes: usize) -> Result<Grant, Exhausted> {
         let connection = match self.part(purpose) {
             Some(part) => {
                 let most = units(purpose.of_connection());
                 let permit = part.clone().acquire_many_owned(units(bytes).min(most)).await;
-                Some(permit.map_err(|AcquireError { .. }| Exhausted)?)
+                Some(permit.map_err(|AcquireError { .. }| Exhausted::Server)?)
             }
             None => None,
         };
-        Ok(Grant { _server: self.of_the_server(bytes).ok_or(Exhausted)?, _connection: connection })
+        self.of_the_server(bytes, connection)
     }
 
     /// Waits until it is this stream's turn to be inspected; over when dropped.
@@ -126,8 +161,20 @@ impl Budget {
         self.connection.as_ref()?.turns.acquire().await.ok()
     }
 
-    fn of_the_server(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.server.clone().try_acquire_many_owned(units(bytes).min(self.most)).ok()
+    /// Beside what was taken of the connection. A client may hold as much as is left for others: one alone half of all,
+    /// two a third each, so that there is always something for the next.
+    fn of_the_server(
+        &self,
+        bytes: usize,
+        connection: Option<OwnedSemaphorePermit>,
+    ) -> Result<Grant, Exhausted> {
+        let Whole { memory, most, of_clients } = &*self.server;
+        let units = units(bytes).min(*most);
+        let server = memory.clone().try_acquire_many_owned(units).map_err(|_| Exhausted::Server)?;
+        // What it asks for now is not counted: a first body may be as large as its route allows.
+        let may_be = |held: usize| held <= memory.available_permits();
+        let client = of_clients.add(self.client, units as usize, may_be).ok_or(Exhausted::Client)?;
+        Ok(Grant { bytes, _server: server, _client: client, _connection: connection })
     }
 
     fn part(&self, purpose: Purpose) -> Option<&Arc<Semaphore>> {
@@ -168,10 +215,10 @@ mod tests {
         let connection = server.shared_by_streams();
         let large = connection.take(Purpose::Request, 13 * MIB).await.unwrap();
         assert!(connection.try_take(Purpose::Request, 1).is_none());
-        assert_eq!(server.server.available_permits(), 87 * 1024);
+        assert_eq!(server.server.memory.available_permits(), 87 * 1024);
         drop(large);
         assert!(connection.try_take(Purpose::Request, 1).is_some());
-        assert_eq!(server.server.available_permits(), 100 * 1024);
+        assert_eq!(server.server.memory.available_permits(), 100 * 1024);
     }
 
     #[tokio::test]
@@ -179,7 +226,8 @@ mod tests {
         let server = Budget::of_server(MIB);
         let held = server.take(Purpose::Request, MIB).await.unwrap();
         for budget in [&server, &server.shared_by_streams()] {
-            assert_eq!(budget.take(Purpose::Response, 1).await.unwrap_err(), Exhausted);
+            let other = budget.of_client(Ipv4Addr::LOCALHOST.into());
+            assert_eq!(other.take(Purpose::Response, 1).await.unwrap_err(), Exhausted::Server);
             assert!(budget.try_take(Purpose::Spool, 1).is_none());
             // What was refused by the server does not stay taken from the connection.
             let left = budget.part(Purpose::Spool).map(|part| part.available_permits());
@@ -187,5 +235,33 @@ mod tests {
         }
         drop(held);
         assert!(server.take(Purpose::Response, MIB).await.is_ok());
+    }
+    #[tokio::test]
+    async fn a_client_holds_no_more_than_it_leaves_to_others() {
+        let server = Budget::of_server(12 * MIB);
+        let client = |number: u8| server.of_client(Ipv4Addr::new(192, 0, 2, number).into());
+        let take_all = |of: Budget| {
+            let mut held = Vec::new();
+            // Connections of its own, as many as it likes.
+            while let Some(grant) = of.shared_by_streams().try_take(Purpose::Spool, MIB / 64) {
+                held.push(grant);
+            }
+            held
+        };
+        let megabytes = |held: &[Grant]| held.iter().map(Grant::bytes).sum::<usize>() / MIB;
+        let first = take_all(client(1));
+        assert_eq!(megabytes(&first), 6);
+        assert_eq!(client(1).take(Purpose::Request, MIB).await.unwrap_err(), Exhausted::Client);
+        assert_eq!(megabytes(&take_all(client(2))), 3, "gone again");
+        // A first one may be large.
+        assert!(client(2).take(Purpose::Request, 5 * MIB).await.is_ok());
+        let all: Vec<_> = (2..10).map(|number| take_all(client(number))).collect();
+        assert!(all.iter().all(|held| !held.is_empty()), "there is something for each");
+        drop((first, all));
+        assert_eq!(server.server.memory.available_permits(), 12 * 1024);
+        let ipv6 = |address: &str| server.of_client(address.parse().unwrap());
+        let of_network = take_all(ipv6("2001:db8::1"));
+        assert!(ipv6("2001:db8::2").try_take(Purpose::Spool, MIB).is_none(), "one /64 is one client");
+        drop(of_network);
     }
 }

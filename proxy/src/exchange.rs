@@ -211,7 +211,10 @@ impl Exchange<'_> {
                 self.forward(&live, spool, body, sink).await
             }
             LiveBackend::Unavailable(reason) => Err(Stop::answer(503, &**reason)),
-            LiveBackend::Static(files) => self.serve_file(files, sink).await,
+            LiveBackend::Static(files) => {
+                drop(spool);
+                self.serve_file(files, sink).await
+            }
             LiveBackend::Pool(_) => self.forward(&live, spool, body, sink).await,
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
-use crate::conn::ConnectionInfo;
+use crate::budget::Budget;
 use crate::conversation::Conversation;
 use crate::downstream::{RequestBody, ResponseLength, ResponseSink};
 use crate::exchange::{Exchange, Stop, body_stop, proceed};
@@ -114,7 +114,7 @@ impl Exchange<'_> {
     pub(crate) async fn forward(
         &mut self,
         live: &Arc<LiveRoute>,
-        mut spool: Option<Spool>,
+        spool: Option<Spool>,
         body: &mut RequestBody<'_>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
@@ -130,6 +130,7 @@ impl Exchange<'_> {
             return self.respond(head, length, ResponseBody::Kept(kept_body), false, Some(body), sink).await;
         }
         let mut live = live.clone();
+        let mut spool = spool.map(Arc::new);
         rounds::wait_for_others().await;
         loop {
             let Some(balancer) = live.group(&self.request.headers, self.client) else {
@@ -139,9 +140,9 @@ impl Exchange<'_> {
             let buffered = live.route.policy.as_ref().is_some_and(|policy| policy.request_buffering)
                 || (protocol.needs_length() && self.request.body == BodyLength::Streamed);
             if buffered && spool.is_none() && self.request.body != BodyLength::Empty {
-                spool = Some(read_whole(self.connection, body).await?);
+                spool = Some(Arc::new(read_whole(self.budget(), body).await?));
             }
-            let forwarded = self.forwarded_request(&live, spool.as_ref(), protocol);
+            let forwarded = self.forwarded_request(&live, spool.as_deref(), protocol);
             let script = match protocol {
                 Protocol::FastCgi(application) => {
                     match self.script(application, &live, &forwarded, sink).await? {
@@ -176,13 +177,16 @@ impl Exchange<'_> {
                     Err(error) => error,
                 }
             } else {
-                let spooled = spool.as_ref().filter(|spool| spool.length() > 0);
+                let spooled = spool.clone().filter(|spool| spool.length() > 0);
                 let attempted = attempt(&dispatch, spooled.map_or(Payload::Empty, Payload::Spooled));
                 match self.wait_for_answer(attempted, &interim, Some(&mut *body), sink).await? {
                     Ok(answer) if forwarded.websocket => {
+                        drop(spool);
                         return self.upgrade(answer, started, &live, body, sink).await;
                     }
                     Ok(mut answer) => {
+                        // What is still on its way holds it as long.
+                        drop(spool);
                         self.name_instance(&dispatch, &mut answer);
                         return self.relay(answer, started, &live, Some(body), sink).await;
                     }
@@ -422,8 +426,9 @@ impl Exchange<'_> {
             sink.ends_with_body();
         }
         sink.send_head(head, length).map_err(gone)?;
+        self.let_go(sink);
         if let Some(held) = held {
-            let mut pieces = held.reader();
+            let mut pieces = held.into_pieces();
             while let Some(piece) = pieces.next().await.map_err(|error| not_stored("response", &error))? {
                 sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;
             }
@@ -548,8 +553,8 @@ pub(crate) fn given_up() -> Stop {
 }
 
 /// Reads a body that its protocol cannot stream.
-async fn read_whole(connection: &ConnectionInfo, body: &mut RequestBody<'_>) -> Result<Spool, Stop> {
-    let mut spool = Spool::new(connection.budget.clone(), OF_REQUEST);
+async fn read_whole(budget: Budget, body: &mut RequestBody<'_>) -> Result<Spool, Stop> {
+    let mut spool = Spool::new(budget, OF_REQUEST);
     while let Some(piece) = body.next().await.map_err(body_stop)? {
         spool.append(piece).await.map_err(|error| not_stored("request", &error))?;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hop3_waf::BodyStatus;
 
-use crate::budget::{FREE, Purpose};
+use crate::budget::{Budget, FREE, Purpose};
 use crate::downstream::{RequestBody, ResponseSink};
 use crate::exchange::{Exchange, Stop, body_stop};
 use crate::firewall::Firewall;
@@ -25,7 +25,7 @@ impl Exchange<'_> {
         body: &mut RequestBody<'_>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<Spool, Stop> {
-        let mut spool = Spool::new(self.connection.budget.clone(), OF_REQUEST);
+        let mut spool = Spool::new(self.budget(), OF_REQUEST);
         let limit = self.firewall.as_ref().map_or(0, Firewall::request_body_limit);
         let rejects = self.firewall.as_ref().is_some_and(Firewall::rejects_larger_requests);
         while let Some(piece) = body.next().await.map_err(body_stop)? {
@@ -52,7 +52,7 @@ impl Exchange<'_> {
         mut client: Option<&mut RequestBody<'_>>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<Spool, Stop> {
-        let mut spool = Spool::new(self.connection.budget.clone(), OF_RESPONSE);
+        let mut spool = Spool::new(self.budget(), OF_RESPONSE);
         let limit = self.firewall.as_ref().map_or(0, Firewall::response_body_limit);
         while !*ended && spool.length() <= limit {
             let piece = tokio::select! {
@@ -77,8 +77,25 @@ impl Exchange<'_> {
         }
     }
 
-    /// Waits for memory of the connection's budget, as long as the client wants the answer. It is given back with the end of
-    /// the exchange: the engine keeps bodies until phase 5.
+    /// What may be held of this client's bodies.
+    pub(crate) fn budget(&self) -> Budget {
+        self.connection.budget.of_client(self.client)
+    }
+
+    /// Gives back the memory of bodies in the engine, once the head of an answer is out: nothing but phase 5 is to come, which
+    /// need not wait for a client that takes its time with the rest.
+    pub(crate) fn let_go(&mut self, sink: &ResponseSink<'_>) {
+        if self.held.is_empty() {
+            return;
+        }
+        if let (Some(firewall), Some(status)) = (self.firewall.take(), sink.status) {
+            firewall.finish(status);
+        }
+        self.held.clear();
+    }
+
+    /// Waits for memory of the connection's budget, as long as the client wants the answer. The engine keeps bodies until
+    /// phase 5; see [`Exchange::let_go`].
     async fn share(
         &mut self,
         purpose: Purpose,
@@ -90,7 +107,7 @@ impl Exchange<'_> {
         if bytes <= FREE {
             return Ok(());
         }
-        let budget = &self.connection.budget;
+        let budget = self.budget();
         let taken = tokio::select! {
             biased;
             taken = within(self.context.config.limits.body_deadline, budget.take(purpose, bytes)) => taken,

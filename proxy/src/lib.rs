@@ -25,6 +25,7 @@ mod config;
 mod conn;
 mod context;
 mod conversation;
+mod counts;
 mod date;
 mod downstream;
 mod drain;

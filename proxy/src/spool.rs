@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::vec;
 
 use bytes::{Bytes, BytesMut};
 
@@ -109,8 +110,8 @@ impl Spool {
     }
 
     /// A reader from the start.
-    pub const fn reader(&self) -> SpoolReader<'_> {
-        SpoolReader { spool: self, next: 0, file_started: false, most: PIECE }
+    pub fn reader(self: &Arc<Self>) -> SpoolReader {
+        SpoolReader { spool: self.clone(), next: 0, file: FileReader::default() }
     }
 
     /// Shows all of it, piece by piece, as long as somebody looks.
@@ -120,39 +121,87 @@ impl Spool {
                 return Ok(());
             }
         }
-        let mut reader = SpoolReader { next: self.memory.len() + 1, most: LOOK, ..self.reader() };
-        while let Some(piece) = reader.next().await? {
+        let mut file = FileReader::default();
+        while let Some(piece) = file.next(self.file.as_ref(), LOOK).await? {
             if look(&piece).is_break() {
                 break;
             }
         }
         Ok(())
     }
+
+    /// Reads it for the last time: what was read is given up, and its memory back.
+    pub fn into_pieces(mut self) -> Pieces {
+        self.seal_tail();
+        let memory = std::mem::take(&mut self.memory).into_iter();
+        Pieces { memory, under_way: 0, spool: self, file: FileReader::default() }
+    }
+
+    /// Gives back what is granted beyond what still lies in memory.
+    fn give_back(&mut self) {
+        while let Some(last) = self.grants.pop_if(|last| self.granted - last.bytes() >= self.in_memory) {
+            self.granted -= last.bytes();
+        }
+    }
 }
 
-/// Reads a spool once.
+/// Reads a spool once, and holds it as long.
 #[derive(Debug)]
-pub struct SpoolReader<'s> {
-    spool: &'s Spool,
+pub struct SpoolReader {
+    spool: Arc<Spool>,
     next: usize,
-    file_started: bool,
-    most: usize,
+    file: FileReader,
 }
 
-impl SpoolReader<'_> {
+impl SpoolReader {
     /// The next piece, `None` at the end.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if let Some(piece) = self.spool.memory.get(self.next) {
+        let Spool { memory, tail, file, .. } = &*self.spool;
+        if let Some(piece) = memory.get(self.next) {
             self.next += 1;
             return Ok(Some(piece.clone()));
         }
-        if self.next == self.spool.memory.len() && !self.spool.tail.is_empty() {
+        if self.next == memory.len() && !tail.is_empty() {
             self.next += 1;
-            return Ok(Some(Bytes::copy_from_slice(&self.spool.tail)));
+            return Ok(Some(Bytes::copy_from_slice(tail)));
         }
-        let Some(file) = self.spool.file.clone() else { return Ok(None) };
-        let rewind = !std::mem::replace(&mut self.file_started, true);
-        let most = self.most;
+        self.file.next(file.as_ref(), PIECE).await
+    }
+}
+
+/// The pieces of a spool that is given up.
+#[derive(Debug)]
+pub struct Pieces {
+    memory: vec::IntoIter<Bytes>,
+    /// Bytes of the piece that was asked for last.
+    under_way: usize,
+    spool: Spool,
+    file: FileReader,
+}
+
+impl Pieces {
+    /// The next piece, `None` at the end. The one before was passed on.
+    pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        self.spool.in_memory -= std::mem::take(&mut self.under_way);
+        self.spool.give_back();
+        if let Some(piece) = self.memory.next() {
+            self.under_way = piece.len();
+            return Ok(Some(piece));
+        }
+        self.file.next(self.spool.file.as_ref(), PIECE).await
+    }
+}
+
+/// How far a spool's file was read.
+#[derive(Debug, Default)]
+struct FileReader {
+    has_begun: bool,
+}
+
+impl FileReader {
+    async fn next(&mut self, file: Option<&Arc<File>>, most: usize) -> io::Result<Option<Bytes>> {
+        let Some(file) = file.cloned() else { return Ok(None) };
+        let rewind = !std::mem::replace(&mut self.has_begun, true);
         let piece = blocking(move || {
             if rewind {
                 (&*file).rewind()?;
@@ -176,17 +225,17 @@ mod tests {
     use super::*;
 
     /// A spool of these pieces within this budget.
-    async fn filled(budget: &Budget, pieces: impl IntoIterator<Item = Vec<u8>>) -> (Spool, Vec<u8>) {
+    async fn filled(budget: &Budget, pieces: impl IntoIterator<Item = Vec<u8>>) -> (Arc<Spool>, Vec<u8>) {
         let (mut spool, mut expected) = (Spool::new(budget.clone(), OF_REQUEST), Vec::new());
         for piece in pieces {
             expected.extend_from_slice(&piece);
             spool.append(piece.into()).await.unwrap();
         }
         assert_eq!(spool.length(), expected.len() as u64);
-        (spool, expected)
+        (Arc::new(spool), expected)
     }
 
-    async fn assert_holds(spool: &Spool, expected: &[u8]) {
+    async fn assert_holds(spool: &Arc<Spool>, expected: &[u8]) {
         for _ in 0..2 {
             let (mut read, mut shown) = (Vec::new(), Vec::new());
             let mut reader = spool.reader();
@@ -235,5 +284,29 @@ mod tests {
         drop(first);
         let (third, _) = filled(&budget, pieces()).await;
         assert!(third.file.is_none(), "what was granted is given back");
+    }
+
+    #[tokio::test]
+    async fn what_is_read_for_the_last_time_gives_its_memory_back() {
+        let budget = Budget::of_server(1 << 20);
+        // Of another client, whose share is his own.
+        let other = budget.of_client(std::net::Ipv4Addr::LOCALHOST.into());
+        let is_free = |kib: &usize| other.try_take(Purpose::Spool, kib * 1024).is_some();
+        let taken_now = || 1024 - (0..=1024).rev().find(is_free).unwrap();
+        for size in [5_000, 100] {
+            let most = if size == 5_000 { 200_000 } else { 100_000 };
+            let (spool, expected) =
+                filled(&budget, (0..most / size).map(|number| vec![number as u8; size])).await;
+            assert!(taken_now() >= 64, "{} KiB are taken", taken_now());
+            let (mut read, mut taken) = (Vec::new(), Vec::new());
+            let mut pieces = Arc::into_inner(spool).unwrap().into_pieces();
+            while let Some(piece) = pieces.next().await.unwrap() {
+                read.extend_from_slice(&piece);
+                taken.push(taken_now());
+            }
+            assert!(read == expected);
+            assert!(taken.is_sorted_by(|earlier, later| earlier >= later), "{taken:?}");
+            assert_eq!(taken_now(), 0, "before the reader goes");
+        }
     }
 }

@@ -386,3 +386,35 @@ async fn audit_and_debug_logs_are_handed_over_and_losses_counted() {
     let masked = ("Authorization".to_owned(), "Bearer ********".to_owned());
     assert!(record.headers.contains(&masked), "{:?}", record.headers);
 }
+
+/// A client that takes his time with a large answer holds memory for what he still has to get, not for what the engine saw
+/// of it: others' answers are inspected meanwhile.
+#[tokio::test]
+async fn who_reads_slowly_holds_no_memory_that_others_need() {
+    const LENGTH: usize = 32 << 20;
+    static BODY: [u8; LENGTH] = [b'x'; LENGTH];
+    fn large(_: &support::Received) -> Reply {
+        Reply::Keep(support::response("200 OK", "Content-Type: text/html\r\n", &BODY[..]))
+    }
+    let backend = backend(large).await;
+    let rules = "SecRuleEngine On\nSecResponseBodyAccess On\nSecResponseBodyMimeType text/html\n\
+        SecResponseBodyLimit 2097152\nSecResponseBodyLimitAction ProcessPartial\n";
+    let mut config = hop3_proxy::ProxyConfig::default();
+    // For the engine's part of two answers, and little else.
+    config.limits.body_memory = (4 << 20) + (512 << 10);
+    let proxy = support::start_with(config, vec![protect(to(&backend), rules, ProtectionMode::Block)]);
+    let mut slow = Vec::new();
+    for number in 1..=5 {
+        let mut client = Client::numbered(number, proxy.http).await;
+        client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+        assert_eq!(client.head().await.unwrap().status, 200, "{number}");
+        // Some of the body: the head alone may be on its way before the memory is given back.
+        let mut some = vec![0; 2 << 20];
+        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut some).await.unwrap();
+        slow.push(client);
+    }
+    let mut more = vec![0; 20 << 20];
+    for client in &mut slow {
+        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut more).await.unwrap();
+    }
+}

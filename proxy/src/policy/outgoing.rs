@@ -32,8 +32,8 @@ impl Exchange<'_> {
         let recording = live.filter(|_| keep).and_then(|live| {
             let cache = self.cache(live)?;
             let (seen, now) = (|| self.forwarded_fields(live), SystemTime::now());
-            let (key, budget) = (self.cache_key(live), &self.connection.budget);
-            let recording = Recording::begin(cache.rules(), self.request, seen, key, head, now, budget)?;
+            let (key, budget) = (self.cache_key(live), self.budget());
+            let recording = Recording::begin(cache.rules(), self.request, seen, key, head, now, &budget)?;
             Some((recording, cache.clone()))
         });
         self.decorate(&mut head.headers, false);
@@ -43,7 +43,7 @@ impl Exchange<'_> {
                 compression.mark(self.request, head);
                 None
             }
-            Some(compression) => compression.encoder(self.request, head, length, &self.connection.budget)?,
+            Some(compression) => compression.encoder(self.request, head, length, &self.budget())?,
             None => None,
         };
         Ok(Outgoing { recording, encoder })

@@ -153,7 +153,7 @@ pub async fn attempt<'u>(
         let replayable = !matches!(payload, Payload::Streamed(_));
         let body = match &mut payload {
             Payload::Empty => Payload::Empty,
-            Payload::Spooled(spool) => Payload::Spooled(spool),
+            Payload::Spooled(spool) => Payload::Spooled(spool.clone()),
             // A streamed body is sent once; there is no second try after this.
             streamed => std::mem::replace(streamed, Payload::Empty),
         };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -22,7 +23,7 @@ pub enum Payload<'p, 'c> {
     /// None.
     Empty,
     /// Already read.
-    Spooled(&'p Spool),
+    Spooled(Arc<Spool>),
     /// Passed on as it arrives.
     Streamed(&'p mut RequestBody<'c>),
 }
@@ -101,7 +102,7 @@ pub async fn send_stream(
 /// The pieces of a payload, wherever they come from.
 enum Pieces<'p, 'c> {
     Empty,
-    Spooled(SpoolReader<'p>),
+    Spooled(SpoolReader),
     Streamed(&'p mut RequestBody<'c>),
 }
 
