@@ -270,6 +270,9 @@ fn the_kernel_drops_what_banned_clients_send() {
         let text = sets();
         (text.contains("192.0.2.55") && text.contains("192.0.2.56")).then_some(())
     });
+    // Nothing else happens, and it is noticed all the same.
+    nft(&server, &["flush", "ruleset"]);
+    server.eventually(|| Some(sets()).filter(|text| text.contains("192.0.2.55")));
     without_nftables(&server);
     server.signal("HUP");
     server.eventually(|| (!sets().contains("hop3_")).then_some(()));

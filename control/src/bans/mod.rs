@@ -2,6 +2,7 @@
 //!
 //! Who is banned is the proxy's to decide (`hop3_proxy::Bans`), keeping and telling are `control::bans`'.
 
+mod generation;
 mod nftables;
 mod script;
 

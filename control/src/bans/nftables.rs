@@ -14,13 +14,18 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::Notify;
 
+use super::generation::generation;
 use super::script::{self, Elements};
 use crate::failure::{Failure, Kind};
 
 /// How long `nft` may take.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How often all is said again.
+/// How often all is said again, where the kernel does not tell of changes by others.
 const WHOLE_AGAIN: Duration = Duration::from_secs(600);
+/// How often it is asked for them, and the least time from one saying of all to the next: others may change much that
+/// is not ours.
+const LOOK: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_secs(10);
 /// Where it lies; the second is outside of an ordinary user's PATH.
 const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
 
@@ -45,6 +50,9 @@ struct Told {
     elements: Elements,
     /// When all of it was said.
     whole: SystemTime,
+    /// The packet filter's generation after our last change, or an older one when others made changes meanwhile; `None`
+    /// where that is not known.
+    generation: Option<u32>,
 }
 
 /// How it stands with the kernel's sets.
@@ -67,9 +75,15 @@ pub enum NftablesState {
 }
 
 impl Told {
-    fn is_old(&self, now: SystemTime) -> bool {
+    /// Whether all is to be said again: others changed something, or it is not known whether they did.
+    fn is_old(&self, generation: Option<u32>, now: SystemTime) -> bool {
+        let least = match generation {
+            Some(_) if generation == self.generation => return false,
+            Some(_) if self.generation.is_some() => REST,
+            _ => WHOLE_AGAIN,
+        };
         // A clock that was set back tells nothing.
-        now.duration_since(self.whole).map_or(true, |age| age >= WHOLE_AGAIN)
+        now.duration_since(self.whole).map_or(true, |age| age >= least)
     }
 }
 
@@ -93,8 +107,23 @@ impl Nftables {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes the sets hold these bans: by the elements that changed, or all of it at first, after a failure, and from time
-    /// to time, since somebody else may have flushed them. A failure is told once in the log and stays in
+    /// Waits until somebody else changed the packet filter, so that all has to be said again; for ever where there is
+    /// nothing to lose.
+    pub async fn changed_by_others(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let told = self.told.lock().await;
+            // Where the kernel tells nothing, whoever refreshes the sets sees to it.
+            if let (Some(told), Some(generation)) = (told.as_ref(), generation())
+                && told.is_old(Some(generation), SystemTime::now())
+            {
+                return;
+            }
+        }
+    }
+
+    /// Makes the sets hold these bans: by the elements that changed, or all of it at first, after a failure, and after
+    /// changes by others, who may have flushed them. A failure is told once in the log and stays in
     /// [`Nftables::state`].
     pub async fn sync(&self, bans: &[Ban], allowed: &[Prefix], now: SystemTime) {
         if self.ports.is_empty() {
@@ -102,7 +131,8 @@ impl Nftables {
         }
         let mut told = self.told.lock().await;
         let elements = script::elements(bans, now);
-        let outcome = match told.take().filter(|told| told.allowed == allowed && !told.is_old(now)) {
+        let seen = generation();
+        let outcome = match told.take().filter(|told| told.allowed == allowed && !told.is_old(seen, now)) {
             Some(told) => self.change(told, elements, now).await,
             None => self.make(allowed, elements, now).await,
         };
@@ -131,21 +161,26 @@ impl Nftables {
     /// Says all of it.
     async fn make(&self, allowed: &[Prefix], elements: Elements, now: SystemTime) -> Result<Told, Failure> {
         let text = script::replacing(&self.table, &self.ports, allowed, &elements, now);
+        let before = generation();
         self.mark_and_run(text).await?;
-        Ok(Told { allowed: allowed.to_vec(), elements, whole: now })
+        Ok(Told { allowed: allowed.to_vec(), elements, whole: now, generation: ours_alone(before) })
     }
 
     /// Says what is new. Where the kernel's sets are not what they were, all of it.
     async fn change(&self, told: Told, elements: Elements, now: SystemTime) -> Result<Told, Failure> {
         let text = script::changing(&self.table, &told.elements, &elements, now);
-        if !text.is_empty()
-            && let Err(failure) = self.mark_and_run(text).await
-        {
+        if text.is_empty() {
+            return Ok(Told { elements, ..told });
+        }
+        let before = generation();
+        if let Err(failure) = self.mark_and_run(text).await {
             let cause = failure.cause.as_deref().unwrap_or_default();
             tracing::debug!(cause, "the kernel's sets are made anew");
             return self.make(&told.allowed, elements, now).await;
         }
-        Ok(Told { elements, ..told })
+        // What others did before is still to be looked after.
+        let generation = if before == told.generation { ours_alone(before) } else { told.generation };
+        Ok(Told { elements, generation, ..told })
     }
 
     /// Takes the sets away, if they were made: by this process or by an earlier one of this server.
@@ -181,6 +216,12 @@ impl Nftables {
     fn replace(&self, state: NftablesState) -> NftablesState {
         std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), state)
     }
+}
+
+/// The generation after a change of ours; the one before it when others changed something at the same time.
+fn ours_alone(before: Option<u32>) -> Option<u32> {
+    let (before, after) = (before?, generation()?);
+    Some(if after == before.wrapping_add(1) { after } else { before })
 }
 
 /// Runs `nft` on `text`, all of it or nothing.
@@ -244,6 +285,30 @@ mod tests {
         assert!(failure.hint.unwrap().contains("CAP_NET_ADMIN"));
         let other = refused("-:1:1: Error: syntax error\nadd\n^^^\n");
         assert_eq!(other.cause.as_deref(), Some("-:1:1: Error: syntax error"));
+    }
+
+    #[test]
+    fn all_is_said_again_after_changes_of_others_and_from_time_to_time_where_they_are_not_told() {
+        let start = SystemTime::UNIX_EPOCH;
+        let told = |generation| Told {
+            allowed: Vec::new(),
+            elements: script::elements(&[], start),
+            whole: start,
+            generation,
+        };
+        let cases = [
+            (Some(7), Some(7), Duration::MAX),
+            (Some(7), Some(8), REST),
+            (Some(7), None, WHOLE_AGAIN),
+            (None, Some(8), WHOLE_AGAIN),
+            (None, None, WHOLE_AGAIN),
+        ];
+        for (ours, now, after) in cases {
+            for age in [Duration::ZERO, REST - LOOK, REST, WHOLE_AGAIN - LOOK, WHOLE_AGAIN, 9 * WHOLE_AGAIN] {
+                let is_old = told(ours).is_old(now, start + age);
+                assert_eq!(is_old, age >= after, "{ours:?} {now:?} after {age:?}");
+            }
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! - [`pem_chain`]: a chain, and what its certificate says
 //! - [`schedule`], [`limits`], [`names`]: what to do when, as functions of the time
 //! - [`keeper`]: does it; one task, woken by changes and by the clock
-//! - [`authority`], [`https`]: speaking ACME (RFC 8555), renewal information (RFC 9773)
+//! - [`authority`], [`ordering`], [`failed`], [`https`]: speaking ACME (RFC 8555), renewal information (RFC 9773)
 //! - [`proof`], [`dns`]: http-01, tls-alpn-01, dns-01
 //! - [`import`]: certificates from elsewhere
 //! - [`report`]: how it all looks to the operator
@@ -21,12 +21,14 @@
 
 mod authority;
 mod dns;
+mod failed;
 pub mod holding;
 mod https;
 pub mod import;
 mod keeper;
 mod limits;
 mod names;
+mod ordering;
 mod pem_chain;
 mod proof;
 pub mod report;

@@ -132,6 +132,7 @@ impl Control {
             tokio::select! {
                 () = self.bans.changed() => {}
                 () = self.nftables.wanted.notified() => {}
+                () = self.nftables.changed_by_others() => {}
                 _ = refresh.tick() => {}
                 () = tokio::time::sleep_until(pace.next.into()), if pace.postponed => {}
                 _ = stopping.wait_for(|stopping| *stopping) => return,

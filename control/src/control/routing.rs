@@ -31,6 +31,7 @@ impl Control {
                 let table = again.unwrap_or(table);
                 if let Some(proxy) = locked(&self.proxy).as_ref() {
                     proxy.publish(table);
+                    self.rulesets.look_over();
                 }
             }
             Err(failure) => {

@@ -39,8 +39,13 @@ pub struct Rulesets {
     loader: Mutex<Option<mpsc::Sender<Job>>>,
 }
 
-/// What is to be compiled, and to whom the outcome goes.
-type Job = (Selection, mpsc::Sender<Result<Arc<Compiled>, Failure>>);
+/// What the loader is asked for.
+enum Job {
+    /// To compile, and to tell the outcome.
+    Compile(Selection, mpsc::Sender<Result<Arc<Compiled>, Failure>>),
+    /// To look whether some are used no longer.
+    LookOver,
+}
 
 /// The loader's niceness: where processors are scarce requests get ten times as much of them, and even a machine that has
 /// none to spare loads rules in the end.
@@ -92,14 +97,24 @@ impl Rulesets {
     /// The same by the loader; `None` when there is no such thread to be had.
     fn load(&self, selection: &Selection) -> Option<Result<Arc<Compiled>, Failure>> {
         let (sender, outcome) = mpsc::channel();
-        {
-            let mut loader = locked(&self.loader);
-            if loader.is_none() {
-                *loader = start_loader(self.known.clone());
-            }
-            loader.as_ref()?.send((selection.clone(), sender)).ok()?;
-        }
+        self.ask_loader(Job::Compile(selection.clone(), sender))?;
         outcome.recv().ok()
+    }
+
+    /// Has those given up before long that nobody uses any longer, after others were published.
+    pub fn look_over(&self) {
+        if self.serving.load(Ordering::Acquire) {
+            // Without such a thread they stay, which costs memory alone.
+            let _no_thread = self.ask_loader(Job::LookOver);
+        }
+    }
+
+    fn ask_loader(&self, job: Job) -> Option<()> {
+        let mut loader = locked(&self.loader);
+        if loader.is_none() {
+            *loader = start_loader(self.known.clone());
+        }
+        loader.as_ref()?.send(job).ok()
     }
 
     /// Builds what the ruleset would otherwise build when a request first asks for it, behind everything else that the
@@ -136,7 +151,8 @@ fn start_loader(known: Arc<Known>) -> Option<mpsc::Sender<Job>> {
                 false => jobs.recv_timeout(PAUSE),
             };
             match job {
-                Ok((selection, asker)) => {
+                Ok(Job::LookOver) => is_settled = false,
+                Ok(Job::Compile(selection, asker)) => {
                     // Who no longer waits does not want it.
                     let _ = asker.send(known.ready(&selection));
                     (has_loaded, is_settled) = (true, false);
@@ -295,6 +311,20 @@ mod tests {
             &own,
             &rulesets.compiled(&selection("SecAction \"id:7,phase:1,pass\"\n")).unwrap()
         ));
+    }
+
+    #[test]
+    fn what_is_used_no_longer_is_given_up_though_nothing_else_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let rulesets = rulesets(folder.path());
+        let only = Arc::downgrade(&rulesets.compiled(&selection("")).unwrap().ruleset);
+        rulesets.begin_serving();
+        rulesets.look_over();
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while only.strong_count() > 0 {
+            assert!(std::time::Instant::now() < deadline, "it is still there");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]
