@@ -102,6 +102,7 @@ fn sampled_traces_reach_the_collector() {
     };
     assert_eq!(attribute("url.path")["stringValue"], "/missing");
     assert_eq!(attribute("http.response.status_code")["intValue"], "404");
+    assert_eq!(span["status"], serde_json::json!({}), "a client's mistake is no error of the server's");
     assert_eq!(attribute("server.address")["stringValue"], "shop.test");
     assert!(!second.to_string().contains("secret"), "{second}");
     let time = |key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap();

@@ -80,7 +80,7 @@ impl Authority {
     /// A certificate for `names`: a new order, or the one that was begun.
     ///
     /// # Errors
-    /// See [`Failed`]. The order is forgotten unless the authority merely could not be reached.
+    /// See [`Failed`]. The order is forgotten unless the authority merely could not be reached, or takes its time.
     pub(super) async fn obtain(
         &self,
         owner: &str,
@@ -253,7 +253,7 @@ impl Authority {
                     Failed::Names(named)
                 }
             }
-            Error::Timeout(_) => Failed::Order("the authority takes too long".into(), retry_after),
+            Error::Timeout(_) => Failed::Late("the authority takes too long".into(), retry_after),
             // No problem document in the answer: a gateway's page, or no answer at all.
             Error::Json(error) => Failed::Authority(
                 format!("its answer (status {status}) is not understood: {error}"),

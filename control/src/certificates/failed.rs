@@ -13,6 +13,8 @@ pub(super) enum Failed {
     Authority(String, Option<Duration>),
     /// It refused this order.
     Order(String, Option<Duration>),
+    /// It is not done with this order yet, which goes on later.
+    Late(String, Option<Duration>),
     /// It could not verify these names, for these reasons.
     Names(Vec<(String, String)>),
 }

@@ -190,6 +190,7 @@ impl Keeper {
         let mut authority: Option<Arc<Authority>> = None;
         let mut under_way = UnderWay::default();
         let mut warned: Option<Timestamp> = None;
+        let mut looked = Timestamp::now();
         loop {
             let now = Timestamp::now();
             if warned.is_none_or(|warned| now.since(warned) >= DAY) {
@@ -198,7 +199,9 @@ impl Keeper {
                 tell(Notice::Daily);
             }
             self.follow(&mut authority);
-            let mut next = now.after(LONGEST_SLEEP);
+            let (expired, mut next) = self.imported_ends(looked, now);
+            expired.into_iter().for_each(|owner| tell(Notice::Changed(owner)));
+            looked = now;
             if let Some(authority) = &authority {
                 next = next.min(self.start_what_is_due(authority, &mut under_way, now));
             }
@@ -219,6 +222,22 @@ impl Keeper {
                 () = tokio::time::sleep(left) => {}
             }
         }
+    }
+
+    /// Whose imported certificate ended after `from` and until `now`, so that another one may be better, and when to look
+    /// again.
+    fn imported_ends(&self, from: Timestamp, now: Timestamp) -> (Vec<String>, Timestamp) {
+        let (mut expired, mut next) = (Vec::new(), now.after(LONGEST_SLEEP));
+        for Wanted { owner, .. } in self.wanted() {
+            let Some(facts) = self.shelf.get(&owner).imported_facts() else { continue };
+            let end = Timestamp::from(facts.not_after);
+            if end > now {
+                next = next.min(end);
+            } else if end > from {
+                expired.push(owner);
+            }
+        }
+        (expired, next)
     }
 
     /// Makes the authority anew when the configuration has changed.
@@ -283,7 +302,7 @@ impl Keeper {
                 let prover = Arc::new(Prover::new(self.challenges.clone(), authority.acme()));
                 let obtained = tokio::time::timeout(LONGEST, authority.obtain(owner, &names, &prover));
                 let obtained =
-                    obtained.await.unwrap_or_else(|_| Err(Failed::Order("it took too long".into(), None)));
+                    obtained.await.unwrap_or_else(|_| Err(Failed::Late("it took too long".into(), None)));
                 self.keep(authority, owner, hosts, &names, obtained, random)
             }
             Step::AskAdvice => self.ask_advice(authority, owner, random).await.map(|()| false),
@@ -348,9 +367,12 @@ impl Keeper {
                 })?;
                 tracing::warn!(directory, reason, retry = %retry, "the authority is out of reach");
             }
-            Failed::Order(reason, retry_after) => {
+            Failed::Order(reason, retry_after) | Failed::Late(reason, retry_after) => {
+                let goes_on = matches!(failed, Failed::Late(..));
                 let retry = self.shelf.note(owner, |holding| {
-                    holding.order = None;
+                    if !goes_on {
+                        holding.order = None;
+                    }
                     let trouble = holding.refused.get_or_insert_default();
                     trouble.order_failed(reason, *retry_after, now, random);
                     trouble.retry

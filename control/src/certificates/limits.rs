@@ -67,6 +67,11 @@ impl Trouble {
         self.again(&AFTER_AN_ORDER, reason, retry_after, now, random);
     }
 
+    /// Whether it has gone on for about a day, through all pauses up to the longest.
+    pub(super) const fn is_lasting(&self) -> bool {
+        self.failures as usize >= AFTER_A_NAME.len()
+    }
+
     /// When it may be tried again at the earliest: after its pause and within the hourly limit.
     pub(super) fn may_retry(&self, now: Timestamp) -> Timestamp {
         let within: Vec<_> = self.recent.iter().filter(|failure| now.since(**failure) < HOUR).collect();

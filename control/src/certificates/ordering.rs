@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AuthorizationHandle, AuthorizationStatus, CertificateIdentifier, Error, Identifier, NewOrder,
-    Order, OrderStatus,
+    Account, AuthorizationHandle, AuthorizationStatus, CertificateIdentifier, ChallengeStatus, Error,
+    Identifier, NewOrder, Order, OrderStatus,
 };
 use rcgen::KeyPair;
 use rustls::pki_types::Der;
@@ -140,6 +140,10 @@ impl Authority {
             let Some(kind) = put.next().flatten() else { continue };
             let name = authorization.identifier().to_string();
             let Some(mut challenge) = authorization.challenge(challenge_type(kind)) else { continue };
+            if challenge.status != ChallengeStatus::Pending {
+                // The authority is at it since an earlier try.
+                continue;
+            }
             match challenge.set_ready().await {
                 Ok(()) => {}
                 Err(Error::Api(problem)) if !is_limit(&problem) => {

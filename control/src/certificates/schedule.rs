@@ -99,7 +99,8 @@ fn is_from(holding: &Holding, acme: &Acme) -> bool {
 }
 
 /// The names that can be ordered now. A name in trouble is left out; but one that the certificate in force covers is
-/// left out only in the last sixth of its life: until then its failure may pass.
+/// left out only in the last sixth of its life: until then its failure may pass. Where further names wait for it, its
+/// failure has a day to pass.
 fn provable(
     wanted: &[String],
     holding: &Holding,
@@ -108,6 +109,9 @@ fn provable(
     waits: &mut Vec<Timestamp>,
 ) -> Vec<String> {
     let mut names = Vec::new();
+    let further = |facts: &CertificateFacts| {
+        wanted.iter().any(|name| !facts.covers(name) && !holding.names.contains_key(name))
+    };
     for name in wanted {
         let Some(trouble) = holding.names.get(name) else {
             names.push(name.clone());
@@ -121,6 +125,7 @@ fn provable(
         waits.push(retry);
         if let Some(facts) = facts.filter(|facts| facts.covers(name))
             && now < last_sixth(facts)
+            && !(trouble.is_lasting() && further(facts))
         {
             waits.push(last_sixth(facts));
             return Vec::new();

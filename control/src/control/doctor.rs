@@ -1,7 +1,7 @@
 //! What a running server knows about itself for `hop3 doctor`.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use super::{Control, locked};
 use crate::api::wire::AppStatus;
 use crate::bans::NftablesState;
-use crate::doctor::{Finding, State, certificates, ports};
+use crate::doctor::{Finding, State, certificates, names, ports};
 use crate::failure::chain;
 use crate::settings::Target;
 
@@ -58,7 +58,7 @@ impl Control {
         let now = SystemTime::now();
         let hosts = self.served_hosts();
         // `*` has no certificate of its own, and addresses are not asked for by name.
-        let named = hosts.iter().filter(|host| *host != "*" && host.parse::<IpAddr>().is_err());
+        let named = hosts.iter().filter(|host| *host != "*" && !names::is_address(host));
         named.map(|host| certificates::check(host, address, now)).collect()
     }
 

@@ -47,10 +47,16 @@ async fn resolve(host: String) -> Resolved {
     }
 }
 
+/// Whether a host is an IPv4 or IPv6 address, as it is written in a URL.
+pub fn is_address(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.map_or_else(|| host.parse::<Ipv4Addr>().is_ok(), |inner| inner.parse::<Ipv6Addr>().is_ok())
+}
+
 /// What an answer means for a host; nothing for names that are not in the DNS.
 fn judge(host: &str, resolved: &Resolved, own: &BTreeSet<IpAddr>) -> Option<Finding> {
     let last = host.rsplit('.').next().unwrap_or_default();
-    if host == "*" || host.parse::<IpAddr>().is_ok() || LOCAL.contains(&last) {
+    if host == "*" || is_address(host) || LOCAL.contains(&last) {
         return None;
     }
     let public: Vec<String> =
@@ -143,6 +149,7 @@ mod tests {
             ("shop.localhost", Resolved::Not("no such name".into()), None),
             ("*", to(&[]), None),
             ("192.0.2.9", to(&[]), None),
+            ("[2001:db8::9]", to(&[]), None),
         ];
         for (host, resolved, state) in cases {
             let finding = judge(host, &resolved, &own);

@@ -207,7 +207,7 @@ fn span(record: &AccessRecord, trace: &TraceSpan) -> Value {
         attributes.push(attribute("user_agent.original", agent));
     }
     let mut status = json!({});
-    if record.status >= 500 || record.note.is_some() {
+    if failed(record) {
         attributes.push(attribute("error.type", &record.status.to_string()));
         status = json!({"code": 2, "message": record.note.as_deref().unwrap_or_default()});
     }
@@ -225,6 +225,13 @@ fn span(record: &AccessRecord, trace: &TraceSpan) -> Value {
         span["parentSpanId"] = json!(format!("{parent:016x}"));
     }
     span
+}
+
+/// Whether the server is to blame: what a client did wrong is no error of its span (semantic conventions for HTTP).
+fn failed(record: &AccessRecord) -> bool {
+    // An answer that broke off has the status of its head.
+    let broken = |note: &String| !note.starts_with("client:");
+    record.status >= 500 || (record.status < 400 && record.note.as_ref().is_some_and(broken))
 }
 
 fn attribute(key: &str, value: &str) -> Value {

@@ -18,6 +18,8 @@ const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 /// Time for DNS servers to agree, when `propagation` is absent.
 const PROPAGATION: Duration = Duration::from_secs(10);
+/// The longest such time: it has to leave some of the time that an order has as a whole.
+const LONGEST_PROPAGATION: Duration = Duration::from_secs(600);
 /// Longest key file that is read.
 const LONGEST_KEY: usize = 4096;
 
@@ -230,6 +232,11 @@ impl ChallengeKind {
 impl DnsOptions {
     fn resolve(self, folder: &Path) -> Result<Dns, String> {
         let propagation = self.propagation.map_or(PROPAGATION, |span| span.0);
+        if propagation > LONGEST_PROPAGATION {
+            return Err(
+                "[server.acme.dns]: `propagation` is at most 10m, since an order is given up after 15".into(),
+            );
+        }
         let provider = match (self.hook.0, self.server) {
             (hook, None) if !hook.is_empty() => {
                 if self.zone.is_some() || self.key_name.is_some() || self.key_file.is_some() {

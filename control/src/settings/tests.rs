@@ -209,6 +209,8 @@ fn an_update_server_has_an_address_and_perhaps_a_key() {
     let keyed =
         dns("server = \"192.0.2.1\"\nkey-name = \"k\"\nkey-file = \"tsig\"\npropagation = \"1m\"").unwrap();
     assert_eq!(keyed.propagation.as_secs(), 60);
+    let slow = dns("server = \"192.0.2.1\"\npropagation = \"20m\"").unwrap_err();
+    assert!(format!("{slow:?}").contains("at most 10m"), "{slow:?}");
     let DnsProvider::Update(DnsServer { key: Some((name, algorithm, secret)), .. }) = keyed.provider else {
         panic!("no key")
     };

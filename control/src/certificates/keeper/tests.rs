@@ -59,6 +59,58 @@ fn play(
     (holding, orders)
 }
 
+fn keeper(folder: &std::path::Path) -> Keeper {
+    let cipher = crate::store::Cipher::open(&folder.join("key")).unwrap();
+    let store = crate::store::Store::open(&folder.join("store.redb"), cipher).unwrap();
+    let shelf = Arc::new(Shelf::open(Arc::new(store)).unwrap());
+    Keeper::new(shelf, Arc::default(), Some(acme()))
+}
+
+#[test]
+fn the_end_of_an_imported_certificate_is_news() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = keeper(folder.path());
+    let wanted = |owner: &str| Wanted {
+        owner: owner.into(),
+        hosts: vec!["a.org".into()],
+        elsewhere: BTreeMap::new(),
+        automatic: true,
+    };
+    keeper.want(vec![wanted("shop"), wanted("other")]);
+    let (pem, key) = chain(&["a.org"], START, DAY);
+    let imported = super::super::holding::Imported { chain: pem.into(), key, added: START };
+    keeper.shelf.note("shop", |holding| holding.imported = Some(imported)).unwrap();
+    let end = START.after(DAY);
+    let minute = Duration::from_secs(60);
+    let before = Timestamp(end.0 - 60_000);
+    assert_eq!(keeper.imported_ends(START, before), (vec![], end), "it wakes at the end");
+    assert_eq!(keeper.imported_ends(before, end).0, ["shop"]);
+    let later = end.after(minute);
+    assert_eq!(keeper.imported_ends(end, later), (vec![], later.after(LONGEST_SLEEP)), "told once");
+}
+
+#[test]
+fn an_order_that_takes_long_goes_on_and_one_that_is_refused_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = keeper(folder.path());
+    let authority = Authority::new(acme(), keeper.shelf.clone()).unwrap();
+    let pending = super::super::holding::PendingOrder {
+        url: "u".into(),
+        directory: "d".into(),
+        names: vec!["a.org".into()],
+        key: "k".into(),
+        began: START,
+    };
+    keeper.shelf.note("shop", |holding| holding.order = Some(pending)).unwrap();
+    let why = || "slow".to_owned();
+    for (failed, goes_on) in [(Failed::Late(why(), None), true), (Failed::Order(why(), None), false)] {
+        keeper.failed(&authority, "shop", &failed, START, 200).unwrap();
+        let holding = keeper.shelf.get("shop");
+        assert_eq!(holding.order.is_some(), goes_on);
+        assert!(holding.refused.is_some_and(|trouble| trouble.retry > START), "after a pause");
+    }
+}
+
 #[test]
 fn a_year_of_renewals() {
     let (holding, orders) = play(&["a.org", "www.a.org"], |_, _| false, 365);

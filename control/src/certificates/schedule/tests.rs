@@ -144,6 +144,23 @@ fn a_name_that_was_proved_before_is_given_up_only_near_the_end() {
 }
 
 #[test]
+fn a_further_name_waits_a_day_for_one_that_was_proved_before() {
+    let mut holding = holding(&["a.org", "b.org"], 90 * DAY);
+    let now = START.after(DAY);
+    let mut failing = trouble(now.after(DAY));
+    holding.names.insert("b.org".into(), failing.clone());
+    let step = |holding: &Holding, names: &[&str]| next_step(&hosts(names), holding, &web(), now);
+    let all = ["a.org", "b.org", "c.org"];
+    assert_eq!(step(&holding, &all), Step::Wait(now.after(DAY)));
+    failing.failures = 8;
+    holding.names.insert("b.org".into(), failing.clone());
+    assert_eq!(step(&holding, &all), order(&["a.org", "c.org"]));
+    assert_eq!(step(&holding, &all[..2]), Step::Wait(now.after(DAY)), "nobody waits for it");
+    holding.names.insert("c.org".into(), failing);
+    assert_eq!(step(&holding, &all), Step::Wait(now.after(DAY)), "who fails too waits for nothing");
+}
+
+#[test]
 fn refusals_and_limits_are_waited_for() {
     let wanted = hosts(&["a.org"]);
     let retry = START.after(DAY);
