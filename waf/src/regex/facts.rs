@@ -16,7 +16,7 @@ const LITERALS_LIMIT: usize = 2_000;
 /// Largest class that is spelt out.
 const CLASS_LIMIT: usize = 12;
 /// Most byte sets kept of one pattern.
-const SETS_LIMIT: usize = 12;
+const SETS_LIMIT: usize = 8;
 
 /// What is known about all texts a node can match.
 #[derive(Clone, Debug, Default)]

@@ -39,7 +39,10 @@ enum Table {
     /// In two bytes, with room for so many classes: a cache line, or some.
     Short32(Box<[Row<32>]>),
     Short64(Box<[Row<64>]>),
-    Short80(Box<[[u16; 80]]>),
+    Short74(Box<[[u16; 74]]>),
+    Short76(Box<[[u16; 76]]>),
+    Short84(Box<[[u16; 84]]>),
+    Short92(Box<[[u16; 92]]>),
     Short96(Box<[Row<96>]>),
     Short128(Box<[Row<128>]>),
     Short256(Box<[Row<256>]>),
@@ -112,8 +115,11 @@ impl Machine {
             _ if states > 1 << 16 => Table::Long { next: trie.long_rows(rows, count), row: count },
             ..=32 => Table::Short32(trie.short_rows(rows)),
             33..=64 => Table::Short64(trie.short_rows(rows)),
-            65..=80 => Table::Short80(trie.short_rows(rows)),
-            81..=96 => Table::Short96(trie.short_rows(rows)),
+            65..=74 => Table::Short74(trie.short_rows(rows)),
+            75..=76 => Table::Short76(trie.short_rows(rows)),
+            77..=84 => Table::Short84(trie.short_rows(rows)),
+            85..=92 => Table::Short92(trie.short_rows(rows)),
+            93..=96 => Table::Short96(trie.short_rows(rows)),
             97..=128 => Table::Short128(trie.short_rows(rows)),
             _ => Table::Short256(trie.short_rows(rows)),
         };
@@ -154,7 +160,10 @@ impl Machine {
         match &self.next {
             Table::Short32(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
             Table::Short64(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
-            Table::Short80(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
+            Table::Short74(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
+            Table::Short76(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
+            Table::Short84(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
+            Table::Short92(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
             Table::Short96(rows) => self.find_in(|state, byte| step(classes, rows, state, byte), value, hits),
             Table::Short128(rows) => {
                 self.find_in(|state, byte| step(classes, rows, state, byte), value, hits)

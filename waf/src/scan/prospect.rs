@@ -13,7 +13,7 @@ use crate::rarity;
 /// Shortest text of which it is worth asking.
 pub(super) const LONG: usize = 512;
 /// Ways in which tests may match that are remembered of a step; where there are more, one of them is nearly always open.
-const MOST: usize = 48;
+const MOST: usize = 16;
 /// Bytes that are made of others by what does not decode. The zero stands where a comment was removed.
 const MADE: ByteSet = ByteSet::of(b" /.\0");
 
