@@ -42,6 +42,7 @@ regions! {
     5 counted_region_5 "JSON 1 KB";
     6 counted_region_6 "JSON 10 KB";
     7 counted_region_7 "attacks";
+    8 counted_region_8 "near-miss: escapes";
 }
 
 fn main() -> ExitCode {

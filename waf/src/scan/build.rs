@@ -613,10 +613,15 @@ fn paths(tree: &Tree, steps: &[Step]) -> Vec<Path> {
     paths
 }
 
-/// The steps depth first, each with what its subtree needs to change anything.
+/// The steps depth first, each with what its subtree needs to change anything. What folds case comes after the others: a
+/// text that is another one in small letters is not scanned again.
 fn in_depth(steps: &[Step], tested: Nodes) -> Box<[Step]> {
     fn visit(parent: NodeId, steps: &[Step], tested: Nodes, out: &mut Vec<Step>) {
-        for step in steps.iter().filter(|step| step.parent == parent) {
+        let children = |folds| {
+            let of_parent = steps.iter().filter(move |step| step.parent == parent);
+            of_parent.filter(move |step| only_folds(step.transformation) == folds)
+        };
+        for step in children(false).chain(children(true)) {
             let index = out.len();
             out.push(*step);
             visit(step.node, steps, tested, out);

@@ -19,6 +19,7 @@ const PROSE: &str = "the quick brown fox jumps over the lazy dog and then, after
 #[rustfmt::skip]
 const CHANGED: &[(T, &str)] = &[
     (T::UrlDecodeUni, "the%20quick+brown%20fox%u0020jumps+over%2c+the+lazy%20dog+and%20then+it+sleeps "),
+    (T::UrlDecodeUni, "we need 20% more of the yellow + white ones, or 3% of the brown fox; so be it, then. "),
     (T::UrlDecode, "the%20quick+brown%20fox%20jumps+over%2c+the+lazy%20dog+and%20then+it+sleeps "),
     (T::Lowercase, "The Quick Brown Fox Jumps OVER the lazy Dog and then, After a While, it sleeps. "),
     (T::JsDecode, "the \\x71uick \\u0062rown \\'fox\\' jumps \\\"over\\\" the lazy dog, \\nafter a while. "),
