@@ -316,6 +316,59 @@ fn paths_with_named_parts_hinder_no_folding() {
     assert!(folded(rules) > 0);
 }
 
+/// Rules of which a scan, or what is worked out at load, could make something else than the walk does.
+#[test]
+fn unusual_rules_mean_what_they_mean_in_the_walk() {
+    let long = "a".repeat(128);
+    let of_long_name = format!("SecRule ARGS:{long} \"@contains evil\" \"id:3,phase:1,deny,log\"\n");
+    let captures = "SecRule REQUEST_HEADERS_NAMES \"@rx ^.*$\" \"id:2,phase:1,deny,log,capture,\
+        setvar:'tx.hq_%{tx.0}=/%{tx.0}/',chain\"\n  SecRule TX:/^hq_/ \"@within /proxy/\"\n";
+    let reads = "SecRule TX:0 \"@streq Host\" \"id:3,phase:1,deny,log\"\n";
+    let reads_later = "SecRule TX:0 \"@streq Host\" \"id:3,phase:2,deny,log\"\n";
+    let skips = "SecRule REQUEST_URI \"@contains skip\" \"id:1,phase:1,pass,nolog,skipAfter:END\"\n";
+    let removes = "SecRule REQUEST_URI \"@contains skip\" \"id:4,phase:1,pass,nolog,ctl:ruleRemoveById=2\"\n";
+    let cases = [
+        (of_long_name, format!("/?{long}=evil"), true),
+        (
+            "SecRule ARGS|!ARGS:foo \"@contains zzz\" \"id:1,phase:1,pass,nolog\"\n\
+             SecRule ARGS:/(?-i)^Foo$/ \"@contains evil\" \"id:3,phase:1,deny,log\"\n"
+                .to_owned(),
+            "/?Foo=evil".to_owned(),
+            true,
+        ),
+        (
+            "SecRule ARGS:foo \"@contains zzz\" \"id:1,phase:1,pass,nolog\"\n\
+             SecRule \"ARGS|!ARGS:/(?-i)^foo$/\" \"@contains evil\" \"id:3,phase:1,deny,log\"\n"
+                .to_owned(),
+            "/?FOO=evil".to_owned(),
+            true,
+        ),
+        (
+            "SecRule REQUEST_FILENAME \"@restpath /a/{id}\" \"id:1,phase:1,nolog,pass\"\n\
+             SecAction \"id:2,phase:1,nolog,pass,setvar:tx.x=+1\"\n\
+             SecRule TX:X \"@eq 1\" \"id:3,phase:1,deny,log\"\n"
+                .to_owned(),
+            "/a/5".to_owned(),
+            true,
+        ),
+        (format!("{captures}{reads}"), "/".to_owned(), true),
+        (format!("{skips}{captures}SecMarker END\n{reads}"), "/skip".to_owned(), false),
+        (format!("{skips}{captures}SecMarker END\n{reads}"), "/".to_owned(), true),
+        (format!("{removes}{captures}{reads}"), "/skip".to_owned(), false),
+        (format!("{captures}{removes}{reads}"), "/skip".to_owned(), true),
+        (format!("{captures}{reads_later}"), "/".to_owned(), true),
+    ];
+    for (rules, target, is_refused) in cases {
+        let rules = format!("SecRuleEngine On\n{rules}");
+        let ruleset = support::ruleset(&rules);
+        let headers = vec![(b"Host".to_vec(), b"shop.example.org".to_vec())];
+        let request = Request { target: target.clone().into_bytes(), headers, body: Vec::new() };
+        let walked = run(support::transaction(&ruleset).with_plain_evaluation(), &request, b"");
+        assert_eq!(walked.1.is_some(), is_refused, "{rules}{target}");
+        assert_eq!(run(support::transaction(&ruleset), &request, b""), walked, "{rules}{target}");
+    }
+}
+
 /// What browsers send is passed over only where no rule has anything to say about it.
 #[test]
 fn well_known_fields_are_seen_by_rules_that_want_them() {

@@ -7,6 +7,8 @@ mod reference;
 
 pub(crate) use actions::value_of;
 
+use std::ops::Range;
+
 use hop3_seclang::ast::{AllowScope, EngineMode, Phase};
 
 use crate::trace::{Event, Skipped};
@@ -40,13 +42,14 @@ impl State {
             }
             self.scan(ruleset);
         }
-        let mut at = 0;
+        let (of_phase, mut at) = (usize::from(phase.number() - 1), 0);
         while let Some(position) = if self.scans { self.next_candidate(ruleset, phase, at) } else { Some(at) }
             && let Some(rule) = rules.get(position)
         {
+            self.note_left_out(ruleset, of_phase, at..position);
             at = position + 1;
-            self.place = (usize::from(phase.number() - 1), position);
-            if self.scans && ruleset.scan.readers.contains(&self.place) {
+            self.place = (of_phase, position);
+            if !self.progress.left_out.is_empty() && ruleset.scan.readers.contains(&self.place) {
                 self.catch_up(ruleset, self.place);
             }
             if self.changes.is_removed(rule.index) {
@@ -67,6 +70,7 @@ impl State {
                             self.trace(|_| Event::Skipped { rule_id: skipped.id, why: Skipped::Allow });
                         }
                     }
+                    at = rules.len();
                     break;
                 }
             }
@@ -74,6 +78,7 @@ impl State {
                 break;
             }
         }
+        self.note_left_out(ruleset, of_phase, at..rules.len());
         if self.allowance == Some(AllowScope::Phase) {
             self.allowance = None;
         }
@@ -81,21 +86,27 @@ impl State {
         if phase == Phase::Logging { Verdict::Pass } else { self.verdict() }
     }
 
+    /// Notes the rules that capture among those that the scan leaves out here.
+    fn note_left_out(&mut self, ruleset: &Ruleset, phase: usize, passed: Range<usize>) {
+        if !self.scans {
+            return;
+        }
+        let here = ruleset.scan.noting.iter().filter(|place| place.0 == phase && passed.contains(&place.1));
+        for place in here {
+            if !self.changes.is_removed(ruleset.phases[place.0][place.1].index) {
+                self.progress.left_out.push(*place);
+            }
+        }
+    }
+
     /// Evaluates rules that the scan left out although they capture, when the
     /// rule at `reader` would see it.
     fn catch_up(&mut self, ruleset: &Ruleset, reader: Place) {
-        for &(phase, position) in &ruleset.scan.noting {
-            let place = (phase, position);
-            let was_run = self.progress.candidates[phase].contains(position);
-            let rule = &ruleset.phases[phase][position];
-            if place < reader
-                && Some(place) > self.captured_at
-                && !was_run
-                && !self.changes.is_removed(rule.index)
-            {
+        for place in std::mem::take(&mut self.progress.left_out) {
+            if Some(place) > self.captured_at {
                 self.place = place;
                 // Its chain does not match: that is why it was left out.
-                let _ = self.evaluate(ruleset, rule);
+                let _ = self.evaluate(ruleset, &ruleset.phases[place.0][place.1]);
             }
         }
         self.place = reader;

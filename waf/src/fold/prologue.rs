@@ -7,10 +7,12 @@
 use super::world::{Known, World};
 use super::{is_silent_but_for_actions, leaves_no_trace_but_actions};
 use crate::collections::tx::{Slot, SlotNames, Value};
+use crate::inspection::Inspection;
+use crate::operators::Operator;
 use crate::rule::{Action, Disruptive, Key, Rule, Selector};
 use crate::rule_control::Control;
 use crate::template::{Piece, Template};
-use hop3_seclang::ast::{Collection, Variable};
+use hop3_seclang::ast::{Collection, SetVarOp, Variable};
 
 /// Collects values until a rule may end the phase.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub(super) struct Prologue {
     /// TX variables that rules which really run read or write.
     mentioned: Vec<Slot>,
     closed: bool,
+    /// A rule that really runs may have the rest of the rules walked, these among them.
+    may_run_twice: bool,
 }
 
 impl Prologue {
@@ -32,9 +36,12 @@ impl Prologue {
         }
         let mut values = Vec::new();
         for action in rule.links.iter().flat_map(|link| &link.actions) {
-            let Action::SetVar { collection: Collection::Tx, key: Key::Slot(slot), .. } = action else {
+            let Action::SetVar { collection: Collection::Tx, key: Key::Slot(slot), op, .. } = action else {
                 return false;
             };
+            if self.may_run_twice && matches!(op, SetVarOp::Add | SetVarOp::Sub) {
+                return false;
+            }
             match after.get(*slot) {
                 _ if self.mentioned.contains(slot) => return false,
                 Known::Anything => return false,
@@ -61,6 +68,7 @@ impl Prologue {
             if let Some(condition) = &link.condition {
                 // A script may read and write all of TX.
                 self.closed |= condition.operator.touches_tx();
+                self.may_run_twice |= matches!(condition.operator, Operator::Inspection(Inspection::Path(_)));
                 condition.operator.argument().into_iter().for_each(|template| self.mention(template));
                 self.mention(&condition.shown_argument);
                 for target in condition.targets.iter().filter(|target| target.variable == Variable::Tx) {

@@ -46,6 +46,7 @@ pub(crate) struct Pattern {
     prefix: Option<Vec<u8>>,
     /// Whether it takes any line whole, and nothing else of a value.
     any_line: bool,
+    minds_case: bool,
 }
 
 #[derive(Debug)]
@@ -75,7 +76,8 @@ impl Pattern {
         let required = required::requirements(&syntax.root);
         let prefix = required::anchored_prefix(&syntax.root);
         let any_line = pattern == b"^.*$" && !flags.limited;
-        Ok(Self { engine, groups: syntax.groups, required, prefix, any_line })
+        let minds_case = !flags.fold || has_inner_flags(pattern);
+        Ok(Self { engine, groups: syntax.groups, required, prefix, any_line, minds_case })
     }
 
     /// Builds the automaton now instead of at the first value.
@@ -103,6 +105,11 @@ impl Pattern {
     /// `None` when a match may stand anywhere.
     pub(crate) fn prefix(&self) -> Option<&[u8]> {
         self.prefix.as_deref()
+    }
+
+    /// Whether it may tell capitals from small letters.
+    pub(crate) fn minds_case(&self) -> bool {
+        self.minds_case
     }
 
     /// Capturing groups that rules can see, the whole match included.
@@ -194,6 +201,13 @@ impl Pattern {
             }
         }
     }
+}
+
+/// Whether flags may be set within a pattern, such as `(?-i)`.
+fn has_inner_flags(pattern: &[u8]) -> bool {
+    pattern.array_windows().any(|[open, mark, flag]| {
+        [*open, *mark] == *b"(?" && (flag.is_ascii_lowercase() || matches!(flag, b'-' | b'^'))
+    })
 }
 
 #[cfg(test)]

@@ -578,10 +578,16 @@ fn is_silent(link: &Link) -> bool {
 /// Whether a target may select values of a name, or with `None` of some name that nobody mentions.
 fn may_select(target: &Target, name: Option<&[u8]>) -> bool {
     let Some(name) = name else {
-        return !matches!(target.selector, Selector::Name(_))
+        // Names that are too long for a plan of their own are among those that are not mentioned.
+        return !matches!(&target.selector, Selector::Name(name) if Plans::is_nameable(name))
             && !target.exclusions.iter().any(|exclusion| matches!(exclusion, Selector::All));
     };
-    target.selector.selects(name) && !target.exclusions.iter().any(|exclusion| exclusion.excludes(name))
+    // The plan is that of the name in any case.
+    let minds_case =
+        |selector: &Selector| matches!(selector, Selector::Pattern(pattern) if pattern.minds_case());
+    let is_excluded = |exclusion: &Selector| !minds_case(exclusion) && exclusion.excludes(name);
+    (minds_case(&target.selector) || target.selector.selects(name))
+        && !target.exclusions.iter().any(is_excluded)
 }
 
 /// The text an operator compares with: empty when it needs none, `None` when it is not known at load.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use hop3_transformations::ByteSet;
 
-use super::Scan;
 use super::bits::Bits;
 use super::literals::{Literals, WatchId};
 use super::machine::Hits;
@@ -14,6 +13,7 @@ use super::prospect;
 use super::seen::Seen;
 use super::source::{List, SINGLES, Side, Source};
 use super::tree::{NodeId, Nodes};
+use super::{Place, Scan};
 use crate::operators::{Captures, Operator};
 use crate::regex::LimitExceeded;
 use crate::ruleset::Ruleset;
@@ -28,6 +28,8 @@ pub(crate) struct Progress {
     singles: [Option<TextId>; SINGLES.len()],
     /// The rules, by phase and place in it, of which a test matched.
     pub(crate) candidates: [Bits; 5],
+    /// Rules whose turn came and that capture, but were left out because their chain cannot match.
+    pub(crate) left_out: Vec<Place>,
     forms: Forms,
     seen: Seen,
     hits: Hits,
