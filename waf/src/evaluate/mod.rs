@@ -91,10 +91,9 @@ impl State {
         if !self.scans {
             return;
         }
-        let here = ruleset.scan.noting.iter().filter(|place| place.0 == phase && passed.contains(&place.1));
-        for place in here {
-            if !self.changes.is_removed(ruleset.phases[place.0][place.1].index) {
-                self.progress.left_out.push(*place);
+        for &position in ruleset.scan.noting[phase].iter().filter(|position| passed.contains(position)) {
+            if !self.changes.is_removed(ruleset.phases[phase][position].index) {
+                self.progress.left_out.push((phase, position));
             }
         }
     }

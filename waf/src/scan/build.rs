@@ -249,13 +249,16 @@ impl<'r> Builder<'r> {
     }
 
     /// Rules that read what others captured, and rules whose captures are left undone until then.
-    fn capture_rules(&self, phases: &[Vec<Rule>; 5]) -> (Vec<Place>, Vec<Place>) {
+    fn capture_rules(&self, phases: &[Vec<Rule>; 5]) -> (Vec<Place>, [Vec<usize>; 5]) {
         let places = phases.iter().enumerate().flat_map(|(phase, rules)| {
             rules.iter().enumerate().map(move |(position, rule)| ((phase, position), rule))
         });
         let readers = places.filter(|(_, rule)| self.privacy.reads_captures(rule.id)).map(|(place, _)| place);
-        let noting = self.tests.iter().filter(|test| test.noted.is_some());
-        (readers.collect(), noting.map(|test| (usize::from(test.phase), test.position as usize)).collect())
+        let mut noting: [Vec<usize>; 5] = Default::default();
+        for test in self.tests.iter().filter(|test| test.noted.is_some()) {
+            noting[usize::from(test.phase)].push(test.position as usize);
+        }
+        (readers.collect(), noting)
     }
 
     fn finish(mut self, phases: &[Vec<Rule>; 5], parts: &Parts) -> Scan {

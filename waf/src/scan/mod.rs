@@ -68,8 +68,8 @@ pub(crate) struct Scan {
     /// Rules that read what rules before them captured.
     pub(crate) readers: Vec<Place>,
     /// Rules whose second link is tested without running the first; what that captures is made up for before a
-    /// rule of `readers` runs.
-    pub(crate) noting: Vec<Place>,
+    /// rule of `readers` runs. By phase the places in it.
+    pub(crate) noting: [Vec<usize>; 5],
 }
 
 /// Phase, from 0, and place in it.
@@ -138,7 +138,7 @@ impl Scan {
             response: Literals::default(),
             strategies,
             readers: Vec::new(),
-            noting: Vec::new(),
+            noting: Default::default(),
         }
     }
 
