@@ -6,6 +6,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -302,7 +303,8 @@ impl Exchange<'_> {
         Stop::Redirect(status, location.concat().into())
     }
 
-    /// Phases 1 and 2. The body that was read for phase 2, if it was.
+    /// Phases 1 and 2. The body that was read for phase 2, if it was: one that the rules do not look into is left to whoever
+    /// answers. Its client is told to send it once the request has passed.
     async fn inspect_request(
         &mut self,
         live: &LiveRoute,
@@ -311,8 +313,8 @@ impl Exchange<'_> {
     ) -> Result<Option<Spool>, Stop> {
         let has_body = self.request.body != BodyLength::Empty;
         let Some(protection) = &live.route.waf else {
-            if has_body && self.request.expects_continue {
-                sink.send_continue().await.map_err(|error| Stop::client_gone(&error))?;
+            if has_body {
+                self.tell_to_continue(sink).await?;
             }
             return Ok(None);
         };
@@ -337,16 +339,30 @@ impl Exchange<'_> {
         let turn = self.connection.budget.turn().await;
         proceed(firewall.request_headers())?;
         drop(turn);
-        if has_body && self.request.expects_continue {
-            sink.send_continue().await.map_err(|error| Stop::client_gone(&error))?;
-        }
         let wanted = has_body && firewall.wants_request_body();
-        let spool = if wanted { Some(self.hold_request(body, sink).await?) } else { None };
+        let spool = if wanted {
+            self.tell_to_continue(sink).await?;
+            Some(self.hold_request(body, sink).await?)
+        } else {
+            None
+        };
         if let Some(firewall) = self.firewall.as_mut() {
             let _turn = self.connection.budget.turn().await;
             proceed(firewall.request_body().await)?;
         }
+        if has_body && !wanted {
+            live.metrics.uninspected_bodies.fetch_add(1, Ordering::Relaxed);
+            self.tell_to_continue(sink).await?;
+        }
         Ok(spool)
+    }
+
+    /// Asks for the body of a client that waits to be asked.
+    async fn tell_to_continue(&self, sink: &mut ResponseSink<'_>) -> Result<(), Stop> {
+        if self.request.expects_continue {
+            sink.send_continue().await.map_err(|error| Stop::client_gone(&error))?;
+        }
+        Ok(())
     }
 
     /// Phase 3, for whichever answer.

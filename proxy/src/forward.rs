@@ -426,7 +426,7 @@ impl Exchange<'_> {
             sink.ends_with_body();
         }
         sink.send_head(head, length).map_err(gone)?;
-        self.let_go(sink);
+        self.let_go(streams, sink);
         if let Some(held) = held {
             let mut pieces = held.into_pieces();
             while let Some(piece) = pieces.next().await.map_err(|error| not_stored("response", &error))? {

@@ -82,10 +82,10 @@ impl Exchange<'_> {
         self.connection.budget.of_client(self.client)
     }
 
-    /// Gives back the memory of bodies in the engine, once the head of an answer is out: nothing but phase 5 is to come, which
-    /// need not wait for a client that takes its time with the rest.
-    pub(crate) fn let_go(&mut self, sink: &ResponseSink<'_>) {
-        if self.held.is_empty() {
+    /// Gives back the engine's memory of bodies, and of an answer that `streams` for hours perhaps, once the head of the answer
+    /// is out: nothing but phase 5 is to come, which need not wait for a client that takes its time with the rest.
+    pub(crate) fn let_go(&mut self, streams: bool, sink: &ResponseSink<'_>) {
+        if self.held.is_empty() && !streams {
             return;
         }
         if let (Some(firewall), Some(status)) = (self.firewall.take(), sink.status) {

@@ -10,6 +10,7 @@ use hop3_proxy::{AppliedAction, AuditRecord, Event, Protection, ProtectionMode};
 use hop3_seclang::loader::MemoryLoader;
 use hop3_waf::Ruleset;
 use support::{Client, Reply, TestProxy, backend, curl, ok, protect, response, start, to};
+use tokio::io::AsyncReadExt as _;
 
 const RULES: &str = r#"
 SecRuleEngine On
@@ -169,6 +170,59 @@ async fn request_bodies_are_held_and_bounded() {
         .send("POST /phase1 HTTP/1.1\r\nHost: shop.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
         .await;
     assert_eq!(client.response(false).await.unwrap().status, 403);
+}
+
+/// What the rules do not look into is on its way before it is complete; everything else is looked into as ever.
+#[tokio::test]
+async fn bodies_that_are_not_inspected_are_streamed() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = hop3_proxy::Endpoint::Tcp(listener.local_addr().unwrap());
+    let rules = [
+        format!("{RULES}SecRequestBodyAccess Off\nSecResponseBodyAccess Off\n"),
+        format!(
+            "{RULES}SecRule REQUEST_HEADERS:X-Unread \"@streq yes\" \"id:30,phase:1,pass,nolog,ctl:requestBodyAccess=Off\"\n"
+        ),
+    ];
+    for rules in rules {
+        let mut route = support::route(hop3_proxy::Backend::http([endpoint.clone()]));
+        route.limits.max_body = 100;
+        let mut proxy = start(vec![protect(route, &rules, ProtectionMode::Block)]);
+        let head = "POST / HTTP/1.1\r\nHost: shop.test\r\nX-Unread: yes\r\nContent-Type: text/plain\r\n";
+        // Message by message, each answered before the next is sent, with what phase 2 would refuse among them.
+        let mut client = Client::connect(proxy.http).await;
+        client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n")).await;
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut backend = Client::over(stream);
+        let seen = backend.until("\r\n\r\n").await;
+        assert!(seen.starts_with("POST / ") && seen.to_lowercase().contains("chunked"), "{seen}");
+        backend
+            .send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .await;
+        assert_eq!(client.head().await.unwrap().status, 200);
+        for message in ["6\r\nattack\r\n", "5\r\nagain\r\n"] {
+            client.send(message).await;
+            assert_eq!(backend.until(message).await, message);
+            backend.send(message).await;
+            assert_eq!(client.until(message).await, message);
+        }
+        // The size is bounded as ever.
+        let mut client = Client::connect(proxy.http).await;
+        let large = "x".repeat(101);
+        client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n65\r\n{large}\r\n")).await;
+        let _too_large = listener.accept().await.unwrap();
+        assert_eq!(client.response(false).await.unwrap().status, 413);
+        // Phase 2 runs, before a client is told to send what would not be taken.
+        for expectation in ["", "Expect: 100-continue\r\n"] {
+            let mut client = Client::connect(proxy.http).await;
+            let attack = head.replace("POST / ", "POST /?q=union%20select ");
+            client.send(format!("{attack}{expectation}Content-Length: 50\r\n\r\n")).await;
+            assert_eq!(client.response(false).await.unwrap().status, 403, "{expectation}");
+            let record = audit(&mut proxy).await;
+            assert!(record.matches.iter().any(|found| found.rule_id == 3), "{record:?}");
+        }
+        let metrics = proxy.handle.metrics();
+        assert!(metrics.contains("hop3_waf_uninspected_bodies_total{app=\"shop\"} 2"), "{metrics}");
+    }
 }
 
 #[tokio::test]
@@ -410,11 +464,11 @@ async fn who_reads_slowly_holds_no_memory_that_others_need() {
         assert_eq!(client.head().await.unwrap().status, 200, "{number}");
         // Some of the body: the head alone may be on its way before the memory is given back.
         let mut some = vec![0; 2 << 20];
-        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut some).await.unwrap();
+        client.stream.read_exact(&mut some).await.unwrap();
         slow.push(client);
     }
     let mut more = vec![0; 20 << 20];
     for client in &mut slow {
-        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut more).await.unwrap();
+        client.stream.read_exact(&mut more).await.unwrap();
     }
 }

@@ -12,6 +12,7 @@ pub mod sections;
 pub mod tls;
 pub mod toml_error;
 pub mod traffic;
+pub mod uninspected;
 pub mod units;
 pub mod waf;
 

@@ -200,6 +200,19 @@ impl Server {
         command.output().expect("hop3 runs").into()
     }
 
+    /// Installs the Core Rule Set on this machine: the test data's, else Debian's package.
+    ///
+    /// # Panics
+    /// When it cannot be installed.
+    pub fn install_crs(&self) {
+        let source = crate::data::suite("crs").unwrap_or_else(|| "/usr/share/modsecurity-crs".into());
+        let mut arguments = vec!["rules", "install", "owasp-crs"];
+        if source.join("crs-setup.conf.example").is_file() {
+            arguments.extend(["--from", source.to_str().expect("a path in UTF-8")]);
+        }
+        self.hop3(&arguments).succeeded();
+    }
+
     /// A request to `https://HOST/PATH` with curl and further curl arguments.
     pub fn curl(&self, host: &str, path: &str, arguments: &[&str]) -> Answer {
         let port = self.port("https");

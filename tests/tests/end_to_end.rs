@@ -2,26 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hop3_tests::apps;
-use hop3_tests::data;
 use hop3_tests::server::{Server, wait_until};
 
 const UNION: &str = "/?id=1%20UNION%20SELECT%20password%20FROM%20users--";
-
-/// A Core Rule Set on this machine: the test data's, else Debian's package.
-fn install_crs(server: &Server) {
-    let source = match data::suite("crs") {
-        Some(crs) => crs,
-        None => PathBuf::from("/usr/share/modsecurity-crs"),
-    };
-    if source.join("crs-setup.conf.example").is_file() {
-        server.hop3(&["rules", "install", "owasp-crs", "--from", source.to_str().unwrap()]).succeeded();
-    } else {
-        server.hop3(&["rules", "install", "owasp-crs"]).succeeded();
-    }
-}
 
 fn deploy(server: &Server, app: &str, dir: &Path) -> String {
     server.hop3(&["deploy", app, dir.to_str().unwrap()]).succeeded()
@@ -47,7 +33,7 @@ fn answering(text: &str) -> tempfile::TempDir {
 #[test]
 fn a_flask_application_behind_the_core_rule_set() {
     let server = Server::start("");
-    install_crs(&server);
+    server.install_crs();
     let app = apps::flask_hello();
     let said = deploy(&server, "flask-hello", app.path());
     for line in [

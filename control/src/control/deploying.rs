@@ -23,8 +23,15 @@ use crate::source::{Limits, unpack};
 use crate::traffic::Files;
 
 /// Parts of a manifest that this control plane acts on, in the words of `Manifest::unenforced`.
-const ENFORCED: [&str; 6] =
-    ["[domains]", "[[waf.tuning]]", "[[waf.rules]]", "[waf.rate-limit]", "[waf.bans]", "[env.computed]"];
+const ENFORCED: [&str; 7] = [
+    "[domains]",
+    "[[waf.tuning]]",
+    "[[waf.uninspected-bodies]]",
+    "[[waf.rules]]",
+    "[waf.rate-limit]",
+    "[waf.bans]",
+    "[env.computed]",
+];
 
 impl Control {
     /// Deploys a packed source: checks, builds, starts, probes, swaps. Makes the app when it does not exist.

@@ -47,10 +47,15 @@ fn recorded(event: &FirewallEvent) -> Exchange {
         // A record of an older version.
         headers = vec![("Host", &event.host), ("User-Agent", "hop3-waf-explain"), ("Accept", "*/*")];
     }
+    // The version is not logged. gRPC is spoken over this one alone, and rules ask for it.
+    let is_call = |(name, value): &(&str, &str)| {
+        name.eq_ignore_ascii_case("content-type") && value.starts_with("application/grpc")
+    };
+    let protocol = if headers.iter().any(is_call) { "HTTP/2.0" } else { "HTTP/1.1" };
     let request = RawRequest {
         method: event.method.clone().into_bytes(),
         target: event.uri.clone().into_bytes(),
-        protocol: b"HTTP/1.1".to_vec(),
+        protocol: protocol.into(),
         headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         body: Vec::new(),
     };

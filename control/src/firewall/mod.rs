@@ -15,6 +15,7 @@ mod places;
 pub mod rehearsal;
 pub mod strategies;
 mod tuning;
+mod uninspected;
 mod watch;
 
 pub use block_lists::{NameServers, SystemResolver};
@@ -78,6 +79,7 @@ impl Shield {
         if !waf.enabled {
             return Ok(shield);
         }
+        let unread = uninspected::snippet(&waf.uninspected_bodies);
         let snippets = tuning::snippets(&waf.tuning, &waf.rules, owner)?;
         let defaults = BodyLimits::default();
         let or =
@@ -102,7 +104,8 @@ impl Shield {
                 ),
                 response: or(options.response_body_limit.map(|size| size.0), defaults.response),
             },
-            before: snippets.before,
+            // Own rules come later: they may have the last word.
+            before: unread.into_iter().chain(snippets.before).collect(),
             after: snippets.after,
         };
         let compiled = rulesets.compiled(&selection)?;

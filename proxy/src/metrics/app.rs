@@ -49,6 +49,8 @@ pub struct AppMetrics {
     pub cache_hits: AtomicU64,
     /// Requests that a kept answer could have served, and none was there.
     pub cache_misses: AtomicU64,
+    /// Requests whose body passed the firewall unread.
+    pub uninspected_bodies: AtomicU64,
     limited: [AtomicU64; LIMITED.len()],
     verdicts: [AtomicU64; ACTIONS.len()],
     rules: Mutex<BTreeMap<u64, u64>>,
@@ -64,6 +66,7 @@ impl Default for AppMetrics {
             inspection: std::array::from_fn(|_| Histogram::new(INSPECTION_BOUNDS)),
             cache_hits: AtomicU64::new(0),
             cache_misses: AtomicU64::new(0),
+            uninspected_bodies: AtomicU64::new(0),
             limited: Default::default(),
             verdicts: Default::default(),
             rules: Mutex::default(),

@@ -170,6 +170,16 @@ fn expose_firewall(out: &mut Exposition, apps: &BTreeMap<Arc<str>, Arc<AppMetric
             out.sample("hop3_waf_verdicts_total", &[("app", app), ("action", action)], count as f64);
         }
     }
+    let name = "hop3_waf_uninspected_bodies_total";
+    out.family(
+        name,
+        "counter",
+        "Inspected requests whose body passed unread, as the rules or the app want it.",
+    );
+    for (app, metrics) in apps {
+        let count = metrics.uninspected_bodies.load(Ordering::Relaxed);
+        out.sample(name, &[("app", app)], count as f64);
+    }
     out.family("hop3_waf_rule_matches_total", "counter", "Logged matches of firewall rules, by rule id.");
     for (app, metrics) in apps {
         for (rule, count) in metrics.rules() {
@@ -191,6 +201,7 @@ mod tests {
         app.count_request(b"GET", 200, Duration::from_millis(3));
         app.count_request(b"BREW", 418, Duration::from_millis(3));
         app.count_verdict(2);
+        app.uninspected_bodies.fetch_add(1, Ordering::Relaxed);
         app.count_rule(942_100);
         metrics.count_rejected("bare_lf");
         let state = UpstreamState { app: "shop".into(), endpoint: "127.0.0.1:1".into(), up: true };
@@ -200,6 +211,7 @@ mod tests {
             "hop3_http_requests_total{app=\"shop\",code=\"418\",method=\"other\"} 1",
             "hop3_http_request_duration_seconds_count{app=\"shop\"} 3",
             "hop3_waf_verdicts_total{app=\"shop\",action=\"deny\"} 1",
+            "hop3_waf_uninspected_bodies_total{app=\"shop\"} 1",
             "hop3_waf_rule_matches_total{app=\"shop\",rule_id=\"942100\"} 1",
             "hop3_http_rejected_total{reason=\"bare_lf\"} 1",
             "hop3_upstream_up{app=\"shop\",endpoint=\"127.0.0.1:1\"} 1",

@@ -332,6 +332,14 @@ impl Client {
         Some(Response { status, head, body: Vec::new() })
     }
 
+    /// Reads as much as ends with these bytes.
+    pub async fn until(&mut self, end: &str) -> String {
+        let read = read_until(&mut self.stream, &mut self.buffer, end.as_bytes());
+        let read = tokio::time::timeout(PATIENCE, read).await.expect("bytes in time");
+        let read = read.unwrap_or_else(|| panic!("no {end:?} in {:?}", self.buffer));
+        String::from_utf8(self.buffer.drain(..read).collect()).unwrap()
+    }
+
     /// Reads a response with its body; a body that breaks off is marked by status 0.
     pub async fn response(&mut self, head_request: bool) -> Option<Response> {
         let mut response = self.head().await?;

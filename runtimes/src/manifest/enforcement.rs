@@ -58,6 +58,11 @@ pub fn unenforced(manifest: &Manifest, enforced: &[&str]) -> Vec<Unenforced> {
         (!manifest.cron.is_empty(), "[[cron]]", "the commands are not run"),
         (!manifest.waf.exclusions.is_empty(), "[waf] exclusions", "no exclusion package is loaded"),
         (!manifest.waf.tuning.is_empty(), "[[waf.tuning]]", "the rules stay on"),
+        (
+            !manifest.waf.uninspected_bodies.is_empty(),
+            "[[waf.uninspected-bodies]]",
+            "bodies are read whole and inspected",
+        ),
         (!manifest.waf.rules.is_empty(), "[[waf.rules]]", "your own rules are not loaded"),
         (manifest.waf.bans.is_some(), "[waf.bans]", "nobody is banned"),
         (manifest.waf.rate_limit.is_some(), "[waf.rate-limit]", "requests are not limited"),

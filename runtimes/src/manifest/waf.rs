@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::uninspected::UninspectedBodies;
 use super::units::{ByteSize, Span};
 
 /// Requests at or above this anomaly score are refused. Source: CRS, `tx.inbound_anomaly_score_threshold`.
@@ -61,6 +62,9 @@ pub struct WafOptions {
     pub exclusions: Vec<String>,
     /// Exceptions for this app.
     pub tuning: Vec<Tuning>,
+    /// Request bodies that are not inspected. Default: none.
+    #[serde(alias = "uninspected_bodies")]
+    pub uninspected_bodies: Vec<UninspectedBodies>,
     /// Own rules of this app.
     pub rules: Vec<OwnRules>,
     /// Temporary bans of clients that attack repeatedly.
@@ -265,6 +269,9 @@ pub struct Waf {
     pub exclusions: Vec<String>,
     /// Exceptions.
     pub tuning: Vec<Tuning>,
+    /// Request bodies that are not inspected.
+    #[serde(default)]
+    pub uninspected_bodies: Vec<UninspectedBodies>,
     /// Own rules.
     pub rules: Vec<OwnRules>,
     /// Bans, when switched on.
@@ -318,6 +325,14 @@ pub enum WafOptionsError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// Bodies of no type, or whose path is none.
+    #[error("`[[waf.uninspected-bodies]]` number {index}: {problem}")]
+    UninspectedBodies {
+        /// From 1.
+        index: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// Rules without text, or with two.
     #[error("`[[waf.rules]]` number {index}: {problem}")]
     Rules {
@@ -355,6 +370,7 @@ impl WafOptions {
             collections: self.collections.or(defaults.collections),
             exclusions: joined(self.exclusions, &defaults.exclusions),
             tuning: [defaults.tuning.clone(), self.tuning].concat(),
+            uninspected_bodies: [defaults.uninspected_bodies.clone(), self.uninspected_bodies].concat(),
             rules: [defaults.rules.clone(), self.rules].concat(),
             bans: self.bans.or_else(|| defaults.bans.clone()),
             rate_limit: self.rate_limit.or_else(|| defaults.rate_limit.clone()),
@@ -384,6 +400,7 @@ impl WafOptions {
             collections: self.collections.unwrap_or_default(),
             exclusions: self.exclusions.clone(),
             tuning: self.tuning.clone(),
+            uninspected_bodies: self.uninspected_bodies.clone(),
             rules: self.rules.clone(),
             bans: self.bans.as_ref().and_then(BanOptions::resolve),
             rate_limit: self.rate_limit.clone(),
@@ -424,6 +441,10 @@ impl Waf {
         }
         for (index, tuning) in self.tuning.iter().enumerate() {
             tuning.check().map_err(|problem| WafOptionsError::Tuning { index: index + 1, problem })?;
+        }
+        for (index, bodies) in self.uninspected_bodies.iter().enumerate() {
+            let refuse = |problem| WafOptionsError::UninspectedBodies { index: index + 1, problem };
+            bodies.check().map_err(refuse)?;
         }
         for (index, rules) in self.rules.iter().enumerate() {
             rules.check().map_err(|problem| WafOptionsError::Rules { index: index + 1, problem })?;
@@ -621,6 +642,10 @@ mod tests {
             ("[[tuning]]\npath = '/x'", "number 1: `disable` names no rule"),
             ("[[tuning]]\ndisable = [1]\npath = 'x'", "must start with `/`"),
             ("[[tuning]]\ndisable = [1]\ntargets = ['ARGS:a\"']", "one per entry"),
+            (
+                "[[uninspected-bodies]]\npath = '/x'",
+                "`[[waf.uninspected-bodies]]` number 1: `content-types` names",
+            ),
             ("[[rules]]\nname = 'x'", "`seclang` or `file` is missing"),
             ("[[rules]]\nfile = '../x.conf'", "must lie inside"),
             ("[rate-limit]\nrequests = 0", "rate-limit.requests"),
