@@ -200,9 +200,14 @@ impl Circuit {
         most > 0 && (self.unreached.load(Ordering::Relaxed) >= most || fail_several(&self.lock(), most))
     }
 
+    /// Begins a pause, unless one is under way: of requests that fail at the same time each says the same, and only what
+    /// fails after a pause makes the next one longer.
     fn pause(&self, breaker: &Breaker, now: u64) {
-        let earlier = self.pauses.fetch_add(1, Ordering::Relaxed);
-        self.down_until.store(end_of_pause(breaker, earlier, now), Ordering::Relaxed);
+        let earlier = self.pauses.load(Ordering::Relaxed);
+        let begin = |until| (now >= until).then(|| end_of_pause(breaker, earlier, now));
+        if self.down_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, begin).is_ok() {
+            self.pauses.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// What is remembered of a client that got no answer.
@@ -276,13 +281,38 @@ mod tests {
         assert!(!circuit.is_up(100) && !circuit.is_up_for(client(1), 100));
         assert_eq!(circuit.open_for(client(1), &breaker(), 100), None);
         (0..4).for_each(|_| circuit.unreached(&breaker(), 100));
-        assert_eq!(circuit.open_for(client(1), &breaker(), 100), Some(4 * PAUSE));
+        assert_eq!(circuit.open_for(client(1), &breaker(), 100), Some(PAUSE));
         circuit.succeeded(5_000);
         assert!(circuit.is_up(5_000));
         assert!(circuit.warmth(PAUSE, 5_000) < 0.2 && circuit.warmth(PAUSE, 6_000) > 0.9);
         assert!(circuit.checked(false, 5_000) && !circuit.is_up(5_000) && !circuit.checked(false, 5_000));
         assert_eq!(circuit.open_for(client(1), &breaker(), 5_000), Some(PAUSE));
         assert!(circuit.checked(true, 5_000) && circuit.is_up(5_000));
+    }
+
+    #[test]
+    fn what_fails_at_the_same_time_leads_to_one_pause_and_each_further_one_is_twice_as_long() {
+        let left = |circuit: &Circuit, now| circuit.open_for(client(99), &breaker(), now);
+        let unreached = Circuit::default();
+        let unanswered = Circuit::default();
+        for (round, now, pause) in [(0, 100, 1), (1, 1_100, 2), (2, 3_100, 4), (3, 7_100, 4)] {
+            assert!(unreached.is_up(now) && unanswered.is_up(now), "the pause before is over at {now}");
+            (0..50).for_each(|_| unreached.unreached(&breaker(), now));
+            // Each time others, so that each failure is its client's first.
+            fail(&unanswered, round * 12..(round + 1) * 12, false, now);
+            assert_eq!(left(&unreached, now), Some(pause * PAUSE));
+            assert_eq!(left(&unanswered, now), Some(pause * PAUSE));
+            // Those that were under way.
+            unreached.unreached(&breaker(), now + 10);
+            fail(&unanswered, [200 + round], false, now + 10);
+            let rest = Some(pause * PAUSE - Duration::from_millis(10));
+            assert_eq!((left(&unreached, now + 10), left(&unanswered, now + 10)), (rest, rest));
+        }
+        for circuit in [unreached, unanswered] {
+            circuit.succeeded(8_000);
+            fail(&circuit, 0..12, false, 8_000);
+            assert_eq!(left(&circuit, 8_000), Some(PAUSE), "after an answer it begins anew");
+        }
     }
 
     #[test]

@@ -164,7 +164,7 @@ pub struct Breaker {
     /// Failures in a row after which an instance is set aside while there are others. A missing answer counts for its
     /// client alone, until there are so many of at least three clients.
     pub aside_after: u32,
-    /// First time set aside; doubled with each further failure.
+    /// First time set aside; doubled with each further pause.
     pub first_pause: Duration,
     /// Longest time set aside.
     pub longest_pause: Duration,
