@@ -2,8 +2,9 @@
 //! in an unlinked temporary file.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::vec;
 
@@ -37,6 +38,8 @@ pub struct Spool {
     grants: Vec<Grant>,
     budget: Budget,
     file: Option<Arc<File>>,
+    /// Bytes in the file.
+    in_file: u64,
     length: u64,
 }
 
@@ -52,6 +55,7 @@ impl Spool {
             grants: Vec::new(),
             budget,
             file: None,
+            in_file: 0,
             length: 0,
         }
     }
@@ -74,7 +78,7 @@ impl Spool {
             }
             return Ok(());
         }
-        let file = self.file.take();
+        let (file, length) = (self.file.take(), piece.len() as u64);
         let file = blocking(move || {
             let file = match file {
                 Some(file) => file,
@@ -85,6 +89,7 @@ impl Spool {
         })
         .await?;
         self.file = Some(file);
+        self.in_file += length;
         Ok(())
     }
 
@@ -122,7 +127,7 @@ impl Spool {
             }
         }
         let mut file = FileReader::default();
-        while let Some(piece) = file.next(self.file.as_ref(), LOOK).await? {
+        while let Some(piece) = file.next(self, LOOK).await? {
             if look(&piece).is_break() {
                 break;
             }
@@ -156,7 +161,7 @@ pub struct SpoolReader {
 impl SpoolReader {
     /// The next piece, `None` at the end.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        let Spool { memory, tail, file, .. } = &*self.spool;
+        let Spool { memory, tail, .. } = &*self.spool;
         if let Some(piece) = memory.get(self.next) {
             self.next += 1;
             return Ok(Some(piece.clone()));
@@ -165,7 +170,7 @@ impl SpoolReader {
             self.next += 1;
             return Ok(Some(Bytes::copy_from_slice(tail)));
         }
-        self.file.next(file.as_ref(), PIECE).await
+        self.file.next(&self.spool, PIECE).await
     }
 }
 
@@ -188,31 +193,36 @@ impl Pieces {
             self.under_way = piece.len();
             return Ok(Some(piece));
         }
-        self.file.next(self.spool.file.as_ref(), PIECE).await
+        self.file.next(&self.spool, PIECE).await
     }
 }
 
-/// How far a spool's file was read.
+/// How far a spool's file was read. Each reader has its own place: a read that was given up may still be under way when
+/// the next reader begins.
 #[derive(Debug, Default)]
 struct FileReader {
-    has_begun: bool,
+    offset: u64,
 }
 
 impl FileReader {
-    async fn next(&mut self, file: Option<&Arc<File>>, most: usize) -> io::Result<Option<Bytes>> {
-        let Some(file) = file.cloned() else { return Ok(None) };
-        let rewind = !std::mem::replace(&mut self.has_begun, true);
+    /// At most this many bytes that come next; an error where the file ends before the body does.
+    async fn next(&mut self, spool: &Spool, most: usize) -> io::Result<Option<Bytes>> {
+        let (Some(file), left @ 1..) = (spool.file.clone(), spool.in_file.saturating_sub(self.offset)) else {
+            return Ok(None);
+        };
+        let (offset, most) = (self.offset, most.min(usize::try_from(left).unwrap_or(most)));
         let piece = blocking(move || {
-            if rewind {
-                (&*file).rewind()?;
-            }
             let mut piece = vec![0; most];
-            let length = (&*file).read(&mut piece)?;
+            let length = file.read_at(&mut piece, offset)?;
             piece.truncate(length);
             Ok(piece)
         })
         .await?;
-        Ok((!piece.is_empty()).then(|| piece.into()))
+        if piece.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.offset += piece.len() as u64;
+        Ok(Some(piece.into()))
     }
 }
 
@@ -269,6 +279,32 @@ mod tests {
             assert_eq!(spool.file.is_some(), expected.len() > OF_REQUEST);
             assert_holds(&spool, &expected).await;
         }
+    }
+
+    #[tokio::test]
+    async fn readers_of_a_file_do_not_move_each_other() {
+        let budget = Budget::of_server(FREE);
+        let (spool, expected) = filled(&budget, (0..100).map(|number| vec![number; 5_000])).await;
+        assert!(spool.file.is_some());
+        let (mut readers, mut read) = ([spool.reader(), spool.reader(), spool.reader()], [0; 3]);
+        for turn in 0..1_000 {
+            // Each at its own pace.
+            for number in (0..3).filter(|number| turn % (number + 1) == 0) {
+                let Some(piece) = readers[number].next().await.unwrap() else { continue };
+                assert!(expected[read[number]..].starts_with(&piece), "reader {number} at {}", read[number]);
+                read[number] += piece.len();
+            }
+        }
+        assert_eq!(read, [expected.len(); 3]);
+        spool.file.as_ref().unwrap().set_len(100_000).unwrap();
+        let mut reader = spool.reader();
+        let error = loop {
+            match reader.next().await {
+                Ok(piece) => assert!(piece.is_some(), "a part is no body"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]

@@ -281,9 +281,9 @@ async fn over_stream<'u>(
     let wire = home.instance.wire();
     let framing = match (wire, request.body) {
         (Wire::FastCgi, _) => Framing::FastCgi,
-        (Wire::Uwsgi, _) => Framing::Plain,
-        (_, BodyLength::Streamed) => Framing::Chunked,
-        _ => Framing::Plain,
+        (Wire::H2c | Wire::Http1 | Wire::Tls(_), BodyLength::Streamed) => Framing::Chunked,
+        (_, BodyLength::Known(length)) => Framing::Plain(length),
+        (_, BodyLength::Empty | BodyLength::Streamed) => Framing::Plain(0),
     };
     let (mut upload, mut sent): (Option<Uploading<'u>>, _) = (None, None);
     if !matches!(payload, Payload::Empty) {
@@ -381,7 +381,8 @@ async fn wait<T>(
                     Ok(()) => *sent = writer,
                     Err(UploadError::Client(error)) => return Err(Failed::Client(error)),
                     Err(UploadError::Late) => return Err(Failed::Timeout),
-                    // The answer may already be on its way: an instance that refuses a body closes its side.
+                    // The answer may already be on its way: an instance that refuses a body closes its side. One that
+                    // got too little sees the end of the connection.
                     Err(UploadError::Upstream) => {}
                 }
             }

@@ -31,8 +31,8 @@ pub enum Payload<'p, 'c> {
 /// How the pieces of a body are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// Not at all: the length was announced.
-    Plain,
+    /// Not at all: this length was announced, and the body has it.
+    Plain(u64),
     /// Chunked transfer coding.
     Chunked,
     /// FastCGI records.
@@ -48,7 +48,7 @@ pub type Uploading<'u> =
 pub enum UploadError {
     /// The client did not send it.
     Client(BodyError),
-    /// The instance did not take it. It may have answered before.
+    /// The instance did not take it, or there was not as much of it as was announced. It may have answered before.
     Upstream,
     /// The instance took nothing for too long.
     Late,
@@ -63,6 +63,10 @@ pub async fn send(
     limit: Duration,
 ) -> (Option<UpstreamWriter>, Result<(), UploadError>) {
     let result = send_all(&mut writer, head, payload, framing, limit).await;
+    if matches!(result, Err(UploadError::Upstream)) {
+        // Nothing more comes: who waits for the rest of a body must learn that it is missing.
+        let _ = within(limit, writer.shutdown()).await;
+    }
     (Some(writer), result)
 }
 
@@ -152,12 +156,17 @@ async fn send_all(
     let at_once = matches!(payload, Payload::Streamed(_));
     let mut pieces = Pieces::of(payload);
     let mut pending = head;
+    let mut left = if let Framing::Plain(length) = framing { length } else { 0 };
     if at_once {
         write(writer, &mut pending, limit).await?;
     }
     while let Some(mut piece) = pieces.next().await? {
         match framing {
-            Framing::Plain => write(writer, &mut pending.split_off(0).chain(piece), limit).await?,
+            Framing::Plain(_) => {
+                // What is beyond the announced length would be taken for another request.
+                left = left.checked_sub(piece.len() as u64).ok_or(UploadError::Upstream)?;
+                write(writer, &mut pending.split_off(0).chain(piece), limit).await?;
+            }
             Framing::Chunked => {
                 let size = Bytes::from(format!("{:x}\r\n", piece.len()));
                 let mut framed = pending.split_off(0).chain(size).chain(piece).chain(&b"\r\n"[..]);
@@ -176,7 +185,8 @@ async fn send_all(
     }
     let mut rest = BytesMut::from(&pending[..]);
     match framing {
-        Framing::Plain => {}
+        Framing::Plain(_) if left > 0 => return Err(UploadError::Upstream),
+        Framing::Plain(_) => {}
         Framing::Chunked => {
             rest.extend_from_slice(b"0\r\n");
             for field in pieces.trailers().iter() {
@@ -215,4 +225,38 @@ pub async fn send_head(mut writer: UpstreamWriter, head: &[u8], limit: Duration)
     let sent: io::Result<()> =
         within(limit, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     sent.is_ok().then_some(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::spool::OF_REQUEST;
+    use crate::upstream::connection::{UpstreamConnection, UpstreamStream};
+
+    /// What arrives of this body when this length was announced, and whether that is taken for all of it.
+    async fn sent(body: &'static [u8], announced: u64) -> (Vec<u8>, bool) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let UpstreamConnection { source: _open, writer, .. } = UpstreamStream::Unix(ours).into();
+        let mut spool = Spool::new(Budget::of_server(1 << 20), OF_REQUEST);
+        spool.append(Bytes::from_static(body)).await.unwrap();
+        let payload = Payload::Spooled(Arc::new(spool));
+        let framing = Framing::Plain(announced);
+        let (writer, result) =
+            send(writer, Bytes::from_static(b"head "), payload, framing, Duration::from_secs(60)).await;
+        drop(writer);
+        let mut arrived = Vec::new();
+        theirs.read_to_end(&mut arrived).await.unwrap();
+        (arrived, result.is_ok())
+    }
+
+    #[tokio::test]
+    async fn a_body_that_has_not_the_announced_length_is_an_error() {
+        assert_eq!(sent(b"body", 4).await, (b"head body".to_vec(), true));
+        assert_eq!(sent(b"body", 5).await, (b"head body".to_vec(), false));
+        assert_eq!(sent(b"body", 3).await, (b"".to_vec(), false), "not the beginning of another request");
+    }
 }
