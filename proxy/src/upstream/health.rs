@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 use tokio::io::AsyncWriteExt;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use crate::context::Context;
@@ -54,15 +54,17 @@ impl Drop for Record {
 /// Checks the instances of the routes in force until it is dropped.
 pub(crate) async fn watch(context: Arc<Context>) {
     let mut records: HashMap<usize, Record> = HashMap::new();
-    let mut checks: JoinSet<(usize, HealthCheck, bool)> = JoinSet::new();
+    let mut checks = Checks::default();
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut tick: u64 = 0;
     loop {
         tokio::select! {
             _ = interval.tick() => tick += 1,
-            Some(Ok((key, check, good))) = checks.join_next() => {
-                settle(&mut records, key, &check, good);
+            Some(ended) = checks.tasks.join_next_with_id() => {
+                if let Some((key, check, good)) = checks.ended(ended) {
+                    settle(&mut records, key, &check, good);
+                }
                 continue;
             }
         }
@@ -81,18 +83,42 @@ pub(crate) async fn watch(context: Arc<Context>) {
                     seen: tick,
                 });
                 record.seen = tick;
-                if !record.running && Instant::now() >= record.due && checks.len() < MAX_CHECKS {
+                if !record.running && Instant::now() >= record.due && checks.tasks.len() < MAX_CHECKS {
                     record.running = true;
-                    let (instance, check) = (instance.clone(), check.clone());
+                    let (instance, asked) = (instance.clone(), check.clone());
                     let is_http = matches!(pool.protocol, Protocol::Http | Protocol::H2c);
-                    checks.spawn(async move {
-                        let good = timeout(check.timeout, is_well(&instance, &check, is_http)).await;
-                        (key, check, matches!(good, Ok(Ok(true))))
+                    checks.start(key, check.clone(), async move {
+                        let good = timeout(asked.timeout, is_well(&instance, &asked, is_http)).await;
+                        matches!(good, Ok(Ok(true)))
                     });
                 }
             }
         }
         records.retain(|_, record| record.running || (record.seen == tick && record.is_used()));
+    }
+}
+
+/// The checks under way, and of which record each is.
+#[derive(Debug, Default)]
+struct Checks {
+    tasks: JoinSet<bool>,
+    of: HashMap<Id, (usize, HealthCheck)>,
+}
+
+impl Checks {
+    fn start(&mut self, key: usize, check: HealthCheck, asking: impl Future<Output = bool> + Send + 'static) {
+        let id = self.tasks.spawn(asking).id();
+        self.of.insert(id, (key, check));
+    }
+
+    /// Whose check has ended, and whether it went well: one that was lost did not.
+    fn ended(&mut self, ended: Result<(Id, bool), JoinError>) -> Option<(usize, HealthCheck, bool)> {
+        let (id, good) = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "a health check was lost");
+            (error.id(), false)
+        });
+        let (key, check) = self.of.remove(&id)?;
+        Some((key, check, good))
     }
 }
 
@@ -169,5 +195,39 @@ fn question(check: &HealthCheck) -> ForwardedRequest {
         tls: false,
         server: ([127, 0, 0, 1], 0).into(),
         protocol: "HTTP/2.0",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Endpoint;
+    use crate::upstream::instance::{Instances, Wire};
+
+    #[tokio::test]
+    async fn after_a_check_that_was_lost_its_instance_is_checked_again() {
+        let instance = Instances::default().get(&Endpoint::Named("x:1".into()), Wire::Http1, None);
+        let check = HealthCheck { fall: 2, interval: Duration::ZERO, ..HealthCheck::default() };
+        let record = Record {
+            instance: Arc::downgrade(&instance),
+            due: Instant::now(),
+            contrary: 0,
+            up: true,
+            running: true,
+            seen: 1,
+        };
+        let mut records = HashMap::from([(7, record)]);
+        let mut checks = Checks::default();
+        checks.start(8, check.clone(), std::future::pending());
+        for lost in 1..=2 {
+            checks.start(7, check.clone(), async { panic!("a defect") });
+            let ended = checks.tasks.join_next_with_id().await.unwrap();
+            let (key, check, good) = checks.ended(ended).unwrap();
+            assert_eq!((key, good), (7, false));
+            settle(&mut records, key, &check, good);
+            assert!(!records[&7].running && records[&7].due <= Instant::now());
+            assert_eq!(instance.is_up(), lost < 2, "it counts as one that went badly");
+        }
+        assert_eq!((checks.tasks.len(), checks.of.len()), (1, 1));
     }
 }
