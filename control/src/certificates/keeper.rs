@@ -209,7 +209,7 @@ impl Keeper {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
                 () = self.wake.notified() => {}
-                Some(done) = under_way.tasks.join_next(), if !under_way.tasks.is_empty() => {
+                Some(done) = under_way.tasks.join_next_with_id(), if !under_way.tasks.is_empty() => {
                     if let Some(owner) = under_way.ended(done, Timestamp::now()) {
                         tell(Notice::Changed(owner));
                     }
@@ -266,7 +266,7 @@ impl Keeper {
         let free = tokio::task::block_in_place(|| authority.free_at(now));
         for Wanted { owner, hosts, .. } in self.wanted().into_iter().filter(|wanted| wanted.automatic) {
             // An order for what cannot be kept would be for nothing.
-            if under_way.busy.contains(&owner) || self.shelf.is_unreadable(&owner) {
+            if under_way.is_busy(&owner) || self.shelf.is_unreadable(&owner) {
                 continue;
             }
             if let Some(&until) = under_way.pauses.get(&owner).filter(|until| now < **until) {
@@ -281,12 +281,9 @@ impl Keeper {
                 // The end of one of those under way wakes us.
                 _ if under_way.tasks.len() >= AT_ONCE => {}
                 step => {
-                    under_way.busy.insert(owner.clone());
-                    let (keeper, authority) = (self.clone(), authority.clone());
-                    under_way.tasks.spawn(async move {
-                        let outcome = keeper.perform(&authority, &owner, &hosts, step).await;
-                        (owner, outcome)
-                    });
+                    let (keeper, authority, whose) = (self.clone(), authority.clone(), owner.clone());
+                    under_way
+                        .start(owner, async move { keeper.perform(&authority, &whose, &hosts, step).await });
                 }
             }
         }
