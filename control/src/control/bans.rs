@@ -68,7 +68,7 @@ impl Control {
             until,
             count: earlier.as_ref().map_or(1, |ban| ban.count),
         };
-        self.bans.add(ban.clone(), since).map_err(refused)?;
+        let evicted = self.bans.add(ban.clone(), since).map_err(refused)?;
         let record = BanRecord::from(&ban);
         let end =
             record.until.map_or_else(|| "until it is cleared".to_owned(), |until| format!("until {until}"));
@@ -77,7 +77,7 @@ impl Control {
         if let Err(error) = self.store.change(&entry, |change| change.put_ban(&record)) {
             // What cannot be recorded does not happen.
             self.bans.lift(&prefix);
-            self.bans.restore(earlier, since);
+            self.bans.restore(earlier.into_iter().chain(evicted), since);
             return Err(error.into());
         }
         Ok(record)

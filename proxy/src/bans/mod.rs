@@ -179,11 +179,12 @@ impl Bans {
         Some(ban)
     }
 
-    /// Bans somebody at `now` because an operator says so.
+    /// Bans somebody at `now` because an operator says so. The ban that had to leave for it, if one had: that of the same
+    /// prefix is not meant.
     ///
     /// # Errors
     /// See [`BanError`].
-    pub fn add(&self, ban: Ban, now: SystemTime) -> Result<(), BanError> {
+    pub fn add(&self, ban: Ban, now: SystemTime) -> Result<Option<Ban>, BanError> {
         if let Some(network) = self.allowing(&ban.prefix) {
             return Err(BanError::Allowed(ban.prefix, network));
         }
@@ -289,29 +290,29 @@ impl Bans {
         out.finish()
     }
 
-    fn put(&self, ban: Ban, now: SystemTime) -> Result<(), BanError> {
+    fn put(&self, ban: Ban, now: SystemTime) -> Result<Option<Ban>, BanError> {
         let prefix = ban.prefix;
-        self.make_room(ban, now)?;
+        let evicted = self.make_room(ban, now)?;
         self.changed.note(&prefix);
-        Ok(())
+        Ok(evicted)
     }
 
     /// Puts a ban into the table, and notes which other left for it.
-    fn make_room(&self, ban: Ban, now: SystemTime) -> Result<(), BanError> {
+    fn make_room(&self, ban: Ban, now: SystemTime) -> Result<Option<Ban>, BanError> {
         match self.table.put(ban, now) {
-            Put::Done => {}
+            Put::Done => Ok(None),
             Put::Evicted(other) => {
                 self.counters.evicted.fetch_add(1, Ordering::Relaxed);
-                self.changed.note(&other);
+                self.changed.note(&other.prefix);
+                Ok(Some(*other))
             }
             Put::Full => {
                 if self.counters.without_room.fetch_add(1, Ordering::Relaxed) == 0 {
                     tracing::warn!(target: "bans", "no room for further bans: operators wished for so many");
                 }
-                return Err(BanError::Full);
+                Err(BanError::Full)
             }
         }
-        Ok(())
     }
 
     /// The network among those never banned that holds all of a prefix.

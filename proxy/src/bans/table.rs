@@ -32,8 +32,8 @@ pub struct Table {
 pub enum Put {
     /// It is there.
     Done,
-    /// It is there instead of another.
-    Evicted(Prefix),
+    /// It is there instead of this one.
+    Evicted(Box<Ban>),
     /// There is no room besides those that operators wished for.
     Full,
 }
@@ -81,9 +81,8 @@ impl Table {
             let order = |ban: &&Ban| (ban.holds(now), ban.until.is_none(), ban.until);
             let leaving = shard.values().filter(may_leave).min_by_key(order);
             let Some(leaving) = leaving.map(|ban| ban.prefix) else { return Put::Full };
-            shard.remove(&leaving);
+            evicted = shard.remove(&leaving).map(Box::new);
             self.lengths.less(leaving.raw_length());
-            evicted = Some(leaving);
         }
         if shard.insert(prefix, ban).is_none() {
             self.lengths.more(prefix.raw_length());

@@ -192,6 +192,27 @@ fn what_has_no_room_after_a_restart_is_told() {
 }
 
 #[test]
+fn what_leaves_for_a_wish_can_be_put_back() {
+    let bans = Bans::default();
+    assert_eq!(bans.restore(many(57_000, Reason::Offence(Offence::Firewall)), time(0)), 0);
+    let before = bans.list(time(0));
+    let wishes = (0..255).map(|number| manual(&format!("192.0.2.{number}")));
+    let (wish, evicted) = wishes
+        .map(|wish| (wish.prefix, bans.add(wish, time(0)).unwrap()))
+        .inspect(|(wish, evicted)| {
+            if evicted.is_none() {
+                bans.lift(wish);
+            }
+        })
+        .find_map(|(wish, evicted)| Some((wish, evicted?)))
+        .unwrap();
+    assert!(bans.get(&evicted.prefix).is_none() && before.contains(&evicted));
+    bans.lift(&wish);
+    assert_eq!(bans.restore([evicted], time(0)), 0);
+    assert!(bans.list(time(0)) == before);
+}
+
+#[test]
 fn too_many_changes_are_told_as_such() {
     let bans = Bans::default();
     for number in 0..20_000_u32 {
