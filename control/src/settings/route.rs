@@ -160,11 +160,8 @@ impl StaticRoute {
 
     /// The share of one of its servers.
     pub fn weight(&self, endpoint: &Endpoint) -> u32 {
-        let names = |text: &String| {
-            RouteUpstream::try_from(text.clone()).is_ok_and(|named| named.endpoint == *endpoint)
-        };
         let weights = &self.proxy.balancing.weights;
-        weights.iter().find(|(address, _)| names(address)).map_or(1, |(_, weight)| *weight)
+        weights.iter().find(|(address, _)| is_at(address, endpoint)).map_or(1, |(_, weight)| *weight)
     }
 
     /// The host that both this and `other` would serve under the same path.
@@ -173,6 +170,11 @@ impl StaticRoute {
         let same_path = path(self) == path(other);
         self.hosts.iter().find(|host| same_path && other.hosts.contains(host))
     }
+}
+
+/// Whether an address, as it is written in settings, is this one.
+fn is_at(address: &str, endpoint: &Endpoint) -> bool {
+    RouteUpstream::try_from(address.to_owned()).is_ok_and(|named| named.endpoint == *endpoint)
 }
 
 impl RouteOptions {
@@ -195,7 +197,14 @@ impl RouteOptions {
                 if upstream.iter().any(|one| one.secure) {
                     proxy.upstream_tls.get_or_insert_default();
                 }
-                Target::Upstream(upstream.into_iter().map(|one| one.endpoint).collect())
+                let endpoints: Vec<Endpoint> = upstream.into_iter().map(|one| one.endpoint).collect();
+                let is_one = |address: &&String| endpoints.iter().any(|endpoint| is_at(address, endpoint));
+                if let Some(other) = proxy.balancing.weights.keys().find(|address| !is_one(address)) {
+                    return Err(format!(
+                        "[route.proxy.balancing]: `weights` names `{other}`, which is not in `upstream`; write it as there"
+                    ));
+                }
+                Target::Upstream(endpoints)
             }
             (None, Some(files)) => Target::Folder(folder.join(files)),
             (Some(_), Some(_)) => return Err("a [[route]] has `upstream` or `static`, not both".into()),

@@ -39,12 +39,20 @@ pub(super) fn pool(proxy: &Proxy, subject: &Subject<'_>) -> Result<Pool, Fault> 
         let max_age = sticky.max_age.map(|span| span.0);
         pool.sticky = Some(StickyCookie { name: sticky.cookie.clone(), max_age });
     }
+    if !options.weights.is_empty() && !matches!(subject.files, Files::Anywhere(_)) {
+        return Err(fault(
+            ["balancing", "weights"],
+            "the instances of an app have no addresses of their own",
+        )
+        .hint("weights are for the addresses of a [[route]]; an app's processes share alike"));
+    }
     pool.slow_start = options.slow_start.map_or(Duration::ZERO, |span| span.0);
     if options.max_connections == Some(0) {
         return Err(fault(["balancing", "max-connections"], "must be at least 1"));
     }
     pool.max_connections = options.max_connections.map_or(pool.max_connections, |count| count as usize);
     pool.max_idle = options.max_idle.map_or(pool.max_idle, |count| count as usize);
+    pool.max_idle_time = options.max_idle_time.map_or(pool.max_idle_time, |span| span.0);
     pool.retries = options.retries.map_or(pool.retries, |count| count as usize);
     pool.breaker = breaker(proxy)?;
     pool.health_check = health_check(proxy, subject)?;

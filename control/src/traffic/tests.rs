@@ -64,6 +64,7 @@ method = "hash-cookie:sid"
 sticky = { cookie = "where", max-age = "1h" }
 slow-start = "30s"
 max-connections = 7
+max-idle-time = "4s"
 max-idle = 8
 retries = 1
 [proxy.breaker]
@@ -118,6 +119,7 @@ client-ca = "ca.pem"
     let pool = &traffic.pool;
     assert_eq!(pool.balancing, Balancing::Hash(HashKey::Cookie("sid".into())));
     assert_eq!(pool.sticky.as_ref().unwrap().name, "where");
+    assert_eq!(pool.max_idle_time.as_secs(), 4);
     assert_eq!((pool.slow_start.as_secs(), pool.max_connections, pool.max_idle, pool.retries), (30, 7, 8, 1));
     let breaker = pool.breaker;
     assert_eq!((breaker.aside_after, breaker.open_after, breaker.longest_pause.as_secs()), (3, 9, 20));
@@ -195,6 +197,7 @@ fn faults_are_named_with_their_place() {
         ("canary = {upstream = 'unix:/run/hop3.sock', percent = 10}", "2:22", "for a [[route]] alone"),
         ("canary = {app = 'b', percent = 101}", "2:32", "between 0 and 100"),
         ("[proxy.balancing]\nsticky = {cookie = 'a b'}", "3:20", "no name of a cookie"),
+        ("[proxy.balancing]\nweights = {'http://10.0.0.1' = 2}", "3:1", "no addresses of their own"),
         ("[proxy.breaker]\nfirst-pause = '20s'", "2:8", "at most `longest-pause`"),
         ("[[proxy.paths]]\nprefix = '/'", "3:10", "these are all paths"),
         ("[[proxy.paths]]\nprefix = '/a'\n[[proxy.paths]]\nprefix = '/a/'", "5:10", "has rules already"),

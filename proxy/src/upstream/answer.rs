@@ -55,7 +55,8 @@ pub(super) enum AnswerBody {
 pub(super) struct Home {
     pub(super) instance: Arc<Instance>,
     pub(super) reusable: bool,
-    pub(super) max_idle: usize,
+    /// Most idle connections kept, and for how long.
+    pub(super) max_idle: (usize, Duration),
     pub(super) active: ActiveRequest,
 }
 
@@ -159,7 +160,8 @@ impl Answer<'_> {
         };
         if home.reusable && ended && !source.has_buffered() {
             source.rest();
-            home.instance.release(UpstreamConnection { source, writer, reused: true }, home.max_idle);
+            let (most, time) = home.max_idle;
+            home.instance.release(UpstreamConnection { source, writer, reused: true }, most, time);
         }
     }
 

@@ -133,7 +133,10 @@ pub async fn attempt<'u>(
             // Another request was faster to try it.
             continue;
         }
-        let active = instance.begin();
+        let Some(active) = instance.begin(pool.max_connections) else {
+            // Another request was faster to take its last place.
+            continue;
+        };
         let waiting = instance.wait();
         let fresh = !tries.instances.is_empty();
         let connected = instance.connect(fresh, request.websocket, limits.connect_timeout).await;
@@ -142,9 +145,12 @@ pub async fn attempt<'u>(
             Ok(connected) => connected,
             Err(source) => {
                 tries.unreached(&instance, balancer, &source);
-                let hopeless =
-                    balancer.instances().nth(1).is_none() && source.kind() == io::ErrorKind::TimedOut;
+                let waited = matches!(source.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+                let hopeless = balancer.instances().nth(1).is_none() && waited;
                 if last_try || hopeless {
+                    if is_full(&source) {
+                        return Err(AttemptError::Busy);
+                    }
                     return Err(AttemptError::Connect { endpoint: endpoint(), source });
                 }
                 continue;
@@ -157,7 +163,8 @@ pub async fn attempt<'u>(
             // A streamed body is sent once; there is no second try after this.
             streamed => std::mem::replace(streamed, Payload::Empty),
         };
-        let home = Home { instance: instance.clone(), reusable: true, max_idle: pool.max_idle, active };
+        let max_idle = (pool.max_idle, pool.max_idle_time);
+        let home = Home { instance: instance.clone(), reusable: true, max_idle, active };
         let reused = connected.is_reused();
         // A process is there already where a connection is used again.
         let _waiting = waiting.filter(|_| !reused);
@@ -204,7 +211,7 @@ impl Tries {
     /// Notes that an instance could not be connected to: once for each instance.
     fn unreached(&mut self, instance: &Arc<Instance>, balancer: &Balancer, error: &io::Error) {
         let again = self.instances.iter().any(|tried| Arc::ptr_eq(tried, instance));
-        if !again && !is_our_own(error) {
+        if !again && !is_our_own(error) && !is_full(error) {
             instance.unreached(&balancer.pool().breaker);
         }
         self.instances.push(instance.clone());
@@ -226,6 +233,11 @@ impl Tries {
 fn is_our_own(error: &io::Error) -> bool {
     let wants = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
     wants.iter().any(|want| error.raw_os_error() == Some(want.raw_os_error()))
+}
+
+/// Whether the instance is there and its queue is full: it has much to do, and whoever asks may be the reason.
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Whether the instance said that it did not look at the request (RFC 9113 section 8.7).

@@ -1,5 +1,5 @@
 //! Choosing an instance: by cookie, by key, or the one with the fewest requests for its weight; in turn among
-//! equals, those set aside last.
+//! equals, those set aside last, and of those the ones that may be asked first.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +24,21 @@ struct Seat {
     instance: Arc<Instance>,
     weight: u32,
     id: u64,
+}
+
+/// What is to be expected of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hope {
+    /// It is up, and this request did not try it.
+    Up,
+    /// It is up; a connection to it ended under this request, which a new one may not.
+    UpAnew,
+    /// It is set aside, but may be asked.
+    Aside,
+    /// The same, and this request tried it, or could not connect to it.
+    AsideAnew,
+    /// It must not be asked.
+    None,
 }
 
 /// What came of a choice.
@@ -72,7 +87,7 @@ impl Balancer {
         (affinity.cookie != Some(seat.id)).then_some(seat.id)
     }
 
-    /// The instance to try next for a client, other than the ones tried already as long as there are others.
+    /// The instance to try next for a client: other than the ones tried already as long as others are up.
     pub fn choose(&self, tried: &[Arc<Instance>], affinity: &Affinity, client: IpAddr) -> Choice<'_> {
         if let [seat] = &self.seats[..] {
             return self.admit(seat, client);
@@ -101,10 +116,22 @@ impl Balancer {
         let count = self.seats.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn = (0..count).map(|step| &self.seats[(turn + step) % count]);
-        let best = in_turn.filter(|seat| !self.is_full(seat)).min_by_key(|seat| {
-            (was_tried(seat, tried), !seat.instance.is_up_for(client), seat.weight == 0, self.load(seat))
-        });
+        let best = in_turn
+            .filter(|seat| !self.is_full(seat))
+            .min_by_key(|seat| (self.hope(seat, tried, client), seat.weight == 0, self.load(seat)));
         best.map_or(Choice::Busy, |seat| self.admit(seat, client))
+    }
+
+    /// What is to be expected of a seat, the best first.
+    fn hope(&self, seat: &Seat, tried: &[Arc<Instance>], client: IpAddr) -> Hope {
+        let (instance, was_tried) = (&seat.instance, was_tried(seat, tried));
+        match instance.is_up_for(client) {
+            true if !was_tried => Hope::Up,
+            true if instance.is_reached() => Hope::UpAnew,
+            _ if instance.open_for(client, &self.pool.breaker).is_some() => Hope::None,
+            _ if was_tried => Hope::AsideAnew,
+            _ => Hope::Aside,
+        }
     }
 
     /// Requests under way, as it would be with one more, in relation to the weight in millionths.
@@ -167,7 +194,7 @@ mod tests {
     fn instances_take_turns_and_the_failed_and_busy_ones_are_avoided() {
         let (balancer, all) = balancer(|_| {});
         assert_eq!(names(&balancer, 4), ["a", "b", "c", "a"]);
-        let _busy = all[0].begin();
+        let _busy = all[0].begin(1);
         all[1].unreached(&balancer.pool().breaker);
         all[1].unreached(&balancer.pool().breaker);
         assert_eq!(names(&balancer, 3), ["c", "c", "c"]);
@@ -185,7 +212,7 @@ mod tests {
             let Choice::Instance(chosen) = balancer.choose(&[], &Affinity::default(), CLIENT) else {
                 panic!()
             };
-            active.push(chosen.begin());
+            active.push(chosen.begin(100).unwrap());
         }
         assert_eq!(all.iter().map(|instance| instance.active()).collect::<Vec<_>>(), [30, 0, 10]);
     }
@@ -196,7 +223,8 @@ mod tests {
             pool.max_connections = 1;
             pool.breaker.open_after = 4;
         });
-        let guards: Vec<_> = all.iter().map(|instance| instance.begin()).collect();
+        let guards: Vec<_> = all.iter().map(|instance| instance.begin(1).unwrap()).collect();
+        assert!(all[0].begin(1).is_none());
         assert_eq!(names(&balancer, 1), ["busy"]);
         drop(guards);
         for instance in &all {
@@ -205,6 +233,31 @@ mod tests {
         assert_eq!(names(&balancer, 1), ["open"]);
         all[1].succeeded();
         assert_eq!(names(&balancer, 2), ["b", "b"]);
+    }
+
+    /// Whoever may be asked is asked, a second time if need be, before a request is refused.
+    #[test]
+    fn one_that_lost_a_connection_is_asked_again_before_one_that_is_down() {
+        let (balancer, all) = balancer(|pool| pool.breaker.open_after = 4);
+        let breaker = balancer.pool().breaker;
+        let tries = |tried: &[Arc<Instance>]| name(balancer.choose(tried, &Affinity::default(), CLIENT));
+        // One is set aside, one open.
+        (0..2).for_each(|_| all[0].unreached(&breaker));
+        (0..4).for_each(|_| all[1].unreached(&breaker));
+        for _ in 0..6 {
+            assert_eq!(tries(&[]), "c");
+            assert_eq!(tries(&[all[2].clone()]), "c", "a connection of the one that is up ended");
+        }
+        // No connection can be made to that one either.
+        all[2].unreached(&breaker);
+        (0..6).for_each(|_| assert_eq!(tries(&[all[2].clone()]), "a"));
+        (0..6).for_each(|_| assert_ne!(tries(&[all[2].clone(), all[0].clone()]), "open"));
+        // One that active checks found down is not asked while another may be.
+        all[2].checked(false);
+        (0..6).for_each(|_| assert_eq!(tries(&[]), "a"));
+        (0..6).for_each(|_| assert_eq!(tries(&[all[0].clone()]), "a"));
+        (0..2).for_each(|_| all[0].unreached(&breaker));
+        assert_eq!(tries(&[]), "open");
     }
 
     /// Who fails is led elsewhere, alone; where all failed him he is sent to one of them.

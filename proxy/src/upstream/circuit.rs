@@ -77,6 +77,11 @@ impl Circuit {
         !self.is_checked_down() && (until == 0 || (now >= until && !tries))
     }
 
+    /// Whether the last connection to it could be made.
+    pub fn is_reached(&self) -> bool {
+        self.unreached.load(Ordering::Relaxed) == 0
+    }
+
     /// Begins to try it after the pause, until [`Circuit::tried`] is called. None where nothing is to be tried, or
     /// another request does.
     pub fn try_again(&self, client: IpAddr, now: u64) -> Option<Trier> {

@@ -1,16 +1,24 @@
 //! A connection to an instance: TCP, a Unix socket, or TLS over TCP, as one type, and its halves.
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use crate::backend::Endpoint;
 use crate::http1::source::Source;
+use crate::upstream::addresses;
 use crate::upstream::tls::UpstreamTls;
+
+/// Pauses between two tries to get into the full queue of a Unix socket; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection with its read buffer.
 #[derive(Debug)]
@@ -57,12 +65,21 @@ pub enum UpstreamWriter {
 }
 
 impl UpstreamStream {
-    /// Connects; `http2` says whether HTTP/2 may be offered in the TLS handshake.
-    pub async fn connect(endpoint: &Endpoint, tls: Option<&UpstreamTls>, http2: bool) -> io::Result<Self> {
+    /// Connects; `http2` says whether HTTP/2 may be offered in the TLS handshake. A Unix socket whose queue is full is
+    /// tried again until `limit` is over.
+    ///
+    /// # Errors
+    /// No connection can be made; [`io::ErrorKind::WouldBlock`] where the queue stayed full.
+    pub async fn connect(
+        endpoint: &Endpoint,
+        tls: Option<&UpstreamTls>,
+        http2: bool,
+        limit: Duration,
+    ) -> io::Result<Self> {
         let stream = match endpoint {
             Endpoint::Tcp(address) => TcpStream::connect(address).await?,
-            Endpoint::Named(name) => TcpStream::connect(&**name).await?,
-            Endpoint::Unix(path) => return UnixStream::connect(path).await.map(Self::Unix),
+            Endpoint::Named(name) => addresses::connect(name).await?,
+            Endpoint::Unix(path) => return connect_unix(path, limit).await.map(Self::Unix),
         };
         stream.set_nodelay(true)?;
         match tls {
@@ -74,6 +91,21 @@ impl UpstreamStream {
     /// Whether HTTP/2 was agreed on in the TLS handshake.
     pub fn is_http2(&self) -> bool {
         matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+}
+
+/// Connects to a socket. One whose queue is full says so at once, where TCP would wait.
+async fn connect_unix(path: &Path, limit: Duration) -> io::Result<UnixStream> {
+    let mut pauses = (0..).map(|exponent| LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.saturating_pow(exponent)));
+    let end = Instant::now() + limit;
+    loop {
+        let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() + pause < end => {
+                tokio::time::sleep(pause).await;
+            }
+            result => return result,
+        }
     }
 }
 
@@ -196,3 +228,33 @@ read_through!(UpstreamStream);
 read_through!(UpstreamReader);
 write_through!(UpstreamStream);
 write_through!(UpstreamWriter);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let endpoint = Endpoint::Unix(path.clone());
+        let socket = tokio::net::UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let connect = |limit| UpstreamStream::connect(&endpoint, None, false, limit);
+        let (mut waiting, short) = (Vec::new(), Duration::from_millis(30));
+        let full = loop {
+            match connect(short).await {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => break error,
+            }
+            assert!(waiting.len() < 100);
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        let (connected, _) = tokio::join!(connect(Duration::from_secs(60)), async {
+            tokio::time::sleep(short).await;
+            listener.accept().await
+        });
+        assert!(connected.is_ok());
+    }
+}

@@ -12,14 +12,8 @@ use crate::backend::Endpoint;
 use crate::upstream::circuit::{Circuit, Trier};
 use crate::upstream::connection::{UpstreamConnection, UpstreamStream};
 use crate::upstream::http2::{Http2Sessions, Http2Slot};
-use crate::upstream::pool::{Breaker, Pool, Protocol};
+use crate::upstream::pool::{Breaker, MAX_IDLE_TIME, Pool, Protocol};
 use crate::upstream::tls::UpstreamTls;
-
-/// Longest time a connection is kept idle.
-const MAX_IDLE_TIME: Duration = Duration::from_secs(55);
-/// The same where a process of the application waits at the other end and serves nobody else: long enough for one request
-/// after the other, short enough for other programs that ask the same application.
-const MAX_IDLE_TIME_OF_PROCESS: Duration = Duration::from_secs(5);
 
 /// What is spoken on an instance's connections: connections of different kinds are never mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +49,7 @@ pub struct Instance {
     endpoint: Endpoint,
     wire: Wire,
     tls: Option<Arc<UpstreamTls>>,
+    /// Each with the end of its time.
     idle: Mutex<Vec<(UpstreamConnection, Instant)>>,
     sessions: Http2Sessions,
     active: AtomicUsize,
@@ -124,6 +119,11 @@ impl Instance {
         self.circuit.is_up_for(client, self.age())
     }
 
+    /// Whether the last connection to it could be made.
+    pub fn is_reached(&self) -> bool {
+        self.circuit.is_reached()
+    }
+
     /// The right to try it after its pause, from its choice to the head of its answer. None where nothing is to be tried,
     /// or another request does.
     pub fn trial(self: &Arc<Self>, client: IpAddr) -> Option<Trial> {
@@ -140,10 +140,11 @@ impl Instance {
         self.circuit.warmth(slow_start, self.age())
     }
 
-    /// Counts a request as active until the guard is dropped.
-    pub fn begin(self: &Arc<Self>) -> ActiveRequest {
-        self.active.fetch_add(1, Ordering::Relaxed);
-        ActiveRequest(self.clone())
+    /// Counts a request as active until the guard is dropped; none if it has so many already.
+    pub fn begin(self: &Arc<Self>, most: usize) -> Option<ActiveRequest> {
+        let one_more = |active| (active < most).then_some(active + 1);
+        let begun = self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        begun.is_ok().then(|| ActiveRequest(self.clone()))
     }
 
     /// Says, before [`Instance::connect`] and until a new connection is answered, that a process of a FastCGI application
@@ -171,12 +172,12 @@ impl Instance {
         if self.wire == Wire::FastCgi {
             self.lock().clear();
         }
-        let connecting = self.open(!upgrade);
+        let connecting = self.open(!upgrade, limit);
         tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn open(&self, http2: bool) -> io::Result<Connected> {
-        let stream = UpstreamStream::connect(&self.endpoint, self.tls.as_deref(), http2).await?;
+    async fn open(&self, http2: bool, limit: Duration) -> io::Result<Connected> {
+        let stream = UpstreamStream::connect(&self.endpoint, self.tls.as_deref(), http2, limit).await?;
         if self.wire == Wire::H2c || stream.is_http2() {
             return self.sessions.open(stream).await.map(Connected::Http2);
         }
@@ -186,26 +187,27 @@ impl Instance {
     /// The most recently used first.
     fn idle_connection(&self) -> Option<UpstreamConnection> {
         loop {
-            let (mut connection, since) = self.lock().pop()?;
-            if since.elapsed() < self.max_idle_time() && connection.is_fresh() {
+            let (mut connection, until) = self.lock().pop()?;
+            if Instant::now() < until && connection.is_fresh() {
                 connection.reused = true;
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps a connection for later, unless `most` are kept already or its process is waited for.
-    pub fn release(&self, connection: UpstreamConnection, most: usize) {
+    /// Keeps a connection for later, unless `most` are kept already or its process is waited for; no longer than `time`.
+    pub fn release(&self, connection: UpstreamConnection, most: usize, time: Duration) {
         let mut idle = self.lock();
         // Who begins to wait after this finds the connection here.
         if idle.len() < most && self.waiting.load(Ordering::SeqCst) == 0 {
-            idle.push((connection, Instant::now()));
+            idle.push((connection, Instant::now() + time));
         }
     }
 
     /// Closes connections that were idle for too long.
     pub fn sweep(&self) {
-        self.lock().retain(|(_, since)| since.elapsed() < self.max_idle_time());
+        let now = Instant::now();
+        self.lock().retain(|(_, until)| now < *until);
         self.sessions.sweep(MAX_IDLE_TIME);
     }
 
@@ -233,10 +235,6 @@ impl Instance {
     /// Notes what active checks found; true when that is news.
     pub fn checked(&self, up: bool) -> bool {
         self.circuit.checked(up, self.age())
-    }
-
-    const fn max_idle_time(&self) -> Duration {
-        if matches!(self.wire, Wire::FastCgi) { MAX_IDLE_TIME_OF_PROCESS } else { MAX_IDLE_TIME }
     }
 
     fn age(&self) -> u64 {
@@ -333,7 +331,7 @@ mod tests {
         let breaker =
             Breaker { first_pause: Duration::ZERO, longest_pause: Duration::ZERO, ..Breaker::default() };
         let instance = instance();
-        let _tunnel = instance.begin();
+        let _tunnel = instance.begin(1).unwrap();
         let trial = || instance.trial(Ipv4Addr::LOCALHOST.into());
         std::thread::sleep(Duration::from_millis(5));
         assert!(trial().is_none(), "nothing is to be tried");
@@ -360,7 +358,7 @@ mod tests {
         let first = get();
         assert!(Arc::ptr_eq(&first, &get()));
         assert!(!Arc::ptr_eq(&first, &instances.get(&endpoint, Wire::FastCgi, None)));
-        let request = first.begin();
+        let request = first.begin(1).unwrap();
         assert_eq!(instances.active(&endpoint), 1);
         let breaker = Breaker { first_pause: LONG, longest_pause: LONG, ..Breaker::default() };
         first.unreached(&breaker);

@@ -4,6 +4,7 @@
 //! `http`, `uwsgi` and `fastcgi` share one reader and writer pair, `http2` has its own streams. Whatever answers
 //! becomes an `answer`. `circuit` knows which instances failed whom, `health` asks them on its own account.
 
+mod addresses;
 pub mod affinity;
 pub mod answer;
 pub mod attempt;

@@ -32,13 +32,22 @@ pub struct Pool {
     pub max_connections: usize,
     /// Most idle connections kept to one instance.
     pub max_idle: usize,
+    /// Longest time a connection is kept idle.
+    pub max_idle_time: Duration,
     /// Tries after the first one: always while nothing was sent, after that only of safe requests.
     pub retries: usize,
 }
 
+/// Longest time a connection is kept idle, unless a group says otherwise.
+pub(super) const MAX_IDLE_TIME: Duration = Duration::from_secs(55);
+/// The same where a process of the application waits at the other end and serves nobody else: long enough for one request
+/// after the other, short enough for other programs that ask the same application.
+const MAX_IDLE_TIME_OF_PROCESS: Duration = Duration::from_secs(5);
+
 impl Pool {
     /// A group with everything else at its default.
     pub fn new(protocol: Protocol, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        let of_process = matches!(protocol, Protocol::FastCgi(_));
         Self {
             members: endpoints.into_iter().map(|endpoint| Member { endpoint, weight: 1 }).collect(),
             protocol,
@@ -50,6 +59,7 @@ impl Pool {
             slow_start: Duration::ZERO,
             max_connections: usize::MAX,
             max_idle: 128,
+            max_idle_time: if of_process { MAX_IDLE_TIME_OF_PROCESS } else { MAX_IDLE_TIME },
             retries: 2,
         }
     }

@@ -80,6 +80,8 @@ pub struct BalancingOptions {
     pub max_connections: Option<u32>,
     /// Most idle connections kept to one instance. Default: 128.
     pub max_idle: Option<u32>,
+    /// Longest time they are kept: less than instances wait for the next request. Default: 55 s; 5 s for FastCGI.
+    pub max_idle_time: Option<Span>,
     /// Tries after the first one, of safe requests. Default: 2.
     pub retries: Option<u32>,
 }
