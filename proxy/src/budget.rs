@@ -21,6 +21,9 @@ use crate::counts::{Counted, Counts};
 /// Bytes of each body that are held without asking, in each place.
 pub const FREE: usize = 8 * 1024;
 
+/// Bytes that answers may take in files until their clients take them, in the whole server.
+const FILES: u64 = 1 << 30;
+
 /// Bytes that are counted as one.
 const UNIT: usize = 1024;
 
@@ -80,6 +83,8 @@ struct Whole {
     most: u32,
     /// What clients hold of it, in units.
     of_clients: Arc<Counts>,
+    /// Room in files, in units.
+    files: Arc<Semaphore>,
 }
 
 /// What the streams of one connection share.
@@ -99,6 +104,10 @@ pub struct Grant {
     _connection: Option<OwnedSemaphorePermit>,
 }
 
+/// Room in a file that was granted; given back when dropped.
+#[derive(Debug)]
+pub struct FileGrant(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+
 impl Grant {
     /// As many as were asked for.
     pub const fn bytes(&self) -> usize {
@@ -111,7 +120,8 @@ impl Budget {
     pub fn of_server(bytes: usize) -> Self {
         let most = units(bytes);
         let memory = Arc::new(Semaphore::new(most as usize));
-        let server = Whole { memory, most, of_clients: Arc::default() };
+        let files = Arc::new(Semaphore::new((FILES / UNIT as u64) as usize));
+        let server = Whole { memory, most, of_clients: Arc::default(), files };
         Self { server: Arc::new(server), client: Ipv4Addr::UNSPECIFIED.into(), connection: None }
     }
 
@@ -137,6 +147,12 @@ impl Budget {
             None => None,
         };
         self.of_the_server(bytes, connection).ok()
+    }
+
+    /// Room in a file, if there is some.
+    pub fn try_take_file(&self, bytes: u64) -> Option<FileGrant> {
+        let units = u32::try_from(bytes.div_ceil(UNIT as u64)).ok()?;
+        self.server.files.clone().try_acquire_many_owned(units).ok().map(FileGrant)
     }
 
     /// Memory, once other streams of the connection have given some back. More than the connection's whole part is
@@ -168,7 +184,7 @@ impl Budget {
         bytes: usize,
         connection: Option<OwnedSemaphorePermit>,
     ) -> Result<Grant, Exhausted> {
-        let Whole { memory, most, of_clients } = &*self.server;
+        let Whole { memory, most, of_clients, .. } = &*self.server;
         let units = units(bytes).min(*most);
         let server = memory.clone().try_acquire_many_owned(units).map_err(|_| Exhausted::Server)?;
         // What it asks for now is not counted: a first body may be as large as its route allows.

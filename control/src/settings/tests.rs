@@ -111,6 +111,13 @@ fn faults_are_named_with_their_place() {
         (route, "1:1", "needs `upstream` or `static`"),
         (&format!("{route}upstream = \"ftp://a\""), "3:12", "`ftp://a` is no endpoint"),
         (&format!("{route}upstream = \"http://a\"\nstatic = \"x\""), "1:1", "not both"),
+        (
+            &format!(
+                "{route}upstream = \"http://a\"\n[route.proxy.balancing]\nweights = {{\"http://b\" = 2}}"
+            ),
+            "1:1",
+            "names `http://b`, which is not in `upstream`",
+        ),
         (&format!("{route}static = \"x\"\npath-prefix = \"x\""), "1:1", "must begin with `/`"),
         (&format!("{route}static = \"x\"\n{route}static = \"y\""), "4:1", "already routed"),
         (

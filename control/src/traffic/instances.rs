@@ -52,6 +52,7 @@ pub(super) fn pool(proxy: &Proxy, subject: &Subject<'_>) -> Result<Pool, Fault> 
     }
     pool.max_connections = options.max_connections.map_or(pool.max_connections, |count| count as usize);
     pool.max_idle = options.max_idle.map_or(pool.max_idle, |count| count as usize);
+    pool.response_buffering = proxy.response_buffering.map_or(pool.response_buffering, |size| size.0);
     pool.max_idle_time = options.max_idle_time.map_or(pool.max_idle_time, |span| span.0);
     pool.retries = options.retries.map_or(pool.retries, |count| count as usize);
     pool.breaker = breaker(proxy)?;

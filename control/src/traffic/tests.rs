@@ -34,6 +34,7 @@ fn every_key_reaches_the_proxy() {
 path-prefix = "/shop/"
 max-body-size = "1m"
 request-buffering = true
+response-buffering = "3MiB"
 headers = { X-Frame-Options = "DENY", Server = "" }
 allow = ["10.0.0.0/8"]
 deny = ["10.1.0.0/16"]
@@ -119,7 +120,7 @@ client-ca = "ca.pem"
     let pool = &traffic.pool;
     assert_eq!(pool.balancing, Balancing::Hash(HashKey::Cookie("sid".into())));
     assert_eq!(pool.sticky.as_ref().unwrap().name, "where");
-    assert_eq!(pool.max_idle_time.as_secs(), 4);
+    assert_eq!((pool.max_idle_time.as_secs(), pool.response_buffering), (4, 3 << 20));
     assert_eq!((pool.slow_start.as_secs(), pool.max_connections, pool.max_idle, pool.retries), (30, 7, 8, 1));
     let breaker = pool.breaker;
     assert_eq!((breaker.aside_after, breaker.open_after, breaker.longest_pause.as_secs()), (3, 9, 20));

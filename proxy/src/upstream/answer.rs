@@ -1,11 +1,13 @@
 //! An instance's answer, whatever protocol brought it: head, body, trailers, and what becomes of the connection.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
 
+use crate::budget::Budget;
 use crate::conversation::Conversation;
 use crate::downstream::ResponseLength;
 use crate::headers::Headers;
@@ -13,6 +15,7 @@ use crate::http1::body::BodyDecoder;
 use crate::http1::response::ResponseHead;
 use crate::http1::source::{BodyError, Source};
 use crate::patience::within;
+use crate::upstream::ahead::Ahead;
 use crate::upstream::connection::{UpstreamConnection, UpstreamReader, UpstreamWriter};
 use crate::upstream::fastcgi::Reply;
 use crate::upstream::http2::{self, Http2Slot};
@@ -30,6 +33,10 @@ pub struct Answer<'u> {
     pub(super) upload: Option<Uploading<'u>>,
     pub(super) home: Home,
     pub(super) read_timeout: Duration,
+    /// What was read before the client took it, where that is done.
+    pub(super) ahead: Option<Ahead>,
+    /// How the body ended, once it did while the client was waited for.
+    pub(super) ended: Option<Result<(), BodyError>>,
     /// What it is a part of, where the request body is still under way beside it.
     pub conversation: Option<Arc<Conversation>>,
 }
@@ -48,6 +55,8 @@ pub(super) enum AnswerBody {
     FastCgi { source: Source<UpstreamReader>, reply: Reply },
     /// An HTTP/2 stream.
     Http2 { stream: RecvStream, trailers: Option<Headers>, _slot: Http2Slot },
+    /// The rest of one that was read to its end; the connection was given back.
+    Ended { trailers: Headers, errors: Vec<u8> },
 }
 
 /// The instance that answers.
@@ -57,7 +66,8 @@ pub(super) struct Home {
     pub(super) reusable: bool,
     /// Most idle connections kept, and for how long.
     pub(super) max_idle: (usize, Duration),
-    pub(super) active: ActiveRequest,
+    /// Until the answer was read.
+    pub(super) active: Option<ActiveRequest>,
 }
 
 impl AnswerBody {
@@ -79,13 +89,80 @@ impl AnswerBody {
                 }
                 Ok(piece)
             }
+            Self::Ended { .. } => Ok(None),
         }
     }
 }
 
 impl Answer<'_> {
+    /// An answer whose head was read.
+    pub(super) const fn new(
+        head: ResponseHead,
+        length: ResponseLength,
+        body: AnswerBody,
+        home: Home,
+        read_timeout: Duration,
+    ) -> Self {
+        Self {
+            head,
+            length,
+            body,
+            writer: None,
+            upload: None,
+            home,
+            read_timeout,
+            ahead: None,
+            ended: None,
+            conversation: None,
+        }
+    }
+
+    /// Has what comes be read before the client takes it, up to this many bytes in a file: see [`Answer::read_ahead`].
+    pub fn buffer(&mut self, most: u64, budget: Budget) {
+        let is_shared = matches!(self.body, AnswerBody::Http2 { .. });
+        if most > 0 && !is_shared && !self.head.is_event_stream() {
+            self.ahead = Some(Ahead::new(most, budget));
+        }
+    }
+
     /// The next piece of the response body; `None` at its end. Cancellation loses nothing.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if let Some(ahead) = &mut self.ahead
+            && let Some(piece) = ahead.take().await?
+        {
+            return Ok(Some(piece));
+        }
+        match self.ended.take() {
+            Some(ended) => ended.map(|()| None),
+            None => self.read().await,
+        }
+    }
+
+    /// Waits for `taking`, which ends when the client took what it was given, and reads on meanwhile as far as there is
+    /// room, so that the instance need not wait for the client.
+    pub async fn read_ahead<T>(&mut self, taking: impl Future<Output = T>) -> T {
+        let mut taking = pin!(taking);
+        while self.ended.is_none() && self.ahead.as_mut().is_some_and(Ahead::has_room) {
+            let piece = tokio::select! {
+                biased;
+                taken = taking.as_mut() => return taken,
+                piece = self.read() => piece,
+            };
+            self.ended = match (piece, &mut self.ahead) {
+                (Ok(Some(piece)), Some(ahead)) => {
+                    ahead.keep(piece).await.err().map(|error| Err(error.into()))
+                }
+                (Ok(_), _) => {
+                    self.give_back();
+                    Some(Ok(()))
+                }
+                (Err(error), _) => Some(Err(error)),
+            };
+        }
+        taking.await
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             let Some(upload) = self.upload.as_mut() else {
                 let piece = self.body.next();
@@ -113,7 +190,7 @@ impl Answer<'_> {
         match &mut self.body {
             AnswerBody::Http1 { source, .. } | AnswerBody::FastCgi { source, .. } => source.bound(most),
             // Comes in frames.
-            AnswerBody::Http2 { .. } => {}
+            AnswerBody::Http2 { .. } | AnswerBody::Ended { .. } => {}
         }
     }
 
@@ -122,18 +199,20 @@ impl Answer<'_> {
         match &mut self.body {
             AnswerBody::Http1 { decoder, .. } => decoder.take_trailers(),
             AnswerBody::Http2 { trailers, .. } => trailers.take().unwrap_or_default(),
+            AnswerBody::Ended { trailers, .. } => std::mem::take(trailers),
             AnswerBody::FastCgi { .. } => Headers::default(),
         }
     }
 
     /// Whether trailers can come after the body.
-    pub const fn may_trail(&self) -> bool {
+    pub fn may_trail(&self) -> bool {
         match &self.body {
             AnswerBody::Http1 { decoder, .. } => {
                 !matches!(decoder, BodyDecoder::Length(_) | BodyDecoder::Done)
             }
             AnswerBody::FastCgi { .. } => false,
             AnswerBody::Http2 { .. } => true,
+            AnswerBody::Ended { trailers, .. } => !trailers.is_empty(),
         }
     }
 
@@ -146,29 +225,38 @@ impl Answer<'_> {
     pub fn take_errors(&mut self) -> Vec<u8> {
         match &mut self.body {
             AnswerBody::FastCgi { reply, .. } => reply.take_errors(),
-            _ => Vec::new(),
+            AnswerBody::Ended { errors, .. } => std::mem::take(errors),
+            AnswerBody::Http1 { .. } | AnswerBody::Http2 { .. } => Vec::new(),
         }
     }
 
-    /// Gives the connection back if both directions ended cleanly.
-    pub fn release(self) {
-        let Self { body, writer: Some(writer), upload: None, home, .. } = self else { return };
-        let (mut source, ended) = match body {
+    /// Gives the connection back if both directions ended cleanly. The instance has done with the request.
+    pub fn give_back(&mut self) {
+        if self.upload.is_some() || matches!(self.body, AnswerBody::Http2 { .. }) {
+            return;
+        }
+        let rest = AnswerBody::Ended { trailers: self.take_trailers(), errors: self.take_errors() };
+        let (mut source, ended) = match std::mem::replace(&mut self.body, rest) {
             AnswerBody::Http1 { source, decoder, .. } => (source, decoder.is_done()),
             AnswerBody::FastCgi { source, reply } => (source, reply.has_ended()),
-            AnswerBody::Http2 { .. } => return,
+            AnswerBody::Http2 { .. } | AnswerBody::Ended { .. } => return,
         };
-        if home.reusable && ended && !source.has_buffered() {
+        let Home { instance, reusable, max_idle: (most, time), active } = &mut self.home;
+        *active = None;
+        if let Some(writer) = self.writer.take()
+            && *reusable
+            && ended
+            && !source.has_buffered()
+        {
             source.rest();
-            let (most, time) = home.max_idle;
-            home.instance.release(UpstreamConnection { source, writer, reused: true }, most, time);
+            instance.release(UpstreamConnection { source, writer, reused: true }, *most, *time);
         }
     }
 
     /// The connection's halves after a 101.
     pub fn into_tunnel(self) -> Option<(Source<UpstreamReader>, UpstreamWriter, ActiveRequest)> {
         match self.body {
-            AnswerBody::Http1 { source, .. } => Some((source, self.writer?, self.home.active)),
+            AnswerBody::Http1 { source, .. } => Some((source, self.writer?, self.home.active?)),
             _ => None,
         }
     }

@@ -164,7 +164,7 @@ pub async fn attempt<'u>(
             streamed => std::mem::replace(streamed, Payload::Empty),
         };
         let max_idle = (pool.max_idle, pool.max_idle_time);
-        let home = Home { instance: instance.clone(), reusable: true, max_idle, active };
+        let home = Home { instance: instance.clone(), reusable: true, max_idle, active: Some(active) };
         let reused = connected.is_reused();
         // A process is there already where a connection is used again.
         let _waiting = waiting.filter(|_| !reused);
@@ -315,16 +315,8 @@ async fn over_stream<'u>(
         log_errors(&home, &mut reply);
         let (head, length) = read?;
         let body = AnswerBody::FastCgi { source, reply };
-        return Ok(Answer {
-            head,
-            length,
-            body,
-            writer: sent,
-            upload,
-            home,
-            read_timeout: limits.read_timeout,
-            conversation: None,
-        });
+        let answer = Answer::new(head, length, body, home, limits.read_timeout);
+        return Ok(Answer { writer: sent, upload, ..answer });
     }
     let head =
         wait(read_answer(&mut source, request.websocket, interim), &mut upload, &mut sent, limits).await?;
@@ -333,8 +325,7 @@ async fn over_stream<'u>(
     let exact = wire == Wire::Uwsgi;
     let home = Home { reusable: !exact && head.allows_reuse(), ..home };
     let body = AnswerBody::Http1 { source, decoder, exact };
-    let read_timeout = limits.read_timeout;
-    Ok(Answer { head, length, body, writer: sent, upload, home, read_timeout, conversation: None })
+    Ok(Answer { writer: sent, upload, ..Answer::new(head, length, body, home, limits.read_timeout) })
 }
 
 /// A request and its answer as one stream of an HTTP/2 connection.
@@ -363,8 +354,7 @@ async fn over_http2<'u>(
     let response = wait(answer, &mut upload, &mut sent, limits).await?;
     let (head, length, stream) = http2::answer(response, &request.method[..] == b"HEAD")?;
     let body = AnswerBody::Http2 { stream, trailers: None, _slot: slot };
-    let read_timeout = limits.read_timeout;
-    Ok(Answer { head, length, body, writer: None, upload, home, read_timeout, conversation: None })
+    Ok(Answer { upload, ..Answer::new(head, length, body, home, limits.read_timeout) })
 }
 
 fn length_of(decoder: &BodyDecoder) -> crate::downstream::ResponseLength {

@@ -6,6 +6,7 @@
 
 mod addresses;
 pub mod affinity;
+mod ahead;
 pub mod answer;
 pub mod attempt;
 pub mod balancer;

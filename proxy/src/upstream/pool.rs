@@ -34,6 +34,9 @@ pub struct Pool {
     pub max_idle: usize,
     /// Longest time a connection is kept idle.
     pub max_idle_time: Duration,
+    /// Most bytes of an answer that are read and put into a file before its client takes them; 0 for none. Not of event
+    /// streams, nor of what comes over HTTP/2.
+    pub response_buffering: u64,
     /// Tries after the first one: always while nothing was sent, after that only of safe requests.
     pub retries: usize,
 }
@@ -60,6 +63,7 @@ impl Pool {
             max_connections: usize::MAX,
             max_idle: 128,
             max_idle_time: if of_process { MAX_IDLE_TIME_OF_PROCESS } else { MAX_IDLE_TIME },
+            response_buffering: 16 << 20,
             retries: 2,
         }
     }

@@ -39,6 +39,10 @@ pub struct Proxy {
     /// Whether a request is read whole before the app sees it. Default: false.
     #[serde(alias = "request_buffering")]
     pub request_buffering: Option<bool>,
+    /// Most bytes of an answer that are read before its client takes them, so that the app can go on; 0 for none.
+    /// Default: 16 MiB.
+    #[serde(alias = "response_buffering")]
+    pub response_buffering: Option<ByteSize>,
     /// Deadlines.
     pub timeouts: ProxyTimeouts,
     /// Response headers to set; an empty value removes one. Short for `[proxy.response-headers] set`.
