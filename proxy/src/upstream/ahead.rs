@@ -184,8 +184,9 @@ mod tests {
             pieces, 17,
             "64 KiB in memory and 100,000 bytes in the file, and the rest of a piece each"
         );
-        let nothing = Budget::of_server(0);
+        let nothing = Budget::of_server(MEMORY);
         let mut ahead = Ahead::new(100_000, nothing.clone());
+        let _memory = nothing.try_take(Purpose::Spool, MEMORY).unwrap();
         let all: Vec<_> = std::iter::from_fn(|| nothing.try_take_file(STEP)).collect();
         ahead.keep(piece(0)).await.unwrap();
         assert!(!ahead.has_room(), "neither memory nor file");
