@@ -76,12 +76,12 @@ impl From<Decision> for Option<Stop> {
 /// One request under way.
 #[derive(Debug)]
 pub(crate) struct Exchange<'x> {
-    pub(crate) context: &'x Context,
+    pub(crate) context: &'x Arc<Context>,
     pub(crate) connection: &'x ConnectionInfo,
     pub(crate) request: &'x Request,
     pub(crate) id: String,
     pub(crate) client: IpAddr,
-    pub(crate) firewall: Option<Firewall<'x>>,
+    pub(crate) firewall: Option<Firewall>,
     /// Memory of what the firewall holds.
     pub(crate) held: Vec<Grant>,
     pub(crate) upstream_time: Option<Duration>,
@@ -123,7 +123,7 @@ fn id(context: &Context, connection: &ConnectionInfo, request: &Request, time: S
 
 /// Serves a request. It is recorded when the exchange is dropped, also when that happens half-way.
 pub async fn serve(
-    context: &Context,
+    context: &Arc<Context>,
     connection: &ConnectionInfo,
     request: &Request,
     body: &mut RequestBody<'_>,
@@ -318,7 +318,7 @@ impl Exchange<'_> {
             }
             return Ok(None);
         };
-        let context = TransactionContext {
+        let transaction = TransactionContext {
             id: self.id.clone(),
             time: self.time,
             app: live.route.app.clone(),
@@ -327,14 +327,12 @@ impl Exchange<'_> {
             server: self.connection.server,
             entropy: self.context.entropy(),
         };
-        let (events, metrics) = (&self.context.events, &*self.context.metrics);
         let firewall = self.firewall.insert(Firewall::begin(
             protection,
-            context,
+            transaction,
             self.request.into(),
             live.metrics.clone(),
-            events,
-            metrics,
+            self.context.clone(),
         ));
         let turn = self.connection.budget.turn().await;
         proceed(firewall.request_headers())?;

@@ -13,12 +13,14 @@ use hop3_waf::{
     TransactionStart, Verdict,
 };
 pub use protection::{AppliedAction, Protection, ProtectionMode};
+use tokio::task::JoinHandle;
 
-use crate::events::{AuditRecord, Event, EventSender, loggable};
+use crate::context::Context;
+use crate::events::{AuditRecord, Event, loggable};
 use crate::headers::Headers;
 use crate::http1::framing::Refusal;
 use crate::http1::response::ResponseHead;
-use crate::metrics::{AppMetrics, Metrics};
+use crate::metrics::AppMetrics;
 use crate::request::Request;
 use crate::transaction_log::TransactionLog;
 
@@ -88,12 +90,13 @@ impl<'r> From<&'r Request> for InspectedHead<'r> {
 }
 
 /// One transaction.
-pub struct Firewall<'x> {
+pub struct Firewall {
     inspection: Option<Transaction>,
+    /// The inspection that has the transaction now.
+    away: Option<Away>,
     mode: ProtectionMode,
     metrics: Arc<AppMetrics>,
-    events: &'x EventSender,
-    all_metrics: &'x Metrics,
+    context: Arc<Context>,
     log: Option<Arc<dyn TransactionLog>>,
     debug_log: Option<Arc<DebugLog>>,
     record: Box<AuditRecord>,
@@ -105,23 +108,28 @@ pub struct Firewall<'x> {
     finished: bool,
 }
 
-impl<'x> Firewall<'x> {
+/// A phase on the blocking pool.
+struct Away {
+    phase: usize,
+    task: JoinHandle<(Transaction, Verdict, Duration)>,
+}
+
+impl Firewall {
     /// Starts a transaction with the head of a request.
     pub fn begin(
         protection: &Protection,
-        context: TransactionContext,
+        transaction: TransactionContext,
         head: InspectedHead<'_>,
         metrics: Arc<AppMetrics>,
-        events: &'x EventSender,
-        all_metrics: &'x Metrics,
+        context: Arc<Context>,
     ) -> Self {
         let start = TransactionStart {
-            id: context.id.clone(),
-            unix_time: context.time.duration_since(UNIX_EPOCH).unwrap_or_default(),
-            entropy: context.entropy,
+            id: transaction.id.clone(),
+            unix_time: transaction.time.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            entropy: transaction.entropy,
         };
-        let client = SocketAddr::new(context.client, context.client_port);
-        let connection = Connection { client, server: context.server };
+        let client = SocketAddr::new(transaction.client, transaction.client_port);
+        let connection = Connection { client, server: transaction.server };
         let mut inspection = Transaction::new(protection.ruleset.clone(), start, connection);
         if let Some(collections) = &protection.collections {
             inspection = inspection.with_store(collections.clone());
@@ -138,10 +146,10 @@ impl<'x> Firewall<'x> {
             inspection.add_request_header(&field.name, &field.value);
         }
         let record = AuditRecord {
-            id: context.id,
-            time: context.time,
-            app: context.app,
-            client: context.client,
+            id: transaction.id,
+            time: transaction.time,
+            app: transaction.app,
+            client: transaction.client,
             method: loggable(head.method),
             host: head.host.clone(),
             target: loggable(head.target),
@@ -154,10 +162,10 @@ impl<'x> Firewall<'x> {
         };
         Self {
             inspection: Some(inspection),
+            away: None,
             mode: protection.mode,
             metrics,
-            events,
-            all_metrics,
+            context,
             log: protection.log.clone(),
             debug_log,
             record: Box::new(record),
@@ -244,6 +252,30 @@ impl<'x> Firewall<'x> {
         self.refused_request
     }
 
+    /// Whether an inspection is under way, whose caller has left unless he is just waiting for it.
+    pub const fn is_inspecting(&self) -> bool {
+        self.away.is_some()
+    }
+
+    /// Waits for the inspection under way, if one is. A wait that is given up can be taken up again.
+    pub async fn settle(&mut self) -> Decision {
+        let Some(Away { phase, task }) = &mut self.away else { return Decision::Pass };
+        let (phase, ended) = (*phase, task.await);
+        self.away = None;
+        match ended {
+            Ok((inspection, verdict, elapsed)) => {
+                self.inspection = Some(inspection);
+                self.observe(phase, elapsed);
+                self.decide(phase, verdict)
+            }
+            Err(error) => {
+                tracing::error!(id = %self.record.id, %error, "inspection failed; the request is refused");
+                self.record.action = AppliedAction::Denied;
+                Decision::Deny(500)
+            }
+        }
+    }
+
     /// Phase 5, with the status that was sent; then the audit record.
     pub fn finish(mut self, status: u16) {
         self.record.status = status;
@@ -287,18 +319,8 @@ impl<'x> Firewall<'x> {
             let verdict = work(&mut inspection);
             (inspection, verdict, started.elapsed())
         });
-        match task.await {
-            Ok((inspection, verdict, elapsed)) => {
-                self.inspection = Some(inspection);
-                self.observe(phase, elapsed);
-                self.decide(phase, verdict)
-            }
-            Err(error) => {
-                tracing::error!(id = %self.record.id, %error, "inspection failed; the request is refused");
-                self.record.action = AppliedAction::Denied;
-                Decision::Deny(500)
-            }
-        }
+        self.away = Some(Away { phase, task });
+        self.settle().await
     }
 
     fn observe(&self, phase: usize, elapsed: Duration) {
@@ -354,10 +376,10 @@ impl<'x> Firewall<'x> {
         self.metrics.count_verdict(self.record.action as usize);
         self.write_logs();
         let silent = self.record.matches.is_empty() && self.record.action == AppliedAction::Passed;
-        if !silent && self.events.is_enabled() {
+        if !silent && self.context.events.is_enabled() {
             self.record.context = self.inspection.as_ref().map(Transaction::log_context).unwrap_or_default();
             self.mask_head();
-            self.events.send(Event::Audit(self.record.clone()), self.all_metrics);
+            self.context.events.send(Event::Audit(self.record.clone()), &self.context.metrics);
         }
     }
 
@@ -390,18 +412,18 @@ impl<'x> Firewall<'x> {
             dropped += u64::from(!lines.is_empty() && log.debug(lines).is_err());
         }
         if dropped > 0 {
-            self.all_metrics.events_dropped.fetch_add(dropped, Ordering::Relaxed);
+            self.context.metrics.events_dropped.fetch_add(dropped, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Firewall<'_> {
+impl Drop for Firewall {
     fn drop(&mut self) {
         self.log();
     }
 }
 
-impl std::fmt::Debug for Firewall<'_> {
+impl std::fmt::Debug for Firewall {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Firewall").field("record", &self.record).finish_non_exhaustive()
     }

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::runtime::Handle;
+
 use crate::bans::{Circumstances, Offence};
 use crate::context::Context;
 use crate::events::{AccessRecord, Event, loggable};
@@ -35,8 +37,10 @@ impl Drop for Exchange<'_> {
         if let Some(offence) = self.offence(status) {
             report_offence(self.context, self.live.as_deref(), self.client, offence, &self.id);
         }
-        if let Some(firewall) = self.firewall.take() {
-            firewall.finish(status);
+        match self.firewall.take() {
+            Some(firewall) if firewall.is_inspecting() => self.finish_later(firewall, status),
+            Some(firewall) => firewall.finish(status),
+            None => {}
         }
         let duration = self.started.elapsed();
         let (app, metrics) = match &self.live {
@@ -79,6 +83,23 @@ impl Drop for Exchange<'_> {
 }
 
 impl Exchange<'_> {
+    /// The end of a request whose client left while it was inspected: what is found counts all the same.
+    fn finish_later(&mut self, mut firewall: Firewall, status: u16) {
+        // Without a runtime the server is gone; what is known is logged as the firewall is dropped.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (context, live, client, id) =
+            (self.context.clone(), self.live.clone(), self.client, self.id.clone());
+        let held = std::mem::take(&mut self.held);
+        runtime.spawn(async move {
+            let _too_late = firewall.settle().await;
+            drop(held);
+            if firewall.refused_request() {
+                report_offence(&context, live.as_deref(), client, Offence::Firewall, &id);
+            }
+            firewall.finish(status);
+        });
+    }
+
     /// What the client did wrong, if it did.
     fn offence(&self, status: u16) -> Option<Offence> {
         let refused = || self.firewall.as_ref().is_some_and(Firewall::refused_request);

@@ -24,7 +24,7 @@ use crate::table::LiveRoute;
 
 /// Answers, counts and logs a request whose head or framing is malformed.
 pub async fn refuse(
-    context: &Context,
+    context: &Arc<Context>,
     connection: &ConnectionInfo,
     request: RefusedRequest,
     sink: &mut ResponseSink<'_>,
@@ -106,7 +106,7 @@ fn route(context: &Context, host: &str, head: &RefusedHead) -> Option<Arc<LiveRo
 
 /// Lets the rules of the route see the head, and logs what they say.
 fn inspect(
-    context: &Context,
+    context: &Arc<Context>,
     live: &LiveRoute,
     transaction: &TransactionContext,
     host: &Arc<str>,
@@ -121,7 +121,6 @@ fn inspect(
         host,
         headers: &head.headers,
     };
-    let (events, metrics) = (&context.events, &*context.metrics);
-    Firewall::begin(protection, transaction.clone(), inspected, live.metrics.clone(), events, metrics)
+    Firewall::begin(protection, transaction.clone(), inspected, live.metrics.clone(), context.clone())
         .refused(refusal, head.announces_body());
 }

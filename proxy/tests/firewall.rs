@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hop3_proxy::{AppliedAction, AuditRecord, Event, Protection, ProtectionMode};
 use hop3_seclang::loader::MemoryLoader;
-use hop3_waf::Ruleset;
+use hop3_waf::{BlockLists, Listing, Ruleset};
 use support::{Client, Reply, TestProxy, backend, curl, ok, protect, response, start, to};
 use tokio::io::AsyncReadExt as _;
 
@@ -471,4 +471,64 @@ async fn who_reads_slowly_holds_no_memory_that_others_need() {
     for client in &mut slow {
         client.stream.read_exact(&mut more).await.unwrap();
     }
+}
+
+/// A block list that says when it is asked, and answers when it may: an inspection that takes as long.
+#[derive(Debug)]
+struct SlowList {
+    asked: tokio::sync::mpsc::UnboundedSender<()>,
+    may_answer: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl BlockLists for SlowList {
+    fn find(&self, _: &str) -> Listing {
+        self.asked.send(()).unwrap();
+        self.may_answer.lock().unwrap().recv_timeout(support::PATIENCE).unwrap();
+        Listing::NotListed
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_during_an_inspection_is_judged_all_the_same() {
+    let backend = backend(answer).await;
+    let (asked, mut is_asked) = tokio::sync::mpsc::unbounded_channel();
+    let (answers, may_answer) = std::sync::mpsc::channel();
+    let list = SlowList { asked, may_answer: Mutex::new(may_answer) };
+    let rules = format!("SecRule REMOTE_ADDR \"@rbl list.test\" \"id:20,phase:2,pass,nolog\"\n{RULES}");
+    let mut route = protect(to(&backend), &rules, ProtectionMode::Block);
+    let protection = Protection::clone(route.waf.as_ref().unwrap());
+    route.waf = Some(Arc::new(Protection { block_lists: Some(Arc::new(list)), ..protection }));
+    let mut proxy = start(vec![route]);
+    let (sender, connection) = support::http2::connect(proxy.https).await;
+    let request = http::Request::post("https://shop.test/").header("content-type", "text/plain");
+    let (answer, mut body) =
+        sender.ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
+    let padded = [vec![b'x'; 200_000], b"attack".to_vec()].concat();
+    body.send_data(padded.into(), true).unwrap();
+    tokio::time::timeout(support::PATIENCE, is_asked.recv()).await.expect("an inspection").unwrap();
+    connection.abort();
+    drop((answer, body));
+    let access = async {
+        loop {
+            if let Event::Access(record) = proxy.events.recv().await.unwrap() {
+                break record;
+            }
+        }
+    };
+    let access = tokio::time::timeout(support::PATIENCE, access).await.expect("the end of the request");
+    assert_eq!(access.status, 499);
+    answers.send(()).unwrap();
+    let record = tokio::time::timeout(support::PATIENCE, audit(&mut proxy)).await.expect("an audit record");
+    assert_eq!((&record.id, record.status, record.action), (&access.id, 499, AppliedAction::Denied));
+    assert!(record.matches.iter().any(|found| found.rule_id == 2), "{record:?}");
+    let metrics = proxy.handle.metrics();
+    for line in [
+        "hop3_waf_verdicts_total{app=\"shop\",action=\"deny\"} 1",
+        "hop3_waf_inspection_duration_seconds_count{app=\"shop\",phase=\"2\"} 1",
+        "hop3_waf_inspection_duration_seconds_count{app=\"shop\",phase=\"5\"} 1",
+        "hop3_ban_offences_total{reason=\"firewall\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert_eq!(backend.count(), 0);
 }

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,14 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use hop3_proxy::{
-    EventSender, Hold, KeyProof, ListenConfig, MemoryCertificates, Proxy, ProxyConfig, ProxyHandle,
-    RouteTable, Services, hand_over, take_handed,
+    EventSender, Hold, ListenConfig, MemoryCertificates, Proxy, ProxyConfig, ProxyHandle, RouteTable,
+    Services, hand_over, take_handed,
 };
-use rustls::pki_types::ServerName;
+use support::http2::connect as http2;
 use support::{Client, PATIENCE, Reply, TestBackend, backend, ok, to};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 /// Promised: this many upgrades under load without a failed request.
 const UPGRADES: usize = 20;
@@ -127,23 +125,6 @@ async fn a_kept_connection_is_sent_to_the_successor_by_an_answer() {
     assert!(ending.await.unwrap());
     assert_eq!(Client::connect(address).await.get("/").await.status, 200);
     drop(new);
-}
-
-/// A connection that speaks HTTP/2, and what becomes of it.
-async fn http2(address: SocketAddr) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(KeyProof(provider)))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("shop.test").unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    (sender, tokio::spawn(connection))
 }
 
 /// Status and body; `None` when the connection takes no more requests.

@@ -1,5 +1,6 @@
 //! Serving an HTTP/1 connection: one request after the other, until either side wants to stop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -34,7 +35,12 @@ const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
 const MAX_REQUESTS: u32 = 10_000;
 
 /// Serves a connection to its end.
-pub async fn serve_connection(context: &Context, connection: &ConnectionInfo, conn: Conn, drain: &mut Drain) {
+pub async fn serve_connection(
+    context: &Arc<Context>,
+    connection: &ConnectionInfo,
+    conn: Conn,
+    drain: &mut Drain,
+) {
     let (reader, mut writer) = conn.into_split();
     let mut source = Source::new(reader);
     let mut gathered = BytesMut::new();
@@ -116,7 +122,7 @@ enum After {
     reason = "the parts of one connection, split so that both directions run at once"
 )]
 async fn exchange(
-    context: &Context,
+    context: &Arc<Context>,
     connection: &ConnectionInfo,
     request: &Request,
     source: &mut Source<ConnReader>,
@@ -150,7 +156,7 @@ enum Next {
 /// Waits for the next request and reads its head. The deadline for the head starts with its first byte, for the first
 /// request with the connection.
 async fn next_request(
-    context: &Context,
+    context: &Arc<Context>,
     connection: &ConnectionInfo,
     source: &mut Source<ConnReader>,
     drain: &mut Drain,

@@ -201,7 +201,7 @@ impl Arrived {
 }
 
 async fn serve_stream(
-    context: &Context,
+    context: &Arc<Context>,
     info: &ConnectionInfo,
     arrived: Arrived,
     respond: SendResponse<Bytes>,

@@ -8,6 +8,8 @@
     reason = "shared by several test programs, each of which uses a part"
 )]
 
+pub mod http2;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
