@@ -167,8 +167,9 @@ impl Exchange<'_> {
             return self.turn_away(body, sink).await;
         }
         let table = context.table.load_full();
-        self.live = table.find(&request.host, &normalized_path(&request.path_and_query)).cloned();
-        let result = match self.live.clone() {
+        let live = table.find(&request.host, &normalized_path(&request.path_and_query)).cloned();
+        self.live.clone_from(&live);
+        let result = match live {
             Some(_) if table.routes().is_ambiguous(&request.host, &request.path_and_query) => {
                 Err(Stop::answer(400, "the path can be read in two ways for which different rules hold"))
             }
@@ -187,25 +188,10 @@ impl Exchange<'_> {
         body: &mut RequestBody<'_>,
         sink: &mut ResponseSink<'_>,
     ) -> Result<(), Stop> {
-        if self.is_secure() {
-            sink.strict_transport_security.clone_from(&live.route.tls.strict_transport_security);
-        }
-        self.check_server_name(table, live)?;
-        self.check_client_certificate(live, sink)?;
-        let route = &live.route;
-        if route.redirect_https && !self.is_secure() {
-            return Err(self.https_redirect());
-        }
-        self.admit(live).await?;
-        body.limit = route.limits.max_body;
-        body.passes_trailers = route.waf.is_none();
-        body.policy.clone_from(&route.policy);
-        if matches!(self.request.body, BodyLength::Known(length) if length > route.limits.max_body) {
-            return Err(Stop::answer(413, "request body too large"));
-        }
+        self.take_up(table, live, None, body, sink).await?;
         let spool = self.inspect_request(live, body, sink).await?;
         let _turn = self.enter(live).await?;
-        let live = self.awaited(live).await;
+        let live = self.awaited(live, body, sink).await?;
         match &live.backend {
             // The canary has instances of its own.
             _ if live.is_for_canary(&self.request.headers, self.client) => {
@@ -218,6 +204,37 @@ impl Exchange<'_> {
             }
             LiveBackend::Pool(_) => self.forward(&live, spool, body, sink).await,
         }
+    }
+
+    /// Lets the request in by the rules of its route: when it came, and again by those of the route that follows the one
+    /// it was held at.
+    pub(crate) async fn take_up(
+        &mut self,
+        table: &LiveTable,
+        live: &Arc<LiveRoute>,
+        earlier: Option<&LiveRoute>,
+        body: &mut RequestBody<'_>,
+        sink: &mut ResponseSink<'_>,
+    ) -> Result<(), Stop> {
+        self.live = Some(live.clone());
+        let route = &live.route;
+        if self.is_secure() {
+            sink.strict_transport_security.clone_from(&route.tls.strict_transport_security);
+        }
+        self.check_server_name(table, live)?;
+        self.check_client_certificate(live, sink)?;
+        if route.redirect_https && !self.is_secure() {
+            return Err(self.https_redirect());
+        }
+        self.admit(live, earlier).await?;
+        body.limit = route.limits.max_body;
+        body.passes_trailers = route.waf.is_none();
+        body.policy.clone_from(&route.policy);
+        let announced = if let BodyLength::Known(length) = self.request.body { length } else { 0 };
+        if announced.max(body.received) > route.limits.max_body {
+            return Err(Stop::answer(413, "request body too large"));
+        }
+        Ok(())
     }
 
     /// A TLS client must ask for the app whose certificate it was shown (RFC 9110 section 15.5.20).

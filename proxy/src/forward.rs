@@ -205,7 +205,7 @@ impl Exchange<'_> {
             };
             let patience = self.patience(&live).filter(|_| failed.is_unreachable());
             let next = match patience {
-                Some(until) => self.next_chance(&live, until).await,
+                Some(until) => self.next_chance(&live, until, body, sink).await?,
                 None => None,
             };
             match next {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use hop3_proxy::{
     AddressRules, Backend, BasicAuth, Canary, Compression, ConcurrencyLimit, Cors, Endpoint, ErrorPages,
-    Event, HeaderRules, Maintenance, Policy, Pool, Protocol, RateKey, RateLimit, Redirect, Route, RouteTable,
-    StaticFiles,
+    Event, HeaderRules, Maintenance, Policy, Pool, Protocol, RateKey, RateLimit, Redirect, Route,
+    RouteLimits, RouteTable, StaticFiles,
 };
 use support::{
     Client, PATIENCE, Received, Reply, TestProxy, backend, behind_a_proxy, get, ok, response, route, start,
@@ -495,6 +495,65 @@ async fn requests_wait_while_an_app_restarts() {
     let absent = route(Backend::Unavailable { reason: "gone".into() });
     let proxy = start(vec![Route { policy: short, ..absent }]);
     assert_eq!(get(proxy.http, "/").await.status, 503, "patience ends");
+}
+
+/// What the new route asks of others it asks of those who waited, too.
+#[tokio::test]
+async fn requests_that_waited_are_admitted_by_the_rules_of_the_new_route() {
+    let open = Policy { hold: Some(PATIENCE), ..Policy::default() };
+    let hash = bcrypt::hash("secret", 4).unwrap();
+    let basic_auth = Some(BasicAuth::new("a", [("ann".to_owned(), hash)]).unwrap());
+    let local = vec!["127.0.0.0/8".parse().unwrap()];
+    let limit = RateLimit { requests: 2, period: Duration::from_secs(3600), burst: 0, key: RateKey::Route };
+    let policies = [
+        (open.clone(), 200),
+        (Policy { basic_auth, ..open.clone() }, 401),
+        (Policy { addresses: AddressRules { deny: local, ..AddressRules::default() }, ..open.clone() }, 403),
+        (Policy { maintenance: Some(Maintenance::default()), ..open.clone() }, 503),
+        (Policy { rate_limit: Some(RateLimit { requests: 1, ..limit.clone() }), ..open.clone() }, 200),
+    ];
+    let absent = || {
+        [
+            route(Backend::Unavailable { reason: "restarting".into() }),
+            route(Backend::http(["127.0.0.1:1".parse().unwrap()])),
+        ]
+    };
+    for (policy, status) in policies {
+        for route in absent() {
+            let policy = Some(Arc::new(policy.clone()));
+            let proxy = start(vec![Route { policy: Some(Arc::new(open.clone())), ..route }]);
+            let address = proxy.http;
+            let held = tokio::spawn(async move {
+                Client::connect(address).await.request("POST", "/", "", b"kept").await
+            });
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert!(!held.is_finished(), "it waits");
+            let backend = backend(hello).await;
+            let limits = RouteLimits { max_body: 4, ..RouteLimits::default() };
+            proxy.handle.publish(RouteTable::new(vec![Route { policy, limits, ..to(&backend) }]).unwrap());
+            let answer = held.await.unwrap();
+            assert_eq!((answer.status, backend.count()), (status, usize::from(status == 200)));
+        }
+    }
+    // Other limits of the new route, and what is not counted twice.
+    for (body, status) in [("k", 200), ("kept", 413)] {
+        let policy = Some(Arc::new(Policy { rate_limit: Some(limit.clone()), ..open.clone() }));
+        let proxy = start(vec![Route {
+            policy: policy.clone(),
+            ..route(Backend::Unavailable { reason: "gone".into() })
+        }]);
+        let address = proxy.http;
+        let held = tokio::spawn(async move {
+            Client::connect(address).await.request("POST", "/", "", body.as_bytes()).await
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let backend = backend(hello).await;
+        let limits = RouteLimits { max_body: 1, ..RouteLimits::default() };
+        proxy.handle.publish(RouteTable::new(vec![Route { policy, limits, ..to(&backend) }]).unwrap());
+        assert_eq!(held.await.unwrap().status, status, "{body}");
+        assert_eq!(get(address, "/").await.status, 200, "of two requests one is left");
+        assert_eq!(get(address, "/").await.status, 429);
+    }
 }
 
 #[tokio::test]

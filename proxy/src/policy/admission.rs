@@ -60,8 +60,9 @@ impl From<OwnAnswer> for Stop {
 }
 
 impl Exchange<'_> {
-    /// Addresses, maintenance, rates, redirects, preflights, passwords: in this order, cheap ones first.
-    pub(crate) async fn admit(&mut self, live: &Arc<LiveRoute>) -> Result<(), Stop> {
+    /// Addresses, maintenance, rates, redirects, preflights, passwords: in this order, cheap ones first. A rate that the
+    /// request was counted in at an `earlier` route does not count it again.
+    pub(crate) async fn admit(&mut self, live: &LiveRoute, earlier: Option<&LiveRoute>) -> Result<(), Stop> {
         let Some(policy) = live.route.policy.as_deref() else { return Ok(()) };
         if !policy.addresses.admits(self.client) {
             live.metrics.count_limited(Limited::Address);
@@ -75,7 +76,9 @@ impl Exchange<'_> {
             let answer = OwnAnswer::retry(503, after, "maintenance");
             return Err(OwnAnswer { page: maintenance.page.clone(), ..answer }.into());
         }
+        let counted = earlier.and_then(|earlier| earlier.state.limiter.as_ref());
         if let Some(limiter) = &live.state.limiter
+            && counted.is_none_or(|counted| !Arc::ptr_eq(counted, limiter))
             && let Err(exhausted) = limiter.take(self.client, &self.request.headers)
         {
             live.metrics.count_limited(Limited::Rate);
