@@ -37,7 +37,7 @@ use crate::upstream::fastcgi::{FastCgi, ScriptFiles};
 use crate::upstream::http::{ForwardedRequest, Interim};
 use crate::upstream::pool::Protocol;
 use crate::upstream::tunnel::carry;
-use crate::upstream::upload::Payload;
+use crate::upstream::upload::{Payload, PayloadError};
 
 /// Who answers a request to an application of one file per page.
 enum Scripted {
@@ -579,7 +579,7 @@ async fn read_whole(budget: Budget, body: &mut RequestBody<'_>) -> Result<Spool,
 
 fn attempt_stop(error: AttemptError) -> Stop {
     match error {
-        AttemptError::Client(error) => body_stop(error),
+        AttemptError::Payload(error) => payload_stop(error),
         AttemptError::TooLarge(_) | AttemptError::ParametersTooLarge(_) => {
             Stop::answer(431, error.to_string())
         }
@@ -592,6 +592,13 @@ fn attempt_stop(error: AttemptError) -> Stop {
             Stop::answer(504, error.to_string())
         }
         AttemptError::Connect { .. } | AttemptError::Answer { .. } => Stop::answer(502, error.to_string()),
+    }
+}
+
+fn payload_stop(error: PayloadError) -> Stop {
+    match error {
+        PayloadError::Client(error) => body_stop(error),
+        PayloadError::Stored(_) => Stop::answer(500, error.to_string()),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hop3_proxy::{Backend, Endpoint, HealthCheck, Pool, Protocol, Route};
+use hop3_proxy::{Backend, Endpoint, HealthCheck, Policy, Pool, Protocol, Route, RouteTable};
 use support::{
     Client, PATIENCE, Received, Reply, TestBackend, TestProxy, backend, get, ok, response, route, start,
 };
@@ -348,4 +348,52 @@ async fn targets_too_long_for_a_back_end_are_refused_and_count_against_nobody() 
         assert_eq!(get(proxy.http, &target[..20_000]).await.status, 200);
     }
     assert_eq!(http1.count(), 2);
+}
+
+/// Empties the temporary files of such a length: bodies lie in them.
+fn lose_stored(lengths: std::ops::RangeInclusive<u64>) {
+    let mut lost = 0;
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
+        let path = entry.path();
+        let is_temporary =
+            std::fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().ends_with(" (deleted)"));
+        if is_temporary && std::fs::metadata(&path).is_ok_and(|found| lengths.contains(&found.len())) {
+            std::fs::File::options().write(true).open(path).unwrap().set_len(0).unwrap();
+            lost += 1;
+        }
+    }
+    assert_eq!(lost, 1, "one body was stored");
+}
+
+#[tokio::test]
+async fn a_body_that_is_lost_on_its_way_is_not_held_against_the_instance() {
+    const LENGTH: u64 = 300_007;
+    let policy =
+        Some(Arc::new(Policy { hold: Some(PATIENCE), request_buffering: true, ..Policy::default() }));
+    let absent: Endpoint = "127.0.0.1:1".parse().unwrap();
+    let mut first = pool([absent.clone()], LONG);
+    first.breaker.open_after = 1;
+    let first = Route { policy: policy.clone(), ..route(Backend::Pool(Arc::new(first))) };
+    let proxy = start(vec![first]);
+    let address = proxy.http;
+    let held = tokio::spawn(async move {
+        Client::connect(address).await.request("POST", "/", "", &[b'x'; LENGTH as usize]).await
+    });
+    let tried = async {
+        while is_up(&proxy, &absent) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, tried).await.expect("the body has come whole");
+    // The first 128 KiB lie in memory.
+    lose_stored(LENGTH - 128 * 1024..=LENGTH);
+    let backend = backend(|_| Reply::Keep(ok("well"))).await;
+    let mut pool = pool([tcp(&backend)], LONG);
+    pool.breaker.open_after = 1;
+    let back_end = Backend::Pool(Arc::new(pool));
+    proxy.handle.publish(RouteTable::new(vec![Route { policy, ..route(back_end) }]).unwrap());
+    let answer = tokio::time::timeout(PATIENCE, held).await.expect("an answer").unwrap();
+    assert_eq!(answer.status, 500, "{}", answer.head);
+    assert!(is_up(&proxy, &tcp(&backend)));
+    assert_eq!(get(address, "/").await.status, 200);
 }

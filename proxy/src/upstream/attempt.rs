@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::http1::body::BodyDecoder;
 use crate::http1::framing::BodyLength;
-use crate::http1::source::{BodyError, HeadError};
+use crate::http1::source::HeadError;
 use crate::route::RouteLimits;
 use crate::upstream::affinity::Affinity;
 use crate::upstream::answer::{Answer, AnswerBody, Home};
@@ -21,7 +21,9 @@ use crate::upstream::fastcgi::{self, Reply, put_stdin};
 use crate::upstream::http::{AnswerError, ForwardedRequest, Interim, read_answer};
 use crate::upstream::http2::{self, Http2Slot};
 use crate::upstream::instance::{Connected, Instance, Wire};
-use crate::upstream::upload::{Framing, Payload, UploadError, Uploading, send, send_head, send_stream};
+use crate::upstream::upload::{
+    Framing, Payload, PayloadError, UploadError, Uploading, send, send_head, send_stream,
+};
 use crate::upstream::uwsgi;
 
 /// Everything about a request that decides where and how it is sent.
@@ -71,9 +73,9 @@ pub enum AttemptError {
     /// No answer in time.
     #[error("{0} did not answer in time")]
     Timeout(String),
-    /// The client failed to send its body.
-    #[error("request body: {0}")]
-    Client(BodyError),
+    /// There is no more of the request's body: no instance is to blame.
+    #[error(transparent)]
+    Payload(PayloadError),
     /// The target is too long once it is escaped.
     #[error("the request target is too long for the back end")]
     TargetTooLong,
@@ -97,7 +99,7 @@ impl AttemptError {
 
 /// Why an instance gave no answer.
 enum Failed {
-    Client(BodyError),
+    Payload(PayloadError),
     /// The request is at fault, whatever the instance.
     Unsendable(AttemptError),
     Answer(AnswerError),
@@ -174,7 +176,7 @@ pub async fn attempt<'u>(
                 instance.succeeded();
                 return Ok(answer);
             }
-            Err(Failed::Client(error)) => return Err(AttemptError::Client(error)),
+            Err(Failed::Payload(error)) => return Err(AttemptError::Payload(error)),
             Err(Failed::Unsendable(error)) => return Err(error),
             Err(Failed::Timeout) => {
                 tries.unanswered(&instance, dispatch);
@@ -381,7 +383,7 @@ async fn wait<T>(
                 *upload = None;
                 match result {
                     Ok(()) => *sent = writer,
-                    Err(UploadError::Client(error)) => return Err(Failed::Client(error)),
+                    Err(UploadError::Payload(error)) => return Err(Failed::Payload(error)),
                     Err(UploadError::Late) => return Err(Failed::Timeout),
                     // The answer may already be on its way: an instance that refuses a body closes its side. One that
                     // got too little sees the end of the connection.

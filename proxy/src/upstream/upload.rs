@@ -43,11 +43,22 @@ pub enum Framing {
 pub type Uploading<'u> =
     Pin<Box<dyn Future<Output = (Option<UpstreamWriter>, Result<(), UploadError>)> + Send + 'u>>;
 
+/// Why there is no more of a payload, whoever takes it.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// The client did not send it.
+    #[error("request body: {0}")]
+    Client(BodyError),
+    /// What was stored of it cannot be read.
+    #[error("cannot read a stored body: {0}")]
+    Stored(io::Error),
+}
+
 /// Why a body did not arrive.
 #[derive(Debug)]
 pub enum UploadError {
-    /// The client did not send it.
-    Client(BodyError),
+    /// It is not there to be sent.
+    Payload(PayloadError),
     /// The instance did not take it, or there was not as much of it as was announced. It may have answered before.
     Upstream,
     /// The instance took nothing for too long.
@@ -97,7 +108,7 @@ pub async fn send_stream(
         sent.map_err(|_| UploadError::Upstream)
     };
     let result = result.await;
-    if matches!(result, Err(UploadError::Client(_) | UploadError::Late)) {
+    if matches!(result, Err(UploadError::Payload(_) | UploadError::Late)) {
         stream.send_reset(h2::Reason::CANCEL);
     }
     (None, result)
@@ -127,12 +138,18 @@ impl<'p, 'c> Pieces<'p, 'c> {
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, UploadError> {
+    async fn next(&mut self) -> Result<Option<Bytes>, PayloadError> {
         match self {
             Self::Empty => Ok(None),
-            Self::Spooled(reader) => reader.next().await.map_err(|_| UploadError::Upstream),
-            Self::Streamed(body) => body.next().await.map_err(UploadError::Client),
+            Self::Spooled(reader) => reader.next().await.map_err(PayloadError::Stored),
+            Self::Streamed(body) => body.next().await.map_err(PayloadError::Client),
         }
+    }
+}
+
+impl From<PayloadError> for UploadError {
+    fn from(error: PayloadError) -> Self {
+        Self::Payload(error)
     }
 }
 
