@@ -30,7 +30,7 @@ use crate::static_files::{FileAnswer, FileReader, StaticFiles};
 use crate::table::LiveRoute;
 use crate::trace_context::new_traceparent;
 use crate::upstream::affinity::Affinity;
-use crate::upstream::answer::Answer;
+use crate::upstream::answer::{Answer, AnswerEnd};
 use crate::upstream::attempt::{AttemptError, Dispatch, attempt};
 use crate::upstream::cgi::Script;
 use crate::upstream::fastcgi::{FastCgi, ScriptFiles};
@@ -57,11 +57,11 @@ pub(crate) enum ResponseBody<'a, 'u> {
 }
 
 impl ResponseBody<'_, '_> {
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, AnswerEnd> {
         match self {
             Self::None => Ok(None),
             Self::Kept(body) => Ok(body.take().filter(|body| !body.is_empty())),
-            Self::File(file) => Ok(file.next().await?),
+            Self::File(file) => Ok(file.next().await.map_err(BodyError::Io)?),
             Self::Upstream(answer) => answer.next().await,
         }
     }
@@ -602,9 +602,10 @@ fn payload_stop(error: PayloadError) -> Stop {
     }
 }
 
-pub(crate) fn upstream_stop(error: BodyError) -> Stop {
+pub(crate) fn upstream_stop(error: AnswerEnd) -> Stop {
     match error {
-        BodyError::Timeout => Stop::answer(504, "the back end's response took too long"),
-        error => Stop::answer(502, format!("the back end's response: {error}")),
+        AnswerEnd::Request(error) => payload_stop(error),
+        AnswerEnd::Body(BodyError::Timeout) => Stop::answer(504, "the back end's response took too long"),
+        AnswerEnd::Body(error) => Stop::answer(502, format!("the back end's response: {error}")),
     }
 }

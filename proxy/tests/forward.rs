@@ -350,6 +350,40 @@ async fn who_is_answered_already_may_be_silent() {
 }
 
 #[tokio::test]
+async fn an_upload_that_grows_too_large_ends_its_answer_at_once() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut route = route(Backend::http([Endpoint::Tcp(listener.local_addr().unwrap())]));
+    route.limits.max_body = 100;
+    // Longer than any test takes.
+    route.limits.read_timeout = Duration::from_secs(3600);
+    let mut proxy = start(vec![route]);
+    let part = format!("3c\r\n{}\r\n", "x".repeat(60));
+    for answered in [true, false] {
+        let mut client = Client::connect(proxy.http).await;
+        let head = "POST / HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.send(format!("{head}{part}")).await;
+        let mut backend = Client::over(listener.accept().await.unwrap().0);
+        backend.until(&part).await;
+        if answered {
+            let begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
+            backend.send(begun).await;
+            assert_eq!(client.head().await.unwrap().status, 200);
+            assert_eq!(client.until("first\r\n").await, "5\r\nfirst\r\n");
+        }
+        client.send(&part).await;
+        if answered {
+            assert!(client.is_closed().await, "{:?}", String::from_utf8_lossy(&client.buffer));
+        } else {
+            assert_eq!(client.response(false).await.unwrap().status, 413);
+        }
+        assert!(backend.is_closed().await, "{:?}", String::from_utf8_lossy(&backend.buffer));
+        let Some(Event::Access(record)) = proxy.events.recv().await else { panic!("no access record") };
+        assert_eq!(record.note.as_deref(), Some("request body too large"));
+        assert_eq!(record.status, if answered { 200 } else { 413 });
+    }
+}
+
+#[tokio::test]
 async fn an_interim_answer_does_not_stop_an_upload() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

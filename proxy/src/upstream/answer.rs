@@ -20,7 +20,7 @@ use crate::upstream::connection::{UpstreamConnection, UpstreamReader, UpstreamWr
 use crate::upstream::fastcgi::Reply;
 use crate::upstream::http2::{self, Http2Slot};
 use crate::upstream::instance::{ActiveRequest, Instance};
-use crate::upstream::upload::Uploading;
+use crate::upstream::upload::{PayloadError, UploadError, Uploading};
 
 /// An answer whose body is still to be read, while the request body may still be under way.
 pub struct Answer<'u> {
@@ -36,7 +36,7 @@ pub struct Answer<'u> {
     /// What was read before the client took it, where that is done.
     pub(super) ahead: Option<Ahead>,
     /// How the body ended, once it did while the client was waited for.
-    pub(super) ended: Option<Result<(), BodyError>>,
+    pub(super) ended: Option<Result<(), AnswerEnd>>,
     /// What it is a part of, where the request body is still under way beside it.
     pub conversation: Option<Arc<Conversation>>,
 }
@@ -57,6 +57,17 @@ pub(super) enum AnswerBody {
     Http2 { stream: RecvStream, trailers: Option<Headers>, _slot: Http2Slot },
     /// The rest of one that was read to its end; the connection was given back.
     Ended { trailers: Headers, errors: Vec<u8> },
+}
+
+/// Why an answer does not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerEnd {
+    /// The request beside it did not: an answer to a part of it is nothing to wait for.
+    #[error(transparent)]
+    Request(PayloadError),
+    /// Its own body is missing or malformed.
+    #[error(transparent)]
+    Body(#[from] BodyError),
 }
 
 /// The instance that answers.
@@ -126,9 +137,9 @@ impl Answer<'_> {
     }
 
     /// The next piece of the response body; `None` at its end. Cancellation loses nothing.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, AnswerEnd> {
         if let Some(ahead) = &mut self.ahead
-            && let Some(piece) = ahead.take().await?
+            && let Some(piece) = ahead.take().await.map_err(BodyError::from)?
         {
             return Ok(Some(piece));
         }
@@ -150,7 +161,7 @@ impl Answer<'_> {
             };
             self.ended = match (piece, &mut self.ahead) {
                 (Ok(Some(piece)), Some(ahead)) => {
-                    ahead.keep(piece).await.err().map(|error| Err(error.into()))
+                    ahead.keep(piece).await.err().map(|error| Err(BodyError::from(error).into()))
                 }
                 (Ok(_), _) => {
                     self.give_back();
@@ -162,24 +173,27 @@ impl Answer<'_> {
         taking.await
     }
 
-    async fn read(&mut self) -> Result<Option<Bytes>, BodyError> {
+    async fn read(&mut self) -> Result<Option<Bytes>, AnswerEnd> {
         loop {
             let Some(upload) = self.upload.as_mut() else {
                 let piece = self.body.next();
-                return within(self.read_timeout, piece).await.map_err(|_| BodyError::Timeout)?;
+                return Ok(within(self.read_timeout, piece).await.map_err(|_| BodyError::Timeout)??);
             };
             tokio::select! {
                 biased;
                 (writer, result) = upload => {
                     self.upload = None;
-                    // Whatever broke the upload, the answer may still be good: an instance may refuse a body early.
                     self.writer = writer.filter(|_| result.is_ok());
+                    // Where the instance broke the upload its answer may still be good: it may refuse a body early.
+                    if let Err(UploadError::Payload(error)) = result {
+                        return Err(AnswerEnd::Request(error));
+                    }
                 }
                 piece = self.body.next() => {
                     if let Some(conversation) = &self.conversation {
                         conversation.passed();
                     }
-                    return piece;
+                    return Ok(piece?);
                 }
             }
         }
