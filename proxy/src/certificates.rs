@@ -22,8 +22,9 @@ use rustls::sign::CertifiedKey;
 use self::facts::CertificateFacts;
 use self::self_signed::{RENEWED_BEFORE, self_signed};
 use crate::config::UnknownNames;
+use crate::hosts::HostPattern;
 use crate::metrics::text::Exposition;
-use crate::route::{HostPattern, RouteTable};
+use crate::route::RouteTable;
 
 /// The name of the certificate for clients that ask for no name or an unknown one.
 pub const FALLBACK_NAME: &str = "localhost";

@@ -1,6 +1,6 @@
 //! Which names an authority can be asked for.
 
-use std::net::IpAddr;
+use hop3_proxy::is_address;
 
 /// Most names in one certificate; Let's Encrypt's limit, and nobody's is lower.
 pub(super) const MOST_NAMES: usize = 100;
@@ -14,7 +14,7 @@ const SPECIAL: [&str; 9] =
 pub(super) fn unissuable(host: &str, public: bool, wildcards: bool) -> Option<&'static str> {
     let name = host.strip_prefix("*.").unwrap_or(host);
     let last = name.rsplit('.').next().unwrap_or_default();
-    if host.starts_with('[') || name.parse::<IpAddr>().is_ok() {
+    if is_address(name) {
         Some("an address has no name to prove")
     } else if last == "localhost" {
         Some("`localhost` is every machine's own name")

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use hop3_proxy::{Endpoint, HostPattern};
+use hop3_proxy::{Endpoint, HostPattern, is_address};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -58,7 +58,7 @@ impl Control {
         let now = SystemTime::now();
         let hosts = self.served_hosts();
         // `*` has no certificate of its own, and addresses are not asked for by name.
-        let named = hosts.iter().filter(|host| *host != "*" && !names::is_address(host));
+        let named = hosts.iter().filter(|host| *host != "*" && !is_address(host));
         named.map(|host| certificates::check(host, address, now)).collect()
     }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use hop3_proxy::is_address;
+
 use super::Finding;
 
 /// How long a name server may take.
@@ -45,12 +47,6 @@ async fn resolve(host: String) -> Resolved {
         Ok(Err(error)) => Resolved::Not(error.to_string()),
         Err(_) => Resolved::Not(format!("no name server answered within {} s", LIMIT.as_secs())),
     }
-}
-
-/// Whether a host is an IPv4 or IPv6 address, as it is written in a URL.
-pub fn is_address(host: &str) -> bool {
-    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    inner.map_or_else(|| host.parse::<Ipv4Addr>().is_ok(), |inner| inner.parse::<Ipv6Addr>().is_ok())
 }
 
 /// What an answer means for a host; nothing for names that are not in the DNS.
