@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::backend::Backend;
 use crate::bans::BanRules;
 use crate::firewall::Protection;
-use crate::hosts::HostPattern;
+use crate::hosts::{ByHost, HostPattern};
 use crate::path_readings;
 use crate::policy::Policy;
 use crate::tls::client_certificates::ClientCertificates;
@@ -233,24 +233,18 @@ type Paths<T> = Vec<(Box<str>, T)>;
 /// Finds by host and path.
 #[derive(Clone, Debug)]
 struct RouteIndex<T> {
-    exact: HashMap<Arc<str>, Paths<T>>,
-    wildcard: HashMap<Arc<str>, Paths<T>>,
-    any: Paths<T>,
+    hosts: ByHost<Paths<T>>,
 }
 
 impl<T> Default for RouteIndex<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), wildcard: HashMap::new(), any: Vec::new() }
+        Self { hosts: ByHost::default() }
     }
 }
 
 impl<T> RouteIndex<T> {
     fn insert(&mut self, host: &HostPattern, path_prefix: &str, value: T) {
-        let paths = match host {
-            HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
-            HostPattern::Wildcard(domain) => self.wildcard.entry(domain.clone()).or_default(),
-            HostPattern::Any => &mut self.any,
-        };
+        let paths = self.hosts.entry(host);
         let prefix = path_prefix.trim_end_matches('/');
         let place = paths.partition_point(|(other, _)| other.len() >= prefix.len());
         paths.insert(place, (prefix.into(), value));
@@ -266,26 +260,12 @@ impl<T> RouteIndex<T> {
 
     /// What was inserted for exactly this pattern.
     fn paths(&self, host: &HostPattern) -> Option<&Paths<T>> {
-        match host {
-            HostPattern::Exact(host) => self.exact.get(host),
-            HostPattern::Wildcard(domain) => self.wildcard.get(domain),
-            HostPattern::Any => (!self.any.is_empty()).then_some(&self.any),
-        }
+        self.hosts.get(host)
     }
 
     /// The most specific host pattern decides; a path that it lacks is not looked for in a wider pattern.
     fn entries(&self, host: &str) -> Option<&Paths<T>> {
-        if let Some(paths) = self.exact.get(host) {
-            return Some(paths);
-        }
-        let mut rest = host;
-        while let Some((_, domain)) = rest.split_once('.') {
-            if let Some(paths) = self.wildcard.get(domain) {
-                return Some(paths);
-            }
-            rest = domain;
-        }
-        (!self.any.is_empty()).then_some(&self.any)
+        self.hosts.find(host)
     }
 }
 

@@ -6,7 +6,6 @@
 pub mod client_certificates;
 pub mod key_proof;
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use self::client_certificates::{ClientAuthority, ClientCertificate, ClientCertif
 use crate::acme::{self, Challenges};
 use crate::certificates::Certificates;
 use crate::config::{MinVersion, TlsOptions};
+use crate::hosts::ByHost;
 use crate::route::RouteTable;
 
 /// The server's side of all handshakes.
@@ -41,7 +41,7 @@ pub struct Handshakes {
 #[derive(Debug, Default)]
 struct AskingHosts {
     /// By host pattern; empty when none asks. A host that does not is in it too, so that no wildcard's request reaches it.
-    by_host: HashMap<String, Option<Arc<Asking>>>,
+    by_host: ByHost<Option<Arc<Asking>>>,
     /// Where the client names no host: it may want one that is an address, or `*`.
     nameless: Option<Arc<Asking>>,
 }
@@ -94,12 +94,12 @@ impl Handshakes {
     /// the sessions that clients may resume.
     pub fn provide(&self, table: &RouteTable) {
         let known = self.asking.load();
-        let mut wanted: HashMap<String, Vec<Arc<ClientAuthority>>> = HashMap::new();
+        let mut wanted: ByHost<Vec<Arc<ClientAuthority>>> = ByHost::default();
         let mut nameless = Vec::new();
         for route in table.routes() {
             let asked = route.tls.client_certificates.as_ref();
             for host in &route.hosts {
-                let authorities = wanted.entry(host.to_string()).or_default();
+                let authorities = wanted.entry(host);
                 let Some(ClientCertificates { authority, .. }) = asked else { continue };
                 add(authorities, authority);
                 if host.is_nameless() {
@@ -132,11 +132,8 @@ impl Handshakes {
             }
         };
         let nameless = make("addresses", nameless);
-        let by_host = wanted.into_iter().map(|(host, authorities)| {
-            let asking = make(&host, authorities);
-            (host, asking)
-        });
-        self.asking.store(Arc::new(AskingHosts { by_host: by_host.collect(), nameless }));
+        let by_host = wanted.map(|host, authorities| make(&host.to_string(), authorities));
+        self.asking.store(Arc::new(AskingHosts { by_host, nameless }));
     }
 
     fn asking(&self, authorities: Vec<Arc<ClientAuthority>>) -> Result<Arc<Asking>, String> {
@@ -188,23 +185,12 @@ impl Handshakes {
 }
 
 impl AskingHosts {
-    /// As routes are found: the exact host, else the nearest wildcard above it, else `*`.
+    /// As routes are found.
     fn find(&self, name: Option<&str>) -> Option<Arc<Asking>> {
-        if self.by_host.is_empty() {
-            return None;
+        match name {
+            None => self.nameless.clone(),
+            Some(name) => self.by_host.find(&name.to_ascii_lowercase()).cloned().flatten(),
         }
-        let Some(name) = name.map(str::to_ascii_lowercase) else { return self.nameless.clone() };
-        if let Some(found) = self.by_host.get(&name) {
-            return found.clone();
-        }
-        let mut rest = name.as_str();
-        while let Some((_, domain)) = rest.split_once('.') {
-            if let Some(found) = self.by_host.get(&format!("*.{domain}")) {
-                return found.clone();
-            }
-            rest = domain;
-        }
-        self.by_host.get("*").cloned().flatten()
     }
 }
 
