@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, tcp};
+use tokio::sync::Notify;
 use tokio_rustls::server::TlsStream;
 
 use crate::budget::Budget;
 use crate::http1::target::Scheme;
+use crate::http2::resets::Resets;
 use crate::tls::client_certificates::ClientCertificate;
 
 /// What the request path needs to know about the connection a request came over.
@@ -101,12 +103,13 @@ impl Conn {
     }
 }
 
-/// A connection in other hands (a protocol's library), whose end may be made a reset, and of which only as much is read
-/// as its lender allows.
+/// A connection in other hands (HTTP/2's library), whose end may be made a reset, and of which only as much is read as
+/// its lender allows. What is written tells the lender which streams were refused without him.
 #[derive(Debug)]
 pub struct LentConn {
     conn: Option<Conn>,
     lender: Arc<Lender>,
+    resets: Resets,
 }
 
 /// What the lender of a connection keeps in hand.
@@ -115,11 +118,19 @@ pub struct Lender {
     reset: AtomicBool,
     /// Bytes that may still be read.
     readable: AtomicUsize,
+    /// Streams that ended as malformed since that was asked for.
+    malformed: AtomicUsize,
+    has_malformed: Notify,
 }
 
 impl Default for Lender {
     fn default() -> Self {
-        Self { reset: AtomicBool::new(false), readable: AtomicUsize::new(usize::MAX) }
+        Self {
+            reset: AtomicBool::new(false),
+            readable: AtomicUsize::new(usize::MAX),
+            malformed: AtomicUsize::new(0),
+            has_malformed: Notify::new(),
+        }
     }
 }
 
@@ -134,6 +145,16 @@ impl Lender {
         self.readable.store(bytes, Ordering::Relaxed);
     }
 
+    /// Waits until streams end as malformed; how many did.
+    pub async fn malformed(&self) -> usize {
+        loop {
+            match self.malformed.swap(0, Ordering::Relaxed) {
+                0 => self.has_malformed.notified().await,
+                malformed => return malformed,
+            }
+        }
+    }
+
     /// Whether all that was allowed is read.
     pub fn is_used_up(&self) -> bool {
         self.readable.load(Ordering::Relaxed) == 0
@@ -142,8 +163,22 @@ impl Lender {
 
 impl LentConn {
     /// Lends the connection.
-    pub const fn new(conn: Conn, lender: Arc<Lender>) -> Self {
-        Self { conn: Some(conn), lender }
+    pub fn new(conn: Conn, lender: Arc<Lender>) -> Self {
+        Self { conn: Some(conn), lender, resets: Resets::default() }
+    }
+
+    /// Looks at the first bytes of these that were written.
+    fn look<'b>(&mut self, slices: impl IntoIterator<Item = &'b [u8]>, mut written: usize) {
+        let mut malformed = 0;
+        for slice in slices {
+            let part = written.min(slice.len());
+            malformed += self.resets.follow(&slice[..part]);
+            written -= part;
+        }
+        if malformed > 0 {
+            self.lender.malformed.fetch_add(malformed, Ordering::Relaxed);
+            self.lender.has_malformed.notify_one();
+        }
     }
 
     fn get(&mut self) -> io::Result<Pin<&mut Conn>> {
@@ -185,7 +220,11 @@ impl AsyncWrite for LentConn {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get()?.poll_write(context, bytes)
+        let polled = self.get()?.poll_write(context, bytes);
+        if let Poll::Ready(Ok(written)) = &polled {
+            self.look([bytes], *written);
+        }
+        polled
     }
 
     fn poll_write_vectored(
@@ -193,7 +232,11 @@ impl AsyncWrite for LentConn {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get()?.poll_write_vectored(context, slices)
+        let polled = self.get()?.poll_write_vectored(context, slices);
+        if let Poll::Ready(Ok(written)) = &polled {
+            self.look(slices.iter().map(|slice| &**slice), *written);
+        }
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

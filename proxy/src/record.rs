@@ -15,7 +15,7 @@ use crate::metrics::UNROUTED;
 use crate::table::LiveRoute;
 
 /// Status in logs and metrics of a request that got no answer: the client left, or we had to stop.
-const NO_ANSWER: u16 = 499;
+pub(crate) const NO_ANSWER: u16 = 499;
 /// Why, where the exchange was dropped with its connection and could not say so itself.
 const CUT: &str = "client: the connection ended before the answer was complete";
 

@@ -4,7 +4,7 @@
 //! log only: the answer is the refusal's, and nothing reaches a back end.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::bans::Offence;
 use crate::conn::ConnectionInfo;
@@ -19,7 +19,8 @@ use crate::http1::framing::Refusal;
 use crate::http1::refused::{RefusedHead, RefusedRequest};
 use crate::http1::target::{normalized_path, parse_target};
 use crate::metrics::UNROUTED;
-use crate::record::report_offence;
+use crate::record::{NO_ANSWER, report_offence};
+use crate::request::Version;
 use crate::table::LiveRoute;
 
 /// Answers, counts and logs a request whose head or framing is malformed.
@@ -95,6 +96,44 @@ pub async fn refuse(
         trace: None,
     };
     context.events.send(Event::Access(Box::new(record)), &context.metrics);
+}
+
+/// Counts and logs streams that the HTTP/2 library ended as malformed without a word to us (RFC 9113 section 8.1.1). All
+/// that is known of them is who sent them, and to whom he shook hands.
+pub fn refuse_unseen(context: &Context, connection: &ConnectionInfo, count: usize) {
+    let host = connection.server_name.clone().unwrap_or_default();
+    let live = context.table.load().find(&host, b"/").cloned();
+    let app = live.as_ref().map_or_else(|| UNROUTED.into(), |live| live.route.app.clone());
+    let client = connection.client.ip().to_canonical();
+    for _ in 0..count {
+        let time = SystemTime::now();
+        let id = context.ids.next(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        context.metrics.count_rejected("http2_stream");
+        report_offence(context, live.as_deref(), client, Offence::Malformed, &id);
+        if !context.events.wants_access() {
+            continue;
+        }
+        let record = AccessRecord {
+            id,
+            time,
+            app: app.clone(),
+            client,
+            method: String::new(),
+            host: host.clone(),
+            target: String::new(),
+            protocol: Version::Http2.as_str(),
+            status: NO_ANSWER,
+            received: 0,
+            sent: 0,
+            duration: Duration::ZERO,
+            upstream: None,
+            user_agent: None,
+            referer: None,
+            note: Some("the HTTP/2 stream was reset as malformed".to_owned()),
+            trace: None,
+        };
+        context.events.send(Event::Access(Box::new(record)), &context.metrics);
+    }
 }
 
 /// The route that would have served it.

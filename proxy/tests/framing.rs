@@ -6,6 +6,7 @@ mod support;
 
 use hop3_proxy::Event;
 use support::{Client, Reply, backend, ok, start, to};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn hello(_: &support::Received) -> Reply {
     Reply::Keep(ok("hello"))
@@ -132,4 +133,40 @@ async fn odd_but_legal_requests_are_served() {
     client.send(b"GET /a?b=<\"\xff> HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
     assert_eq!(client.response(false).await.unwrap().status, 200);
     assert_eq!(backend.last().line(), "GET /a?b=%3C%22%FF%3E HTTP/1.1");
+}
+
+/// What the HTTP/2 library refuses before anybody hears of it is seen all the same, and ends the connection in time.
+#[tokio::test]
+async fn malformed_http2_streams_are_counted_and_logged() {
+    let backend = backend(hello).await;
+    let mut proxy = start(vec![to(&backend)]);
+    let mut stream = support::http2::shake_hands(proxy.https).await;
+    let path = b"/?q=<script>";
+    let mut fields = vec![0x82, 0x87, 0x41, 9];
+    fields.extend_from_slice(b"shop.test");
+    fields.extend_from_slice(&[0x44, path.len() as u8]);
+    fields.extend_from_slice(path);
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for id in (1..=79_u8).step_by(2) {
+        bytes.extend_from_slice(&[0, 0, fields.len() as u8, 1, 5, 0, 0, 0, id]);
+        bytes.extend_from_slice(&fields);
+    }
+    stream.write_all(&bytes).await.unwrap();
+    let mut seen = Vec::new();
+    let ended = tokio::time::timeout(support::PATIENCE, stream.read_to_end(&mut seen)).await;
+    let _reset = ended.expect("the end of the connection");
+    for _ in 0..32 {
+        let event = tokio::time::timeout(support::PATIENCE, proxy.events.recv()).await.expect("a record");
+        let Some(Event::Access(record)) = event else { panic!("no access record") };
+        assert_eq!((&*record.app, record.status, record.protocol), ("shop", 499, "HTTP/2.0"));
+        assert_eq!(record.note.as_deref(), Some("the HTTP/2 stream was reset as malformed"));
+    }
+    let metrics = proxy.handle.metrics();
+    let count = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{metrics}"));
+        line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    assert!(count("hop3_http_rejected_total{reason=\"http2_stream\"}") >= 32);
+    assert!(count("hop3_ban_offences_total{reason=\"malformed\"}") >= 32);
+    assert_eq!(backend.count(), 0);
 }

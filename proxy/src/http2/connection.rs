@@ -28,7 +28,7 @@ use crate::headers::Headers;
 use crate::http1::refused::RefusedRequest;
 use crate::http2::request::{convert, refused_request};
 use crate::http2::sink::Http2Sink;
-use crate::refusal::refuse;
+use crate::refusal::{refuse, refuse_unseen};
 use crate::request::Request;
 
 /// Requests that are malformed before the connection is given up.
@@ -77,6 +77,7 @@ pub async fn serve_connection(
     let mut accepted = 0;
     let mut closing = false;
     let mut passed = false;
+    let is_banned = || context.bans.turns_away(info.client.ip(), Met::Request, SystemTime::now());
     loop {
         let next = tokio::select! {
             next = after_streams(&mut connection, &lender, &mut passed) => next,
@@ -94,6 +95,15 @@ pub async fn serve_connection(
                 closing = true;
                 continue;
             }
+            malformed = lender.malformed() => {
+                misuse.refused.fetch_add(malformed, Ordering::Relaxed);
+                refuse_unseen(&context, &info, malformed);
+                if misuse.is_too_much(accepted) || is_banned() {
+                    connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+                    break;
+                }
+                continue;
+            }
             () = finished.notified() => {
                 while streams.try_join_next().is_some() {}
                 continue;
@@ -105,8 +115,7 @@ pub async fn serve_connection(
             connection.graceful_shutdown();
             closing = true;
         }
-        let client = info.client.ip();
-        if misuse.is_too_much(accepted) || context.bans.turns_away(client, Met::Request, SystemTime::now()) {
+        if misuse.is_too_much(accepted) || is_banned() {
             connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
             break;
         }

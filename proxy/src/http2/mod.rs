@@ -2,4 +2,5 @@
 
 pub mod connection;
 pub mod request;
+pub mod resets;
 pub mod sink;
