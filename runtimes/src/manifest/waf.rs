@@ -1,15 +1,25 @@
 //! `[waf]` of `hop3.toml`, also `[route.waf]` and the defaults of the server's configuration.
 //!
 //! [`WafOptions`] is what a person wrote, [`Waf`] is what it means. Compiling and evaluating rules is
-//! elsewhere; this file knows no SecLang.
+//! elsewhere; nothing here knows SecLang.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::bans::{BanOptions, Bans};
+pub use self::own_rules::{OwnRules, RulesPosition};
+pub use self::rate_limit::{RateLimit, RateLimitKey};
+pub use self::ruleset::{ParanoiaLevel, RulesetChoice};
+pub use self::tuning::{RuleSelector, Tuning};
 use super::uninspected::UninspectedBodies;
-use super::units::{ByteSize, Span};
+use super::units::ByteSize;
+
+mod bans;
+mod own_rules;
+mod rate_limit;
+mod ruleset;
+mod tuning;
 
 /// Requests at or above this anomaly score are refused. Source: CRS, `tx.inbound_anomaly_score_threshold`.
 pub const DEFAULT_INBOUND_THRESHOLD: u32 = 5;
@@ -96,147 +106,6 @@ pub enum CollectionsKept {
     Stored,
 }
 
-/// Which rules an app stands behind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum RulesetChoice {
-    /// The ruleset inside the executable.
-    #[default]
-    Base,
-    /// The OWASP Core Rule Set that `rules install` put in place.
-    OwaspCrs,
-    /// A file or folder of SecLang; contains a `/` or ends in `.conf`.
-    Path(PathBuf),
-}
-
-/// CRS's paranoia level: 1 (few false positives) to 4 (everything suspicious).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "u8")]
-pub struct ParanoiaLevel(u8);
-
-/// `[[waf.tuning]]`: an exception. Without `path` it holds everywhere; with `targets` the rules stay on but
-/// no longer look at these variables.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Tuning {
-    /// Path prefix, starting with `/`.
-    pub path: Option<String>,
-    /// Rule ids, id ranges (`"942100-942199"`) or tags (`"tag:attack-sqli"`).
-    pub disable: Vec<RuleSelector>,
-    /// Variables that the rules shall not look at, e.g. `ARGS:password`.
-    pub targets: Vec<String>,
-    /// Why: shown in reports and audits.
-    pub reason: Option<String>,
-}
-
-/// Rules by id, id range or tag, as `SecRuleRemoveById` and `SecRuleRemoveByTag` select them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RuleSelectorForm", into = "String")]
-pub enum RuleSelector {
-    /// Ids from first to last, both included.
-    Ids(u64, u64),
-    /// Every rule with this tag.
-    Tag(String),
-}
-
-/// `[[waf.rules]]`: SecLang of the app itself, inline or from a file of the app.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct OwnRules {
-    /// What they are for; names them in errors that cannot name a line of the configuration file.
-    pub name: Option<String>,
-    /// SecLang text.
-    pub seclang: Option<String>,
-    /// A SecLang file, relative to the app's folder.
-    pub file: Option<PathBuf>,
-    /// Whether they stand before or after the ruleset. Default: `before`.
-    pub position: RulesPosition,
-}
-
-/// Where own rules stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RulesPosition {
-    /// Before the ruleset: can set variables and remove targets at run time.
-    #[default]
-    Before,
-    /// After the ruleset.
-    After,
-}
-
-/// `[waf.bans]` as written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct BanOptions {
-    /// Default: true when the section is present.
-    pub enabled: Option<bool>,
-    /// Refused requests within the window that lead to a ban. Default: 10.
-    pub threshold: Option<u32>,
-    /// Default: 10 minutes.
-    pub window: Option<Span>,
-    /// Default: 1 hour.
-    pub duration: Option<Span>,
-}
-
-/// `[waf.rate-limit]` and `[proxy] rate-limit`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RateLimit {
-    /// Requests per period and client.
-    pub requests: u32,
-    /// The period. Default: 1 second.
-    #[serde(default = "one_second")]
-    pub per: Span,
-    /// Requests above the rate that are still let through at once. Default: 0.
-    #[serde(default)]
-    pub burst: u32,
-    /// Whose requests are counted together. Default: `client`.
-    #[serde(default)]
-    pub key: RateLimitKey,
-}
-
-/// `key` of a rate limit: `client`, `header:NAME` or `all`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum RateLimitKey {
-    /// One address (one /64 network of IPv6).
-    #[default]
-    Client,
-    /// One value of a request header field, e.g. of an API key.
-    Header(String),
-    /// Everybody.
-    All,
-}
-
-impl TryFrom<String> for RateLimitKey {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let is_name = |name: &str| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        };
-        match (text.as_str(), text.split_once(':')) {
-            ("client", _) => Ok(Self::Client),
-            ("all", _) => Ok(Self::All),
-            (_, Some(("header", name))) if is_name(name) => Ok(Self::Header(name.to_ascii_lowercase())),
-            _ => Err(format!(
-                "`{}` is no key of a rate limit: write `client`, `header:NAME` or `all`",
-                text.escape_debug()
-            )),
-        }
-    }
-}
-
-impl From<RateLimitKey> for String {
-    fn from(key: RateLimitKey) -> Self {
-        match key {
-            RateLimitKey::Client => "client".to_owned(),
-            RateLimitKey::Header(name) => format!("header:{name}"),
-            RateLimitKey::All => "all".to_owned(),
-        }
-    }
-}
-
 /// `[waf]` resolved: nothing optional, nothing left to check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waf {
@@ -278,17 +147,6 @@ pub struct Waf {
     pub bans: Option<Bans>,
     /// Request rate, when limited.
     pub rate_limit: Option<RateLimit>,
-}
-
-/// `[waf.bans]` resolved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bans {
-    /// Refused requests within `window` that lead to a ban; at least 1.
-    pub threshold: u32,
-    /// How long refusals are counted.
-    pub window: Span,
-    /// How long a ban lasts.
-    pub duration: Span,
 }
 
 /// Keys of `[waf]` that contradict each other.
@@ -453,77 +311,6 @@ impl Waf {
     }
 }
 
-impl Tuning {
-    fn check(&self) -> Result<(), &'static str> {
-        if self.disable.is_empty() {
-            return Err("`disable` names no rule");
-        }
-        if self.path.as_deref().is_some_and(|path| !path.starts_with('/')) {
-            return Err("`path` must start with `/`");
-        }
-        let is_target = |target: &String| {
-            !target.is_empty() && target.chars().all(|c| !c.is_whitespace() && !"\"',|".contains(c))
-        };
-        if !self.targets.iter().all(is_target) {
-            return Err("`targets` holds variables such as `ARGS:password`, one per entry");
-        }
-        Ok(())
-    }
-}
-
-impl OwnRules {
-    fn check(&self) -> Result<(), &'static str> {
-        match (&self.seclang, &self.file) {
-            (Some(_), Some(_)) => Err("give `seclang` or `file`, not both"),
-            (None, None) => Err("`seclang` or `file` is missing"),
-            (None, Some(file)) if !stays_inside(file) => Err("`file` must lie inside the app's folder"),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn stays_inside(path: &std::path::Path) -> bool {
-    path.components()
-        .all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir))
-}
-
-impl BanOptions {
-    fn resolve(&self) -> Option<Bans> {
-        self.enabled.unwrap_or(true).then(|| Bans {
-            threshold: self.threshold.unwrap_or(10),
-            window: self.window.unwrap_or(Span::seconds(600)),
-            duration: self.duration.unwrap_or(Span::seconds(3600)),
-        })
-    }
-}
-
-impl ParanoiaLevel {
-    /// The default level.
-    pub const ONE: Self = Self(1);
-
-    /// 1 to 4.
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl TryFrom<i64> for ParanoiaLevel {
-    type Error = String;
-    fn try_from(level: i64) -> Result<Self, String> {
-        match u8::try_from(level) {
-            Ok(level @ 1..=4) => Ok(Self(level)),
-            _ => Err(format!("paranoia level {level} is not between 1 and 4")),
-        }
-    }
-}
-
-impl From<ParanoiaLevel> for u8 {
-    fn from(level: ParanoiaLevel) -> Self {
-        level.0
-    }
-}
-
 impl fmt::Display for WafMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -531,80 +318,6 @@ impl fmt::Display for WafMode {
             Self::Detect => "detect",
         })
     }
-}
-
-impl fmt::Display for RulesetChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Base => f.write_str("base"),
-            Self::OwaspCrs => f.write_str("owasp-crs"),
-            Self::Path(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
-impl TryFrom<String> for RulesetChoice {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "base" => Ok(Self::Base),
-            "owasp-crs" | "owasp_crs" | "crs" => Ok(Self::OwaspCrs),
-            path if path.contains('/') || path.ends_with(".conf") => Ok(Self::Path(PathBuf::from(path))),
-            other => Err(format!("`{other}` is no ruleset: use `base`, `owasp-crs` or a path with a `/`")),
-        }
-    }
-}
-
-impl From<RulesetChoice> for String {
-    fn from(choice: RulesetChoice) -> Self {
-        choice.to_string()
-    }
-}
-
-/// A selector as TOML gives it: a bare id or a text.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a rule id, an id range such as \"942100-942199\" or \"tag:NAME\"")]
-enum RuleSelectorForm {
-    Id(u64),
-    Text(String),
-}
-
-impl TryFrom<RuleSelectorForm> for RuleSelector {
-    type Error = String;
-    fn try_from(form: RuleSelectorForm) -> Result<Self, String> {
-        let text = match form {
-            RuleSelectorForm::Id(id) => return Ok(Self::Ids(id, id)),
-            RuleSelectorForm::Text(text) => text,
-        };
-        if let Some(tag) = text.strip_prefix("tag:").filter(|tag| !tag.is_empty()) {
-            return Ok(Self::Tag(tag.to_owned()));
-        }
-        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
-        match (first.trim().parse(), last.trim().parse()) {
-            (Ok(first), Ok(last)) if first <= last => Ok(Self::Ids(first, last)),
-            _ => Err(format!("`{text}` is no rule id, id range such as \"942100-942199\" or \"tag:NAME\"")),
-        }
-    }
-}
-
-impl fmt::Display for RuleSelector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ids(first, last) if first == last => write!(f, "{first}"),
-            Self::Ids(first, last) => write!(f, "{first}-{last}"),
-            Self::Tag(tag) => write!(f, "tag:{tag}"),
-        }
-    }
-}
-
-impl From<RuleSelector> for String {
-    fn from(selector: RuleSelector) -> Self {
-        selector.to_string()
-    }
-}
-
-fn one_second() -> Span {
-    Span::seconds(1)
 }
 
 #[cfg(test)]
@@ -652,17 +365,6 @@ mod tests {
         ] {
             let error = options(text).resolve().unwrap_err().to_string();
             assert!(error.contains(message), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn selectors() {
-        let tuning: Tuning =
-            toml::from_str("disable = [942100, '942000-942999', 'tag:attack-sqli']").unwrap();
-        let shown: Vec<_> = tuning.disable.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["942100", "942000-942999", "tag:attack-sqli"]);
-        for bad in ["'x'", "'5-3'", "'tag:'", "-1"] {
-            assert!(toml::from_str::<Tuning>(&format!("disable = [{bad}]")).is_err(), "{bad}");
         }
     }
 
