@@ -93,6 +93,7 @@ impl Exchange<'_> {
                     Ok(mut answer) => {
                         conversation.passed();
                         answer.conversation = Some(conversation);
+                        answer.buffer(balancer.pool().response_buffering, self.budget());
                         self.name_instance(&dispatch, &mut answer);
                         return self.relay(answer, started, &live, None, sink).await;
                     }
@@ -109,6 +110,7 @@ impl Exchange<'_> {
                     Ok(mut answer) => {
                         // What is still on its way holds it as long.
                         drop(spool);
+                        answer.buffer(balancer.pool().response_buffering, self.budget());
                         self.name_instance(&dispatch, &mut answer);
                         return self.relay(answer, started, &live, Some(body), sink).await;
                     }

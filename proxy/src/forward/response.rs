@@ -48,6 +48,14 @@ impl ResponseBody<'_, '_> {
         }
     }
 
+    /// Waits for the client to take something, and has the back end's answer read on meanwhile where that is wanted.
+    async fn while_taken<T>(&mut self, taking: impl Future<Output = T>) -> T {
+        match self {
+            Self::Upstream(answer) => answer.read_ahead(taking).await,
+            Self::None | Self::Kept(_) | Self::File(_) => taking.await,
+        }
+    }
+
     fn may_trail(&self) -> bool {
         matches!(self, Self::Upstream(answer) if answer.may_trail())
     }
@@ -93,7 +101,7 @@ impl Exchange<'_> {
             tracing::warn!(app = %live.route.app, %stderr, "a FastCGI application wrote to its standard error");
         }
         if result.is_ok() {
-            answer.release();
+            answer.give_back();
         }
         result
     }
@@ -138,30 +146,36 @@ impl Exchange<'_> {
         if let Some(held) = held {
             let mut pieces = held.into_pieces();
             while let Some(piece) = pieces.next().await.map_err(|error| not_stored("response", &error))? {
-                sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;
+                let piece = outgoing.piece(piece).map_err(gone)?;
+                body.while_taken(sink.send_data(piece)).await.map_err(gone)?;
             }
         }
         for piece in early {
-            sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?;
+            let piece = outgoing.piece(piece).map_err(gone)?;
+            body.while_taken(sink.send_data(piece)).await.map_err(gone)?;
         }
         while !ended {
             body.bound(sink.appetite());
-            let mut next = pin!(body.next());
-            let piece = match at_once(next.as_mut()).await {
+            let at_once = at_once(pin!(body.next())).await;
+            let piece = match at_once {
                 Poll::Ready(piece) => piece,
                 Poll::Pending => {
                     // Nothing more for now: what was gathered must not wait.
-                    sink.send_data(outgoing.flush().map_err(gone)?).await.map_err(gone)?;
-                    sink.flush().await.map_err(gone)?;
+                    let gathered = outgoing.flush().map_err(gone)?;
+                    body.while_taken(sink.send_data(gathered)).await.map_err(gone)?;
+                    body.while_taken(sink.flush()).await.map_err(gone)?;
                     tokio::select! {
                         biased;
-                        piece = next => piece,
+                        piece = body.next() => piece,
                         () = left(sink, client.as_deref_mut()) => return Err(given_up()),
                     }
                 }
             };
             match piece.map_err(upstream_stop)? {
-                Some(piece) => sink.send_data(outgoing.piece(piece).map_err(gone)?).await.map_err(gone)?,
+                Some(piece) => {
+                    let piece = outgoing.piece(piece).map_err(gone)?;
+                    body.while_taken(sink.send_data(piece)).await.map_err(gone)?;
+                }
                 None => ended = true,
             }
         }
