@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use super::{Control, locked};
 use crate::api::wire::AppStatus;
 use crate::bans::NftablesState;
-use crate::doctor::{Finding, State, certificates, names, ports};
+use crate::doctor::{Finding, State, certificates, ports};
 use crate::failure::chain;
 use crate::settings::Target;
 

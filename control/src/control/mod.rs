@@ -178,9 +178,11 @@ impl Control {
         }
     }
 
-    /// How long requests under way may take at the end, as configured now.
-    pub fn drain_time(&self) -> Duration {
-        self.settings.load().drain
+    /// How long requests under way may take at the end, as configured now; nobody waits for that end where another
+    /// process took this one's place.
+    pub fn drain_time(&self, replaced: bool) -> Duration {
+        let settings = self.settings.load();
+        if replaced { settings.upgrade_drain } else { settings.drain }
     }
 
     /// What the server is doing.

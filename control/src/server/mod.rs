@@ -349,7 +349,7 @@ async fn end(
     signals: &mut Signals,
 ) {
     if let Some((proxy, replaced)) = proxy {
-        let drain = control.drain_time();
+        let drain = control.drain_time(replaced);
         let drained = serving.spawn(async move {
             if replaced { proxy.give_way(drain).await } else { proxy.shutdown(drain).await }
         });

@@ -38,6 +38,7 @@ use crate::model::Domain;
 
 /// How long requests under way may take to end, unless it is said.
 const DRAIN: Duration = Duration::from_secs(30);
+const UPGRADE_DRAIN: Duration = Duration::from_secs(3600);
 
 /// The whole file as written; an absent key means "default".
 #[derive(Debug, Default, Deserialize)]
@@ -63,8 +64,10 @@ pub struct ServerSection {
     pub clients: ClientOptions,
     /// `[server.log]`.
     pub log: LogOptions,
-    /// How long requests under way may take to end when the server stops or is replaced. Default: 30s.
+    /// How long requests under way may take to end when the server stops. Default: 30s.
     pub drain: Option<Span>,
+    /// The same when another process serves already: WebSockets and streams go on as long. Default: 1h.
+    pub upgrade_drain: Option<Span>,
     /// `[server.traces]`.
     pub traces: TraceOptions,
     /// `[server.firewall]`.
@@ -144,8 +147,10 @@ pub struct Settings {
     pub log_requests: Option<AccessLogSettings>,
     /// Who clients are told by, how many there may be, and how slow.
     pub clients: ClientSettings,
-    /// How long requests under way may take to end when the server stops or is replaced.
+    /// How long requests under way may take to end when the server stops.
     pub drain: Duration,
+    /// The same when it was replaced.
+    pub upgrade_drain: Duration,
     /// Where traces are exported to.
     pub traces: Option<TraceSettings>,
     /// What firewalls may do outside of themselves.
@@ -261,6 +266,7 @@ impl Settings {
             log_requests,
             clients,
             drain: server.drain.map_or(DRAIN, |Span(drain)| drain),
+            upgrade_drain: server.upgrade_drain.map_or(UPGRADE_DRAIN, |Span(drain)| drain),
             traces,
             firewall,
             tls: server.tls.resolve(),

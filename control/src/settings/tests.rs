@@ -26,6 +26,7 @@ fn a_full_file_loads() {
 threads = 2
 domain = "apps.example.org"
 drain = "90s"
+upgrade-drain = "2h"
 [server.listen]
 http = ["[::1]:0", 8080]
 https = "127.0.0.1:8443"
@@ -82,7 +83,7 @@ static = "public"
     );
     assert_eq!((traces.sample, &traces.service[..]), (10, "hop3"));
     assert_eq!(traces.headers, [("authorization".to_owned(), "Bearer x".to_owned())]);
-    assert_eq!(settings.drain, std::time::Duration::from_secs(90));
+    assert_eq!((settings.drain.as_secs(), settings.upgrade_drain.as_secs()), (90, 7200));
     assert_eq!(settings.listen.http, Some("[::1]:0".parse().unwrap()));
     assert_eq!(settings.listen.admin, None);
     assert_eq!(settings.listen.further, [(hop3_proxy::Purpose::Http, "0.0.0.0:8080".parse().unwrap())]);
