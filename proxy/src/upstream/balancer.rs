@@ -116,9 +116,10 @@ impl Balancer {
         let count = self.seats.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn = (0..count).map(|step| &self.seats[(turn + step) % count]);
-        let best = in_turn
-            .filter(|seat| !self.is_full(seat))
-            .min_by_key(|seat| (self.hope(seat, tried, client), seat.weight == 0, self.load(seat)));
+        let best = in_turn.filter(|seat| !self.is_full(seat)).min_by_key(|seat| {
+            let rests = !self.takes_part(seat, turn);
+            (self.hope(seat, tried, client), seat.weight == 0, rests, load(seat))
+        });
         best.map_or(Choice::Busy, |seat| self.admit(seat, client))
     }
 
@@ -134,10 +135,12 @@ impl Balancer {
         }
     }
 
-    /// Requests under way, as it would be with one more, in relation to the weight in millionths.
-    fn load(&self, seat: &Seat) -> u64 {
-        let share = seat.instance.warmth(self.pool.slow_start) * f64::from(seat.weight.max(1));
-        ((seat.instance.active() + 1) as f64 * 1e6 / share) as u64
+    /// Whether it is a seat's turn: one that came up lately has fewer, spread evenly, so that it gets its share whether
+    /// there is much to do or little.
+    fn takes_part(&self, seat: &Seat, turn: usize) -> bool {
+        // Multiples of the golden ratio: what comes behind the point is everywhere equally often.
+        let place = (turn as f64 * 0.618_033_988_749_894_9).fract();
+        place < seat.instance.warmth(self.pool.slow_start)
     }
 
     fn is_full(&self, seat: &Seat) -> bool {
@@ -150,6 +153,11 @@ impl Balancer {
         }
         if self.is_full(seat) { Choice::Busy } else { Choice::Instance(&seat.instance) }
     }
+}
+
+/// Requests under way, as it would be with one more, in relation to the weight in millionths.
+fn load(seat: &Seat) -> usize {
+    seat.instance.active().saturating_add(1).saturating_mul(1_000_000) / seat.weight.max(1) as usize
 }
 
 fn was_tried(seat: &Seat, tried: &[Arc<Instance>]) -> bool {
@@ -233,6 +241,27 @@ mod tests {
         assert_eq!(names(&balancer, 1), ["open"]);
         all[1].succeeded();
         assert_eq!(names(&balancer, 2), ["b", "b"]);
+    }
+
+    #[test]
+    fn one_that_came_up_gets_its_share_of_little_and_of_much() {
+        let (balancer, all) = balancer(|pool| pool.slow_start = Duration::from_millis(500));
+        while all.iter().any(|instance| instance.warmth(balancer.pool().slow_start) < 1.0) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(all[0].checked(false) && all[0].checked(true));
+        // A tenth of a third, and more on a slow machine, as it warms.
+        let of_little = names(&balancer, 3000).iter().filter(|name| *name == "a").count();
+        assert!((60..=900).contains(&of_little), "{of_little} of 3,000");
+        assert!(all[0].checked(false) && all[0].checked(true));
+        let mut active = Vec::new();
+        for _ in 0..3000 {
+            let Choice::Instance(chosen) = balancer.choose(&[], &Affinity::default(), CLIENT) else {
+                panic!()
+            };
+            active.push(chosen.begin(usize::MAX));
+        }
+        assert!((60..=900).contains(&all[0].active()), "{} of 3,000", all[0].active());
     }
 
     /// Whoever may be asked is asked, a second time if need be, before a request is refused.
