@@ -322,7 +322,7 @@ fn the_share_of_an_instance_that_became_well_grows() {
     well.store(true, Ordering::SeqCst);
     server.eventually(|| up(" 1"));
     let begun = Instant::now();
-    // Eight clients at a time: to be chosen, an instance must have fewer requests under way for its share.
+    // Eight clients at a time: what is slower has more requests under way and is chosen less.
     let answers: Vec<(Duration, bool)> = std::thread::scope(|scope| {
         let client = || {
             let mut answers = Vec::new();
@@ -343,7 +343,7 @@ fn the_share_of_an_instance_that_became_well_grows() {
         assert!(all >= 20, "{all} requests from {from:?} to {to:?}");
         new as f64 / all as f64
     };
-    // In a quarter of the time it may have at most a quarter of what the other one has: a fifth of all. At the end half.
+    // In the first quarter of the time it takes part in at most a quarter of the turns. At the end it gets half.
     let early = share(Duration::ZERO, SLOW_START / 4);
     let late = share(SLOW_START * 5 / 4, SLOW_START * 3 / 2);
     assert!(late > 0.4, "{late} of all when it is warm");
