@@ -8,6 +8,9 @@
 //!
 //! Nobody waits for what another waits for: a wait is for the whole of a body that has come already, and who holds a
 //! response's share waits for no other.
+//!
+//! Threads of the blocking pool are memory, too: each keeps what its last work took of the allocator. So what is done there
+//! with bodies has a few of them, for the whole server ([`WorkQueue`]).
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
@@ -17,15 +20,20 @@ use std::thread::available_parallelism;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 
 use crate::counts::{Counted, Counts};
+use crate::work_queue::WorkQueue;
 
 /// Bytes of each body that are held without asking, in each place.
 pub const FREE: usize = 8 * 1024;
 
 /// Bytes that answers may take in files until their clients take them, in the whole server.
-const FILES: u64 = 1 << 30;
+const FILE_ROOM: u64 = 1 << 30;
 
 /// Bytes that are counted as one.
 const UNIT: usize = 1024;
+
+/// Files of stored bodies that are written or read at a time, or as many as there are cores: they are short-lived and mostly stay in
+/// the kernel's memory, so a few threads keep up with all connections.
+const FILES: usize = 4;
 
 /// What memory is taken for. Each has its own part of a connection's budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +92,11 @@ struct Whole {
     /// What clients hold of it, in units.
     of_clients: Arc<Counts>,
     /// Room in files, in units.
-    files: Arc<Semaphore>,
+    file_room: Arc<Semaphore>,
+    /// Threads that write and read stored bodies.
+    files: WorkQueue,
+    /// Threads that inspect large bodies.
+    inspections: WorkQueue,
 }
 
 /// What the streams of one connection share.
@@ -119,9 +131,14 @@ impl Budget {
     /// For a server that may hold this many bytes.
     pub fn of_server(bytes: usize) -> Self {
         let most = units(bytes);
-        let memory = Arc::new(Semaphore::new(most as usize));
-        let files = Arc::new(Semaphore::new((FILES / UNIT as u64) as usize));
-        let server = Whole { memory, most, of_clients: Arc::default(), files };
+        let server = Whole {
+            memory: Arc::new(Semaphore::new(most as usize)),
+            most,
+            of_clients: Arc::default(),
+            file_room: Arc::new(Semaphore::new((FILE_ROOM / UNIT as u64) as usize)),
+            files: WorkQueue::new(cores().max(FILES)),
+            inspections: WorkQueue::new(cores()),
+        };
         Self { server: Arc::new(server), client: Ipv4Addr::UNSPECIFIED.into(), connection: None }
     }
 
@@ -133,7 +150,7 @@ impl Budget {
     /// For a connection whose streams share one part of it.
     pub fn shared_by_streams(&self) -> Self {
         let memory = Purpose::ALL.map(|purpose| Arc::new(Semaphore::new(purpose.of_connection() / UNIT)));
-        let turns = Semaphore::new(available_parallelism().map_or(1, NonZero::get).div_ceil(2));
+        let turns = Semaphore::new(cores().div_ceil(2));
         Self { connection: Some(Arc::new(Shared { memory, turns })), ..self.clone() }
     }
 
@@ -152,7 +169,7 @@ impl Budget {
     /// Room in a file, if there is some.
     pub fn try_take_file(&self, bytes: u64) -> Option<FileGrant> {
         let units = u32::try_from(bytes.div_ceil(UNIT as u64)).ok()?;
-        self.server.files.clone().try_acquire_many_owned(units).ok().map(FileGrant)
+        self.server.file_room.clone().try_acquire_many_owned(units).ok().map(FileGrant)
     }
 
     /// Memory, once other streams of the connection have given some back. More than the connection's whole part is
@@ -177,6 +194,16 @@ impl Budget {
         self.connection.as_ref()?.turns.acquire().await.ok()
     }
 
+    /// Where stored bodies are written and read.
+    pub fn files(&self) -> &WorkQueue {
+        &self.server.files
+    }
+
+    /// Where large bodies are inspected.
+    pub fn inspections(&self) -> &WorkQueue {
+        &self.server.inspections
+    }
+
     /// Beside what was taken of the connection. A client may hold as much as is left for others: one alone half of all,
     /// two a third each, so that there is always something for the next.
     fn of_the_server(
@@ -198,12 +225,18 @@ impl Budget {
     }
 }
 
+/// Threads that may run at a time.
+fn cores() -> usize {
+    available_parallelism().map_or(1, NonZero::get)
+}
+
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::task::Poll;
 
     use super::*;
@@ -216,7 +249,7 @@ mod tests {
         let server = Budget::of_server(100 * MIB);
         let (one, other) = (server.shared_by_streams(), server.shared_by_streams());
         let held = one.take(Purpose::Request, 2 * MIB).await.unwrap();
-        let mut waiting = std::pin::pin!(one.take(Purpose::Request, 1));
+        let mut waiting = pin!(one.take(Purpose::Request, 1));
         assert!(at_once(waiting.as_mut()).await.is_pending());
         assert!(one.try_take(Purpose::Request, 1).is_none());
         drop(one.try_take(Purpose::Response, MIB).unwrap());
@@ -252,6 +285,7 @@ mod tests {
         drop(held);
         assert!(server.take(Purpose::Response, MIB).await.is_ok());
     }
+
     #[tokio::test]
     async fn a_client_holds_no_more_than_it_leaves_to_others() {
         let server = Budget::of_server(12 * MIB);

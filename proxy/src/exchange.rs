@@ -363,7 +363,7 @@ impl Exchange<'_> {
         };
         if let Some(firewall) = self.firewall.as_mut() {
             let _turn = self.connection.budget.turn().await;
-            proceed(firewall.request_body().await)?;
+            proceed(firewall.request_body(&self.connection.budget).await)?;
         }
         if has_body && !wanted {
             live.metrics.uninspected_bodies.fetch_add(1, Ordering::Relaxed);

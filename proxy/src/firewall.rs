@@ -13,8 +13,8 @@ use hop3_waf::{
     TransactionStart, Verdict,
 };
 pub use protection::{AppliedAction, Protection, ProtectionMode};
-use tokio::task::JoinHandle;
 
+use crate::budget::Budget;
 use crate::context::Context;
 use crate::events::{AuditRecord, Event, loggable};
 use crate::headers::Headers;
@@ -23,6 +23,7 @@ use crate::http1::response::ResponseHead;
 use crate::metrics::AppMetrics;
 use crate::request::Request;
 use crate::transaction_log::TransactionLog;
+use crate::work_queue::Outcome;
 
 mod protection;
 
@@ -108,10 +109,10 @@ pub struct Firewall {
     finished: bool,
 }
 
-/// A phase on the blocking pool.
+/// A phase on a thread of its own.
 struct Away {
     phase: usize,
-    task: JoinHandle<(Transaction, Verdict, Duration)>,
+    task: Outcome<(Transaction, Verdict, Duration)>,
 }
 
 impl Firewall {
@@ -207,9 +208,10 @@ impl Firewall {
         })
     }
 
-    /// Phase 2.
-    pub async fn request_body(&mut self) -> Decision {
-        self.run_sized(2, self.request_body, |inspection| inspection.process_request_body()).await
+    /// Phase 2. Of large bodies only so many are inspected at a time as `budget` has threads for.
+    pub async fn request_body(&mut self, budget: &Budget) -> Decision {
+        let process = |inspection: &mut Transaction| inspection.process_request_body();
+        self.run_sized(2, self.request_body, budget, process).await
     }
 
     /// Phase 3.
@@ -242,9 +244,10 @@ impl Firewall {
         })
     }
 
-    /// Phase 4.
-    pub async fn response_body(&mut self) -> Decision {
-        self.run_sized(4, self.response_body, |inspection| inspection.process_response_body()).await
+    /// Phase 4, as phase 2.
+    pub async fn response_body(&mut self, budget: &Budget) -> Decision {
+        let process = |inspection: &mut Transaction| inspection.process_response_body();
+        self.run_sized(4, self.response_body, budget, process).await
     }
 
     /// Whether what the client sent was refused. An answer that was held back is not the client's doing.
@@ -308,13 +311,14 @@ impl Firewall {
         &mut self,
         phase: usize,
         size: usize,
+        budget: &Budget,
         work: impl FnOnce(&mut Transaction) -> Verdict + Send + 'static,
     ) -> Decision {
         if size <= INLINE_BODY {
             return self.run(phase, work);
         }
         let Some(mut inspection) = self.inspection.take() else { return Decision::Deny(500) };
-        let task = tokio::task::spawn_blocking(move || {
+        let task = budget.inspections().submit(move || {
             let started = Instant::now();
             let verdict = work(&mut inspection);
             (inspection, verdict, started.elapsed())

@@ -66,6 +66,7 @@ mod trace_context;
 mod transaction_id;
 mod transaction_log;
 mod upstream;
+mod work_queue;
 
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use acme::{ChallengeError, Challenges, PendingChallenge};

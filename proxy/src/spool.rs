@@ -79,7 +79,7 @@ impl Spool {
             return Ok(());
         }
         let (file, length) = (self.file.take(), piece.len() as u64);
-        let file = blocking(move || {
+        let file = blocking(&self.budget, move || {
             let file = match file {
                 Some(file) => file,
                 None => Arc::new(tempfile::tempfile()?),
@@ -211,7 +211,7 @@ impl FileReader {
             return Ok(None);
         };
         let (offset, most) = (self.offset, most.min(usize::try_from(left).unwrap_or(most)));
-        let piece = blocking(move || {
+        let piece = blocking(&spool.budget, move || {
             let mut piece = vec![0; most];
             let length = file.read_at(&mut piece, offset)?;
             piece.truncate(length);
@@ -226,8 +226,12 @@ impl FileReader {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+/// Does it on one of the few threads for files.
+async fn blocking<T: Send + 'static>(
+    budget: &Budget,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    budget.files().run(work).await.unwrap_or_else(|given_up| Err(io::Error::other(given_up)))
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Exchange<'_> {
             }
             if let Some(firewall) = self.firewall.as_mut() {
                 let _turn = self.connection.budget.turn().await;
-                proceed(firewall.response_body().await)?;
+                proceed(firewall.response_body(&self.connection.budget).await)?;
             }
             if let Some(held) = held.as_ref().filter(|_| ended) {
                 length = ResponseLength::Known(held.length());

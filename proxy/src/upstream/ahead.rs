@@ -8,9 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::budget::{Budget, FREE, FileGrant, Grant, Purpose};
+use crate::work_queue::Outcome;
 
 /// Bytes of an answer in memory, where the budget has them.
 const MEMORY: usize = 64 * 1024;
@@ -31,7 +31,7 @@ pub(super) struct Ahead {
     written: u64,
     read: u64,
     /// What comes next out of the file, on its way.
-    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    reading: Option<Outcome<io::Result<Vec<u8>>>>,
     /// Most bytes of the file.
     most: u64,
     grants: Vec<FileGrant>,
@@ -71,7 +71,7 @@ impl Ahead {
             return Ok(());
         }
         let (file, at, length) = (self.file.clone(), self.written, piece.len() as u64);
-        let writing = spawn_blocking(move || {
+        let writing = self.budget.files().run(move || {
             let file = file.map_or_else(|| tempfile::tempfile().map(Arc::new), Ok)?;
             file.write_all_at(&piece, at)?;
             Ok(file)
@@ -95,7 +95,7 @@ impl Ahead {
         let (at, length) = (self.read, left.min(PIECE) as usize);
         let reading = self.reading.get_or_insert_with(|| {
             let file = file.clone();
-            spawn_blocking(move || {
+            self.budget.files().submit(move || {
                 let mut piece = vec![0; length];
                 file.read_exact_at(&mut piece, at)?;
                 Ok(piece)
