@@ -2,7 +2,7 @@
 //! precompressed files, folders.
 //!
 //! What the kernel has in memory is answered at once. Everything that has to wait for the disk happens in one go on the
-//! blocking pool. A small file comes with its answer.
+//! blocking pool. A small file comes with its answer, and where it alone is looked for it is opened in one step.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -18,6 +18,7 @@ use crate::policy::compression::Coding;
 use crate::policy::cors::add_vary;
 use crate::request::{Request, Version};
 
+mod buffer;
 mod conditions;
 mod content_type;
 mod disk;
@@ -128,8 +129,8 @@ struct Asked {
     at_once: u64,
     conditions: Conditions,
     codings: Vec<Coding>,
-    /// Where a folder without its final slash redirects to.
-    location: Vec<u8>,
+    /// Path and query as sent.
+    target: Bytes,
 }
 
 /// What was found.
@@ -137,6 +138,8 @@ struct Opened {
     file: File,
     metadata: Box<Metadata>,
     name: String,
+    /// How it is packed, where it is a precompressed form of what `name` says.
+    coding: Option<Coding>,
 }
 
 impl StaticFiles {
@@ -163,7 +166,7 @@ impl StaticFiles {
             at_once: if request.version == Version::Http2 { STREAM_PIECE } else { PIECE },
             conditions: Conditions::of(request),
             codings: self.codings(request),
-            location: directory_location(request),
+            target: request.path_and_query.clone(),
         };
         if let Some(answer) = self.look(&asked, Disk::Cached) {
             return answer;
@@ -175,7 +178,8 @@ impl StaticFiles {
 
     /// Codings that the client takes, the best first; none for parts of files.
     fn codings(&self, request: &Request) -> Vec<Coding> {
-        if !self.precompressed || request.headers.contains("range") {
+        let headers = &request.headers;
+        if !self.precompressed || headers.contains("range") || !headers.contains("accept-encoding") {
             return Vec::new();
         }
         let mut left = vec![Coding::Zstd, Coding::Brotli, Coding::Gzip];
@@ -189,16 +193,23 @@ impl StaticFiles {
 
     /// The folder, open for one answer: whatever its path becomes, all of the answer comes from there.
     fn folder(&self, disk: Disk) -> io::Result<Folder<'_>> {
-        disk.folder(Root { path: &self.root, within: self.within.as_deref() })
+        disk.folder(self.root())
     }
 
     /// Finds the file and makes the answer; `None` where it would have to wait longer than it may.
     fn look(&self, asked: &Asked, disk: Disk) -> Option<Result<FileAnswer, u16>> {
+        if let Some(opened) = self.find_at_once(asked, disk) {
+            match self.file_answer(asked, opened, disk) {
+                Ok(answer) => return Some(answer),
+                // The rest of the way is for what has to wait.
+                Err(_) => return None,
+            }
+        }
         let answer = self.folder(disk).and_then(|folder| match self.find(asked, &folder)? {
-            Found::File(opened) => self.file_answer(asked, opened, &folder),
+            Found::File(opened) => self.file_answer(asked, self.packed(asked, opened, &folder)?, disk),
             Found::Redirect => {
                 let mut head = ResponseHead::new(301);
-                head.headers.push("location", asked.location.clone());
+                head.headers.push("location", directory_location(&asked.target));
                 Ok(Ok(FileAnswer { head, length: 0, file: None }))
             }
             Found::Listing(page) => {
@@ -218,12 +229,28 @@ impl StaticFiles {
         })
     }
 
+    /// The file that a path names, where it lies in memory, no link leads to it, and nothing else has to be looked at for the
+    /// answer: a file like most. Everything else is found on the way through its folder.
+    fn find_at_once(&self, asked: &Asked, disk: Disk) -> Option<Opened> {
+        let alone = asked.codings.is_empty() || !content_type::is_text(content_type::of(&asked.relative));
+        if disk != Disk::Cached || asked.as_directory || !alone {
+            return None;
+        }
+        let (file, metadata) = disk.open_at_once(self.root(), &asked.relative).ok()?;
+        let name = asked.relative.clone();
+        metadata.is_file().then_some(Opened { file, metadata, name, coding: None })
+    }
+
+    fn root(&self) -> Root<'_> {
+        Root { path: &self.root, within: self.within.as_deref() }
+    }
+
     /// Opens what a relative path names; the index for a folder, the fallback for nothing.
     fn find(&self, asked: &Asked, folder: &Folder<'_>) -> io::Result<Found> {
         let relative = &asked.relative;
         let found = folder.open(relative).and_then(|(file, metadata)| {
             if metadata.is_file() && !asked.as_directory {
-                return Ok(Found::File(Opened { file, metadata, name: relative.clone() }));
+                return Ok(Found::File(Opened { file, metadata, name: relative.clone(), coding: None }));
             }
             if !metadata.is_dir() {
                 return Err(io::ErrorKind::NotFound.into());
@@ -232,7 +259,7 @@ impl StaticFiles {
                 if relative.is_empty() { self.index.clone() } else { format!("{relative}/{}", self.index) };
             match (folder.open(&name), asked.as_directory) {
                 (Ok((file, metadata)), true) if metadata.is_file() => {
-                    Ok(Found::File(Opened { file, metadata, name }))
+                    Ok(Found::File(Opened { file, metadata, name, coding: None }))
                 }
                 (Ok((_, metadata)), false) if metadata.is_file() => Ok(Found::Redirect),
                 (Err(error), _) if error.kind() != io::ErrorKind::NotFound || !self.listing => Err(error),
@@ -247,27 +274,34 @@ impl StaticFiles {
         match (found, &self.fallback) {
             (Err(error), Some(fallback)) if error.kind() == io::ErrorKind::NotFound => {
                 let (file, metadata) = folder.open(fallback)?;
-                Ok(Found::File(Opened { file, metadata, name: fallback.clone() }))
+                Ok(Found::File(Opened { file, metadata, name: fallback.clone(), coding: None }))
             }
             (found, _) => found,
         }
     }
 
-    fn file_answer(
-        &self,
-        asked: &Asked,
-        opened: Opened,
-        folder: &Folder<'_>,
-    ) -> io::Result<Result<FileAnswer, u16>> {
-        let Opened { mut file, mut metadata, name } = opened;
+    /// The first precompressed form that exists beside a text file and that the client takes, in place of it.
+    fn packed(&self, asked: &Asked, opened: Opened, folder: &Folder<'_>) -> io::Result<Opened> {
+        if !self.precompressed || !content_type::is_text(content_type::of(&opened.name)) {
+            return Ok(opened);
+        }
+        Ok(match precompressed(&opened.name, &asked.codings, folder)? {
+            Some((coding, file, metadata)) => {
+                Opened { file, metadata, name: opened.name, coding: Some(coding) }
+            }
+            None => opened,
+        })
+    }
+
+    fn file_answer(&self, asked: &Asked, opened: Opened, disk: Disk) -> io::Result<Result<FileAnswer, u16>> {
+        let Opened { file, metadata, name, coding } = opened;
         let kind = content_type::of(&name);
         let mut head = ResponseHead::new(200);
         if self.precompressed && content_type::is_text(kind) {
             add_vary(&mut head.headers, "Accept-Encoding");
-            if let Some((coding, packed, its)) = precompressed(&name, &asked.codings, folder)? {
-                (file, metadata) = (packed, its);
-                head.headers.push("content-encoding", coding.as_str());
-            }
+        }
+        if let Some(coding) = coding {
+            head.headers.push("content-encoding", coding.as_str());
         }
         let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
         let (etag, size) = (entity_tag(modified, metadata.len()), metadata.len());
@@ -303,9 +337,9 @@ impl StaticFiles {
             return Ok(Ok(FileAnswer { head, length, file: None }));
         }
         let reader = if length <= asked.at_once {
-            match folder.disk.read(&file, start, length) {
+            match disk.read(&file, start, length) {
                 Ok(content) => FileReader::of(content),
-                Err(error) if folder.disk == Disk::Cached => return Err(error),
+                Err(error) if disk == Disk::Cached => return Err(error),
                 Err(_) => return Ok(Err(500)),
             }
         } else {
@@ -360,8 +394,7 @@ fn is_servable(segment: &str) -> bool {
 }
 
 /// The path with a final slash, and the query.
-fn directory_location(request: &Request) -> Vec<u8> {
-    let target = &request.path_and_query;
+fn directory_location(target: &[u8]) -> Vec<u8> {
     let (path, query) = target.split_at(memchr::memchr(b'?', target).unwrap_or(target.len()));
     let mut location = crate::http1::target::forwardable(path).into_owned();
     // Two slashes at the start would name another host.

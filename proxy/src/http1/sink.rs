@@ -5,7 +5,7 @@ use std::io;
 use std::time::SystemTime;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::config::ServerLimits;
 use crate::conn::ConnWriter;
@@ -18,6 +18,9 @@ use crate::request::{Request, Version};
 
 /// Pieces up to this many bytes are gathered before they are written.
 const GATHER: usize = 16 * 1024;
+
+/// A last piece of more bytes goes out beside what was gathered, without being copied there, where both can be one write.
+const BESIDE: usize = 4 * 1024;
 
 /// Bytes that hold most heads.
 const HEAD_ROOM: usize = 1024;
@@ -98,8 +101,9 @@ impl<'c> Http1Sink<'c> {
             ResponseLength::Unknown if self.http10 => Framing::UntilClose,
             ResponseLength::Unknown => Framing::Chunked,
         };
+        let gathers = if self.writer.is_write_vectored() { BESIDE } else { GATHER };
         self.gathered.reserve(match length {
-            ResponseLength::Known(length) if length <= GATHER as u64 => HEAD_ROOM + length as usize,
+            ResponseLength::Known(length) if length <= gathers as u64 => HEAD_ROOM + length as usize,
             _ => HEAD_ROOM,
         });
         self.keep_alive &= self.framing != Framing::UntilClose && head.status != 101;
@@ -148,7 +152,9 @@ impl<'c> Http1Sink<'c> {
             }
             Framing::UntilClose => {}
         }
-        if self.gathered.len() + data.len() <= GATHER {
+        let is_last = self.framing == Framing::Length(0);
+        let beside = is_last && data.len() > BESIDE && self.writer.is_write_vectored();
+        if !beside && self.gathered.len() + data.len() <= GATHER {
             self.gathered.put_slice(&data);
         } else {
             let length = self.gathered.len() + data.len();

@@ -4,14 +4,18 @@ use std::fs::{File, Metadata};
 use std::io::{self, IoSliceMut};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use bytes::Bytes;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
+use super::buffer::Buffer;
+
 /// How a folder is opened whose content is opened next.
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// How what lies in a folder is opened: a pipe must not hold its reader up.
+const CONTENT: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 /// A folder to open files of.
 #[derive(Clone, Copy, Debug)]
@@ -45,9 +49,8 @@ impl Folder<'_> {
     /// Opens what lies beneath it; the kernel refuses every way out of it.
     pub fn open(&self, relative: &str) -> io::Result<(File, Box<Metadata>)> {
         let name = Path::new(if relative.is_empty() { "." } else { relative });
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let opened = match &self.descriptor {
-            Some(folder) => self.disk.beneath(folder, name, flags),
+            Some(folder) => self.disk.beneath(folder, name, CONTENT),
             None => Err(Errno::NOSYS),
         };
         let file = match opened {
@@ -71,6 +74,26 @@ impl Disk {
         Ok(Folder { disk: self, root, descriptor })
     }
 
+    /// Opens what a path of names alone leads to from the root, in one step and without a descriptor of the root. No link is
+    /// followed on the whole way, so none leads out, be it of the root or of its surroundings; where there is one, it takes
+    /// [`Disk::folder`].
+    pub fn open_at_once(self, root: Root<'_>, relative: &str) -> io::Result<(File, Box<Metadata>)> {
+        let relative = Path::new(relative);
+        let is_name = |part| matches!(part, Component::Normal(_));
+        let leaves = !relative.components().all(is_name)
+            || root.within.is_some_and(|within| !root.path.starts_with(within))
+            || !root.path.components().skip(1).all(is_name);
+        if leaves {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | self.resolve();
+        let path = root.path.join(relative);
+        let file = rustix::fs::openat2(CWD, path, CONTENT, Mode::empty(), resolve);
+        let file = File::from(file.map_err(|error| self.failure(error))?);
+        let metadata = file.metadata()?;
+        Ok((file, Box::new(metadata)))
+    }
+
     fn failure(self, error: Errno) -> io::Error {
         match error {
             // Kernels before 5.6 and some sandboxes lack openat2, those before 5.12 the flag that forbids waiting.
@@ -82,17 +105,17 @@ impl Disk {
 
     /// Reads this many bytes from `offset`, or fails: a file that shrank must not end early in silence.
     pub fn read(self, file: &File, offset: u64, wanted: u64) -> io::Result<Bytes> {
-        let mut piece = vec![0; usize::try_from(wanted).unwrap_or(0)];
+        let length = usize::try_from(wanted).unwrap_or(0);
+        if self == Self::Cached
+            && let Some(mut buffer) = Buffer::new(length)
+        {
+            read_cached(file, offset, buffer.bytes_mut())?;
+            return Ok(buffer.freeze());
+        }
+        let mut piece = vec![0; length];
         match self {
             Self::Patient => file.read_exact_at(&mut piece, offset)?,
-            Self::Cached => {
-                let mut slices = [IoSliceMut::new(&mut piece)];
-                match rustix::io::preadv2(file, &mut slices, offset, ReadWriteFlags::NOWAIT) {
-                    Ok(read) if read == piece.len() => {}
-                    // In part, or the file system cannot tell: the patient way finds out.
-                    _ => return Err(io::ErrorKind::WouldBlock.into()),
-                }
-            }
+            Self::Cached => read_cached(file, offset, &mut piece)?,
         }
         Ok(piece.into())
     }
@@ -120,6 +143,15 @@ impl Disk {
 
     fn resolve(self) -> ResolveFlags {
         if self == Self::Cached { ResolveFlags::CACHED } else { ResolveFlags::empty() }
+    }
+}
+
+/// Reads what the kernel has in memory, all of the piece or nothing.
+fn read_cached(file: &File, offset: u64, piece: &mut [u8]) -> io::Result<()> {
+    match rustix::io::preadv2(file, &mut [IoSliceMut::new(piece)], offset, ReadWriteFlags::NOWAIT) {
+        Ok(read) if read == piece.len() => Ok(()),
+        // In part, or the file system cannot tell: the patient way finds out.
+        _ => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 
@@ -168,6 +200,52 @@ mod tests {
         let outside = open(Disk::Patient, root, "../a").map(|_| ()).unwrap_err();
         assert_eq!(outside.kind(), io::ErrorKind::NotFound);
         assert!(open(Disk::Cached, root, "../a").is_err());
+    }
+
+    #[test]
+    fn what_is_opened_at_once_has_no_link_on_its_way() {
+        let outer = tempfile::tempdir().unwrap();
+        let outer = outer.path().canonicalize().unwrap();
+        let (path, link) = (outer.join("app/public"), outer.join("link"));
+        std::fs::create_dir_all(path.join("sub")).unwrap();
+        for name in ["secret", "app/public/a", "app/public/sub/b"] {
+            std::fs::write(outer.join(name), name).unwrap();
+        }
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for (name, to) in [("out", "../../secret"), ("in", "a"), ("folder", "sub"), ("up", "..")] {
+            std::os::unix::fs::symlink(to, path.join(name)).unwrap();
+        }
+        let root = Root { path: &path, within: Some(&outer) };
+        let read = |root, name| {
+            let (file, metadata) = Disk::Patient.open_at_once(root, name)?;
+            Disk::Patient.read(&file, 0, metadata.len())
+        };
+        match read(root, "sub/b") {
+            Ok(content) => assert_eq!(content, "app/public/sub/b"),
+            // Kernels that know no such step leave everything to the other way.
+            Err(error) => assert_eq!(error.raw_os_error(), Some(Errno::NOSYS.raw_os_error())),
+        }
+        let names = [
+            "out",
+            "in",
+            "folder/b",
+            "up/public/a",
+            "../public/a",
+            "sub/../a",
+            "./../public/a",
+            "/etc/passwd",
+        ];
+        for name in names {
+            assert!(read(root, name).is_err(), "{name}");
+        }
+        let [through_link, foreign, climbing] = [
+            Root { path: &link, within: None },
+            Root { path: &path, within: Some(&link) },
+            Root { path: &outer.join("app/../app/public"), within: None },
+        ];
+        for root in [through_link, foreign, climbing] {
+            assert!(read(root, "a").is_err(), "{root:?}");
+        }
     }
 
     #[test]

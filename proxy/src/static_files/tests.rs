@@ -92,6 +92,30 @@ async fn paths_are_safe() {
 }
 
 #[tokio::test]
+async fn what_takes_the_place_of_a_file_or_of_the_folder_is_seen_at_once() {
+    let (folder, files) = site();
+    let root = folder.path().join("site");
+    let body = async |target: &str| get(&files, target, "").await.map(|(_, body)| body);
+    let large = |byte: u8| vec![byte; 10_000];
+    std::fs::write(root.join("x.bin"), large(b'1')).unwrap();
+    assert_eq!(body("/x.bin").await.unwrap(), large(b'1'));
+    std::fs::write(root.join("x.bin"), large(b'2')).unwrap();
+    assert_eq!(body("/x.bin").await.unwrap(), large(b'2'));
+    std::fs::rename(&root, folder.path().join("old")).unwrap();
+    assert_eq!(body("/x.bin").await, Err(404));
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("x.bin"), large(b'3')).unwrap();
+    assert_eq!(body("/x.bin").await.unwrap(), large(b'3'));
+    std::fs::remove_file(root.join("x.bin")).unwrap();
+    std::os::unix::fs::symlink("../secret", root.join("x.bin")).unwrap();
+    assert_eq!(body("/x.bin").await, Err(404));
+    // The folder itself may be reached through a link, as it is put into the settings.
+    std::os::unix::fs::symlink("old", folder.path().join("link")).unwrap();
+    let linked = Arc::new(StaticFiles::new(folder.path().join("link")));
+    assert_eq!(get(&linked, "/x.bin", "").await.unwrap().1, large(b'2'));
+}
+
+#[tokio::test]
 async fn folders_redirect_and_stay_on_this_host() {
     let (_folder, files) = site();
     let (head, _) = get(&files, "/sub?a=b", "").await.unwrap();
