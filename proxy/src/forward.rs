@@ -31,6 +31,9 @@ mod request;
 mod response;
 mod tunnel;
 
+/// Bytes of a request body that is read whole before it is sent where its stream may be refused, so that it can be sent again.
+const SMALL: u64 = 16 * 1024;
+
 impl Exchange<'_> {
     /// Sends the request to a back end and its answer to the client, or a kept answer.
     pub(crate) async fn forward(
@@ -60,7 +63,9 @@ impl Exchange<'_> {
             };
             let protocol = &balancer.pool().protocol;
             let buffered = live.route.policy.as_ref().is_some_and(|policy| policy.request_buffering)
-                || (protocol.needs_length() && self.request.body == BodyLength::Streamed);
+                || (protocol.needs_length() && self.request.body == BodyLength::Streamed)
+                || (balancer.pool().may_refuse_streams()
+                    && matches!(self.request.body, BodyLength::Known(..=SMALL)));
             if buffered && spool.is_none() && self.request.body != BodyLength::Empty {
                 spool = Some(Arc::new(read_whole(self.budget(), body).await?));
             }

@@ -13,7 +13,7 @@ use hop3_proxy::{
     Backend, Balancing, Endpoint, FastCgi, HashKey, HealthCheck, Member, Policy, Pool, Protocol, ProxyConfig,
     Route, RouteLimits, RouteTable, ScriptFiles, ServerLimits, StickyCookie, UpstreamTls, UpstreamTlsOptions,
 };
-use support::{Client, Reply, TestProxy, backend, get, ok, route, start, start_with};
+use support::{Client, Reply, TestProxy, backend, curl, get, ok, route, start, start_with};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -321,6 +321,13 @@ async fn http2_without_tls_shares_a_connection() {
     let line = seen.lock().unwrap()[0].clone();
     assert!(line.starts_with("POST http://shop.test/x?y "), "{line}");
     assert!(line.contains("x-forwarded-for: 127.0.0.1") && !line.contains(" host: "), "{line}");
+    // The scheme is that of the connection, whatever the client's was: back ends may check it.
+    let port = proxy.https.port();
+    let (resolve, url) = (format!("shop.test:{port}:127.0.0.1"), format!("https://shop.test:{port}/tls"));
+    curl(&["--insecure", "--resolve", &resolve, &url]).await;
+    let line = seen.lock().unwrap().last().cloned().unwrap();
+    assert!(line.starts_with(&format!("GET http://shop.test:{port}/tls ")), "{line}");
+    assert!(line.contains("x-forwarded-proto: https"), "{line}");
     assert_eq!(get(proxy.http, "/reset").await.status, 502);
     // No upgrade over HTTP/2: the wish for one is ignored, as RFC 9110 section 7.8 allows.
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n";
@@ -393,6 +400,7 @@ async fn tls_checks_the_certificate_and_chooses_the_protocol() {
     let status = async |options: UpstreamTlsOptions| {
         let mut pool = pool(Protocol::Http, [endpoint.clone()]);
         pool.tls = Some(Arc::new(UpstreamTls::new(&options).unwrap()));
+        pool.health_check = Some(HealthCheck { path: "/well".into(), ..HealthCheck::default() });
         let proxy = start_pool(pool);
         let first = get(proxy.http, "/").await;
         assert_eq!(get(proxy.http, "/").await.status, first.status);
@@ -404,7 +412,17 @@ async fn tls_checks_the_certificate_and_chooses_the_protocol() {
         ..UpstreamTlsOptions::default()
     };
     assert_eq!(status(trusting("app.internal")).await.0, 200);
-    assert!(seen.lock().unwrap()[0].starts_with("GET http://shop.test/"));
+    // Asked by the client without TLS, and by the checks on no client's account.
+    let asked = async |url: &str| {
+        let line = format!("GET {url} ");
+        while !seen.lock().unwrap().iter().any(|seen| seen.starts_with(&line)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    for url in ["https://shop.test/", "https://localhost/well"] {
+        let asked = tokio::time::timeout(support::PATIENCE, asked(url)).await;
+        assert!(asked.is_ok(), "no {url} in {:?}", seen.lock().unwrap());
+    }
     let http1 = UpstreamTlsOptions { http2: false, ..trusting("app.internal") };
     assert_eq!(status(http1).await, (200, "over http/1.1".to_owned()));
     assert_eq!(status(trusting("other.internal")).await.0, 502, "another name");

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::SendStream;
+use h2::client::ResponseFuture;
 use rustix::io::Errno;
 
 use crate::http1::body::BodyDecoder;
@@ -158,6 +160,23 @@ pub async fn attempt<'u>(
                 continue;
             }
         };
+        let begun = match begin(connected, &payload, dispatch).await {
+            Ok(begun) => begun,
+            Err(NotBegun::Unsendable(error)) => return Err(error),
+            Err(NotBegun::Late) => {
+                tries.unanswered(&instance, dispatch);
+                return Err(AttemptError::Timeout(endpoint()));
+            }
+            // Nothing was sent, so that it can be sent over another connection, whatever it is. This one is used no more.
+            Err(NotBegun::Ended { reused: true, .. }) => continue,
+            Err(NotBegun::Ended { source, .. }) if last_try => {
+                return Err(AttemptError::Answer { endpoint: endpoint(), source });
+            }
+            Err(NotBegun::Ended { .. }) => {
+                tries.instances.push(instance);
+                continue;
+            }
+        };
         let replayable = !matches!(payload, Payload::Streamed(_));
         let body = match &mut payload {
             Payload::Empty => Payload::Empty,
@@ -167,11 +186,11 @@ pub async fn attempt<'u>(
         };
         let max_idle = (pool.max_idle, pool.max_idle_time);
         let home = Home { instance: instance.clone(), reusable: true, max_idle, active: Some(active) };
-        let reused = connected.is_reused();
+        let reused = begun.is_reused();
         // A process is there already where a connection is used again.
         let _waiting = waiting.filter(|_| !reused);
         tries.sent += 1;
-        match over(connected, body, dispatch, home).await {
+        match over(begun, body, dispatch, home).await {
             Ok(answer) => {
                 instance.succeeded();
                 return Ok(answer);
@@ -242,34 +261,82 @@ fn is_full(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Whether the instance said that it did not look at the request (RFC 9113 section 8.7).
+/// Whether the instance said that it did not look at the request (RFC 9113 section 8.7): by refusing its stream, or by a last
+/// stream before it, for only such streams end with what a GOAWAY says.
 fn was_refused(error: &AnswerError) -> bool {
-    matches!(error, AnswerError::Http2(error)
-        if error.reason() == Some(h2::Reason::REFUSED_STREAM) && error.is_remote())
+    matches!(error, AnswerError::Http2(error) if error.is_remote()
+        && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM)))
 }
 
 /// Whether the connection ended without a byte of an answer.
 fn may_be_lost(error: &AnswerError) -> bool {
     match error {
-        AnswerError::Http2(error) => error.is_io() || error.is_go_away(),
+        AnswerError::Http2(error) => error.is_io(),
         error => error.is_silence(),
     }
 }
 
+/// A request that can be sent, or that has begun.
+enum Begun {
+    /// On a connection of its own.
+    Stream(Box<UpstreamConnection>),
+    /// With its head sent, as a stream of an HTTP/2 connection.
+    Http2(Http2Slot, SendStream<Bytes>, ResponseFuture),
+}
+
+/// Why nothing was sent.
+enum NotBegun {
+    /// The request is at fault, whatever the instance.
+    Unsendable(AttemptError),
+    /// The connection took nothing for too long.
+    Late,
+    /// The connection takes no more; whether it had served others.
+    Ended { source: AnswerError, reused: bool },
+}
+
+impl Begun {
+    /// Whether the connection was there before this request, so that it may have ended unnoticed.
+    const fn is_reused(&self) -> bool {
+        match self {
+            Self::Stream(connection) => connection.reused,
+            Self::Http2(slot, ..) => slot.reused,
+        }
+    }
+}
+
+/// Opens a stream where the connection has some. Until then nothing of the payload is taken.
+async fn begin(
+    connected: Connected,
+    payload: &Payload<'_, '_>,
+    dispatch: &Dispatch<'_>,
+) -> Result<Begun, NotBegun> {
+    let Dispatch { request, limits, .. } = dispatch;
+    let slot = match connected {
+        Connected::Stream(connection) => return Ok(Begun::Stream(connection)),
+        Connected::Http2(slot) => slot,
+    };
+    let head = http2::head(request, slot.scheme()).map_err(|error| NotBegun::Unsendable(error.into()))?;
+    let sending =
+        tokio::time::timeout(limits.write_timeout, slot.send(head, matches!(payload, Payload::Empty)));
+    let ended = |source| NotBegun::Ended { source, reused: slot.reused };
+    let (body, answer) = sending.await.map_err(|_| NotBegun::Late)?.map_err(ended)?;
+    Ok(Begun::Http2(slot, body, answer))
+}
+
 /// A request and its answer.
 async fn over<'u>(
-    connected: Connected,
+    begun: Begun,
     payload: Payload<'u, '_>,
     dispatch: &Dispatch<'_>,
     home: Home,
 ) -> Result<Answer<'u>, Failed> {
-    match connected {
-        Connected::Stream(connection) => {
+    match begun {
+        Begun::Stream(connection) => {
             // Anew for each try: it is as large as the client's own, and nothing to keep while the answer takes its time.
             let head = written_head(dispatch, home.instance.wire()).map_err(Failed::Unsendable)?;
             over_stream(*connection, head, payload, dispatch, home).await
         }
-        Connected::Http2(slot) => over_http2(slot, payload, dispatch, home).await,
+        Begun::Http2(slot, body, answer) => over_http2((slot, body, answer), payload, dispatch, home).await,
     }
 }
 
@@ -332,14 +399,12 @@ async fn over_stream<'u>(
 
 /// A request and its answer as one stream of an HTTP/2 connection.
 async fn over_http2<'u>(
-    slot: Http2Slot,
+    (slot, body, answer): (Http2Slot, SendStream<Bytes>, ResponseFuture),
     payload: Payload<'u, '_>,
     dispatch: &Dispatch<'_>,
     home: Home,
 ) -> Result<Answer<'u>, Failed> {
     let Dispatch { request, limits, interim, .. } = dispatch;
-    let empty = matches!(payload, Payload::Empty);
-    let head = http2::head(request).map_err(|error| Failed::Unsendable(error.into()))?;
     if let Payload::Streamed(body) = &payload
         && request.headers.is_grpc()
         && let Some(conversation) = &body.conversation
@@ -347,13 +412,18 @@ async fn over_http2<'u>(
         // Many servers send the head of an answer only with the first message, and that may be long in coming.
         conversation.passed();
     }
-    let sending = tokio::time::timeout(limits.write_timeout, slot.send(head, empty));
-    let (body, answer) = sending.await.map_err(|_| Failed::Timeout)??;
-    let mut upload: Option<Uploading<'u>> =
-        if empty { None } else { Some(Box::pin(send_stream(body, payload, limits.write_timeout))) };
+    let mut upload: Option<Uploading<'u>> = match payload {
+        Payload::Empty => None,
+        payload => Some(Box::pin(send_stream(body, payload, limits.write_timeout))),
+    };
     let mut sent = None;
     let answer = http2::read_answer(answer, interim);
-    let response = wait(answer, &mut upload, &mut sent, limits).await?;
+    let response = wait(answer, &mut upload, &mut sent, limits).await;
+    if matches!(response, Err(Failed::Timeout)) {
+        // It may be the connection that is dead: others must not wait on it, too.
+        slot.retire();
+    }
+    let response = response?;
     let (head, length, stream) = http2::answer(response, &request.method[..] == b"HEAD")?;
     let body = AnswerBody::Http2 { stream, trailers: None, _slot: slot };
     Ok(Answer { upload, ..Answer::new(head, length, body, home, limits.read_timeout) })

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 use tokio::time::Instant;
@@ -16,6 +17,9 @@ use crate::http1::source::Source;
 use crate::upstream::addresses;
 use crate::upstream::tls::UpstreamTls;
 
+/// After so much silence the kernel asks whether the other end is there, four times within as much again; bytes that were sent are
+/// waited for as long as both together.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Pauses between two tries to get into the full queue of a Unix socket; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -82,6 +86,7 @@ impl UpstreamStream {
             Endpoint::Unix(path) => return connect_unix(path, limit).await.map(Self::Unix),
         };
         stream.set_nodelay(true)?;
+        notice_death(&stream);
         match tls {
             Some(tls) => tls.connect(endpoint, stream, http2).await.map(|stream| Self::Tls(Box::new(stream))),
             None => Ok(Self::Tcp(stream)),
@@ -92,6 +97,17 @@ impl UpstreamStream {
     pub fn is_http2(&self) -> bool {
         matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
     }
+}
+
+/// Has the kernel find out when the other end is gone without a word, also while nothing is sent. Without that, a connection
+/// with a silent stream would wait for ever.
+fn notice_death(stream: &TcpStream) {
+    // What cannot be set changes nothing for connections that end as they should.
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, SILENCE);
+    let _ = sockopt::set_tcp_keepintvl(stream, SILENCE / 4);
+    let _ = sockopt::set_tcp_keepcnt(stream, 4);
+    let _ = sockopt::set_tcp_user_timeout(stream, (2 * SILENCE).as_millis() as u32);
 }
 
 /// Connects to a socket. One whose queue is full says so at once, where TCP would wait.

@@ -148,9 +148,9 @@ fn settle(records: &mut HashMap<usize, Record>, key: usize, check: &HealthCheck,
     }
 }
 
-/// One question over a connection of its own, or over the shared HTTP/2 connection.
+/// One question over a connection of its own: the instance may be well where a shared connection is dead.
 async fn is_well(instance: &Instance, check: &HealthCheck, is_http: bool) -> io::Result<bool> {
-    let connected = instance.connect(true, false, check.timeout).await?;
+    let connected = instance.connect_alone(check.timeout).await?;
     if !is_http {
         return Ok(true);
     }
@@ -163,7 +163,7 @@ async fn is_well(instance: &Instance, check: &HealthCheck, is_http: bool) -> io:
                 .status
         }
         Connected::Http2(slot) => {
-            let head = http2::head(&question(check)).map_err(io::Error::other)?;
+            let head = http2::head(&question(check), slot.scheme()).map_err(io::Error::other)?;
             let (_, answer) = slot.send(head, true).await.map_err(io::Error::other)?;
             answer.await.map_err(io::Error::other)?.status().as_u16()
         }

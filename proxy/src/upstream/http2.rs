@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
+use tokio::sync::MutexGuard;
 
 use crate::downstream::ResponseLength;
 use crate::headers::Headers;
@@ -23,8 +24,15 @@ use crate::upstream::http::{AnswerError, ForwardedRequest, Interim, MAX_INTERIM}
 
 /// Most connections to one instance.
 const MAX_SESSIONS: usize = 8;
-/// Most streams that one connection is given, whatever the instance allows.
-const MAX_STREAMS: usize = 256;
+/// Most streams that one connection is given, whatever the instance allows, as long as there may be others.
+const MAX_STREAMS: usize = 64;
+/// Bytes of a stream that an instance may send before its client takes them.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same of all streams of a connection: as much as all of its streams may, so that none waits for the clients of others.
+/// An instance whose clients are all slow can fill 128 MiB.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
+/// How long a connection counts as one that was opened just now.
+const FRESH: Duration = Duration::from_secs(1);
 /// Largest head, and largest trailers, in bytes.
 const MAX_HEAD: u32 = 64 * 1024;
 /// Most fields of a head or of trailers.
@@ -32,13 +40,22 @@ const MAX_FIELDS: usize = 256;
 
 /// The HTTP/2 connections to one instance.
 #[derive(Debug, Default)]
-pub struct Http2Sessions(Mutex<Vec<Arc<Session>>>);
+pub struct Http2Sessions {
+    all: Mutex<Vec<Arc<Session>>>,
+    /// Held by whoever opens one, so that others wait for room on it instead of opening their own.
+    opening: tokio::sync::Mutex<()>,
+    /// Whether the instance chose HTTP/1.1 the last time.
+    declined: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Session {
     sender: SendRequest<Bytes>,
+    /// Of the requests on it: its transport's, not that which the client used.
+    scheme: &'static str,
     streams: AtomicUsize,
     closed: Arc<AtomicBool>,
+    opened: Instant,
     used: Mutex<Instant>,
 }
 
@@ -62,8 +79,9 @@ impl Drop for Http2Slot {
 }
 
 impl Http2Sessions {
-    /// Room on a connection that is open; the fullest one that has some, so that others become idle.
-    pub fn take(&self) -> Option<Http2Slot> {
+    /// Room on a connection that is open, if wanted one that was opened just now; the fullest one that has some, so that
+    /// others become idle.
+    pub fn take(&self, fresh: bool) -> Option<Http2Slot> {
         let mut sessions = self.lock();
         if sessions.is_empty() {
             return None;
@@ -71,22 +89,41 @@ impl Http2Sessions {
         sessions.retain(|session| !session.closed.load(Ordering::Relaxed));
         let has_room = |session: &&Arc<Session>| {
             let most = session.sender.current_max_send_streams().clamp(1, MAX_STREAMS);
-            session.streams.load(Ordering::Relaxed) < most
+            session.streams.load(Ordering::Relaxed) < most && (!fresh || session.opened.elapsed() < FRESH)
         };
         let streams = |session: &&Arc<Session>| session.streams.load(Ordering::Relaxed);
         let roomy = sessions.iter().filter(has_room).max_by_key(streams);
         // Beyond the most connections, streams wait for their turn on the emptiest one.
-        let full = || sessions.iter().min_by_key(streams).filter(|_| sessions.len() >= MAX_SESSIONS);
+        let full =
+            || sessions.iter().min_by_key(streams).filter(|_| !fresh && sessions.len() >= MAX_SESSIONS);
         roomy.or_else(full).map(|session| slot(session, true))
+    }
+
+    /// Waits until nobody else opens a connection. None where each request needs one of its own anyway.
+    pub async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.declined.load(Ordering::Relaxed) { None } else { Some(self.opening.lock().await) }
+    }
+
+    /// Notes whether the instance speaks HTTP/2.
+    pub fn is_spoken(&self, http2: bool) {
+        self.declined.store(!http2, Ordering::Relaxed);
     }
 
     /// Makes a connection out of a stream, and room on it.
     pub async fn open(&self, stream: UpstreamStream) -> io::Result<Http2Slot> {
+        let slot = Self::alone(stream).await?;
+        self.lock().push(slot.session.clone());
+        Ok(slot)
+    }
+
+    /// The same with a connection that nobody shares; it ends with its only stream.
+    pub async fn alone(stream: UpstreamStream) -> io::Result<Http2Slot> {
+        let scheme = if matches!(stream, UpstreamStream::Tls(_)) { "https" } else { "http" };
         let (sender, connection) = Builder::new()
             .enable_push(false)
             .max_header_list_size(MAX_HEAD)
-            .initial_window_size(256 * 1024)
-            .initial_connection_window_size(4 * 1024 * 1024)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(256 * 1024)
             .max_concurrent_reset_streams(64)
             .handshake(stream)
@@ -100,11 +137,10 @@ impl Http2Sessions {
             }
             ended.store(true, Ordering::Relaxed);
         });
-        let used = Mutex::new(Instant::now());
-        let session = Arc::new(Session { sender, streams: AtomicUsize::new(0), closed, used });
-        let slot = slot(&session, false);
-        self.lock().push(session);
-        Ok(slot)
+        let now = Instant::now();
+        let (streams, used) = (AtomicUsize::new(0), Mutex::new(now));
+        let session = Arc::new(Session { sender, scheme, streams, closed, opened: now, used });
+        Ok(slot(&session, false))
     }
 
     /// Gives up connections that were idle for too long.
@@ -117,7 +153,7 @@ impl Http2Sessions {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Session>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,7 +164,20 @@ fn slot(session: &Arc<Session>, reused: bool) -> Http2Slot {
 }
 
 impl Http2Slot {
+    /// The scheme of requests on it. Servers may check that it is the connection's (RFC 9113 section 8.3.1), and some do.
+    pub fn scheme(&self) -> &'static str {
+        self.session.scheme
+    }
+
+    /// Gives its connection no more streams: it may be dead. Those under way go on.
+    pub fn retire(&self) {
+        self.session.closed.store(true, Ordering::Relaxed);
+    }
+
     /// Sends the head. The stream for the body, and the answer to come.
+    ///
+    /// # Errors
+    /// The connection has ended, or the instance wants no further streams on it (GOAWAY): nothing was sent.
     pub async fn send(
         &self,
         head: http::Request<()>,
@@ -142,7 +191,7 @@ impl Http2Slot {
             Ok((answer, body)) => Ok((body, answer)),
             Err(error) => {
                 // Whatever it is, no stream can be opened: the connection is of no use any more.
-                self.session.closed.store(true, Ordering::Relaxed);
+                self.retire();
                 Err(error.into())
             }
         }
@@ -150,10 +199,10 @@ impl Http2Slot {
 }
 
 /// The request as HTTP/2: pseudo header fields, names in lower case, no framing.
-pub fn head(request: &ForwardedRequest) -> Result<http::Request<()>, Unsendable> {
+pub fn head(request: &ForwardedRequest, scheme: &'static str) -> Result<http::Request<()>, Unsendable> {
     let host = request.headers.get("host").map_or(&b""[..], |host| host);
     let uri = http::Uri::builder()
-        .scheme(if request.tls { "https" } else { "http" })
+        .scheme(scheme)
         .authority(host)
         .path_and_query(&*forwardable(&request.path_and_query))
         .build()

@@ -68,16 +68,6 @@ pub enum Connected {
     Http2(Http2Slot),
 }
 
-impl Connected {
-    /// Whether the connection was there before this request, so that it may have ended unnoticed.
-    pub const fn is_reused(&self) -> bool {
-        match self {
-            Self::Stream(connection) => connection.reused,
-            Self::Http2(slot) => slot.reused,
-        }
-    }
-}
-
 impl Instance {
     fn new(endpoint: Endpoint, wire: Wire, tls: Option<Arc<UpstreamTls>>) -> Self {
         Self {
@@ -163,7 +153,7 @@ impl Instance {
         if self.wire == Wire::H2c && upgrade {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "h2c back ends take no upgrades"));
         }
-        if !upgrade && let Some(slot) = self.sessions.take() {
+        if !upgrade && let Some(slot) = self.sessions.take(fresh) {
             return Ok(Connected::Http2(slot));
         }
         if !fresh && let Some(connection) = self.idle_connection() {
@@ -172,16 +162,35 @@ impl Instance {
         if self.wire == Wire::FastCgi {
             self.lock().clear();
         }
-        let connecting = self.open(!upgrade, limit);
+        let connecting = async {
+            // Of requests that come at the same time one opens a connection, and the others have their streams on it.
+            let shared = !upgrade && matches!(self.wire, Wire::H2c | Wire::Tls(_));
+            let _turn = if shared { self.sessions.turn().await } else { None };
+            match if shared { self.sessions.take(fresh) } else { None } {
+                Some(slot) => Ok(Connected::Http2(slot)),
+                None => self.open(!upgrade, limit, true).await,
+            }
+        };
         tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn open(&self, http2: bool, limit: Duration) -> io::Result<Connected> {
+    /// A new connection that nobody shares, within `limit`.
+    pub async fn connect_alone(&self, limit: Duration) -> io::Result<Connected> {
+        let connecting = self.open(true, limit, false);
+        tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn open(&self, http2: bool, limit: Duration, shared: bool) -> io::Result<Connected> {
         let stream = UpstreamStream::connect(&self.endpoint, self.tls.as_deref(), http2, limit).await?;
-        if self.wire == Wire::H2c || stream.is_http2() {
-            return self.sessions.open(stream).await.map(Connected::Http2);
+        let is_http2 = self.wire == Wire::H2c || stream.is_http2();
+        if http2 && matches!(self.wire, Wire::Tls(_)) {
+            self.sessions.is_spoken(is_http2);
         }
-        Ok(Connected::Stream(Box::new(stream.into())))
+        Ok(match is_http2 {
+            false => Connected::Stream(Box::new(stream.into())),
+            true if shared => Connected::Http2(self.sessions.open(stream).await?),
+            true => Connected::Http2(Http2Sessions::alone(stream).await?),
+        })
     }
 
     /// The most recently used first.

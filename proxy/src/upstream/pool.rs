@@ -68,6 +68,11 @@ impl Pool {
         }
     }
 
+    /// Whether an instance may refuse a request that was sent already, as HTTP/2 lets it do at any time.
+    pub(crate) const fn may_refuse_streams(&self) -> bool {
+        matches!(self.protocol, Protocol::H2c) || self.tls.is_some()
+    }
+
     /// Whether the other one's instances are the same and asked in the same way.
     pub(crate) fn same_source(&self, other: &Self) -> bool {
         let protocols = [self, other].map(|pool| std::mem::discriminant(&pool.protocol));
