@@ -102,6 +102,8 @@ impl WorkQueue {
             // The panic was reported; its work's waiter hears that nothing comes.
             let _ = catch_unwind(AssertUnwindSafe(work));
         }
+        // What others have freed of what was made here, until now.
+        hop3_allocator::give_back();
     }
 
     /// The next work; without any the thread is no longer counted.
