@@ -7,7 +7,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hop3_proxy::{CacheRules, Canary, Endpoint, HeaderRules, Policy, Pool, Protocol, RouteTable};
+use hop3_proxy::{
+    Backend, CacheRules, Canary, Endpoint, HeaderRules, Policy, Pool, Protocol, RouteTable, StickyCookie,
+};
 use support::{
     Client, Received, Reply, backend, behind_a_proxy, get, keep_all, keeping, ok, response, start, with,
 };
@@ -52,8 +54,12 @@ async fn kept_answers_are_given_until_they_are_purged() {
         assert_ne!(client.get(path).await.text(), client.get(path).await.text(), "{path}");
     }
     assert_eq!(client.get("/assets/x").await.text(), client.get("/assets/x").await.text());
-    let session = client.request("GET", "/assets/x", "Cookie: session=1\r\n", b"").await;
-    assert!(is_kept(&session), "a kept public answer");
+    let session = ("Cookie: session=1\r\n", "a client whom the app may know");
+    assert!(!is_kept(&client.request("GET", "/assets/x", session.0, b"").await), "{}", session.1);
+    assert!(
+        is_kept(&client.request("GET", "/page", session.0, b"").await),
+        "it says itself that it is for all"
+    );
     // An unsafe request to the same resource makes the kept answer void.
     assert_eq!(client.request("POST", "/page", "", b"x").await.status, 200);
     let changed = client.get("/page").await;
@@ -140,6 +146,74 @@ async fn the_canarys_answers_are_for_those_it_takes() {
         assert_eq!(client.request("GET", "/second", "X-Canary: 1\r\n", b"").await.text(), "new");
     }
     assert_eq!((ordinary.count(), new.count()), (2, 2), "both are kept, apart");
+}
+
+#[tokio::test]
+async fn what_was_kept_for_strangers_is_not_given_to_those_who_are_known() {
+    fn greets(request: &Received) -> Reply {
+        let fields = match request.line().split(' ').nth(1).unwrap() {
+            "/varies" => "Vary: Cookie\r\n",
+            _ => "",
+        };
+        Reply::Keep(response("200 OK", fields, request.header("cookie").unwrap_or("stranger")))
+    }
+    let backend = backend(greets).await;
+    let proxy = start(vec![keeping(&backend)]);
+    let mut client = Client::connect(proxy.http).await;
+    for path in ["/", "/varies"] {
+        let known = ["a", "b"].map(|name| format!("session={name}"));
+        for _ in 0..2 {
+            assert_eq!(client.get(path).await.text(), "stranger", "{path}");
+            for cookie in &known {
+                let fields = format!("Cookie: {cookie}\r\n");
+                let answer = client.request("GET", path, &fields, b"").await;
+                assert_eq!((answer.text(), is_kept(&answer)), (cookie.clone(), false), "{path}");
+            }
+        }
+        assert!(is_kept(&client.get(path).await), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_cookie_that_names_an_instance_is_none_of_the_apps() {
+    fn answer(request: &Received) -> Reply {
+        let fields = match request.line().split(' ').nth(1).unwrap() {
+            "/own" => "Set-Cookie: id=1\r\n",
+            "/varies" => "Vary: Cookie\r\n",
+            _ => "",
+        };
+        Reply::Keep(response("200 OK", fields, "x"))
+    }
+    let backend = backend(answer).await;
+    let mut pool = Pool::new(Protocol::Http, [Endpoint::Tcp(backend.address)]);
+    pool.sticky = Some(StickyCookie { name: "seat".into(), max_age: Some(Duration::from_secs(60)) });
+    let policy = Some(Arc::new(Policy { cache: Some(keep_all()), ..Policy::default() }));
+    let route = support::route(Backend::Pool(Arc::new(pool)));
+    let proxy = start(vec![hop3_proxy::Route { policy, ..route }]);
+    let mut client = Client::connect(proxy.http).await;
+    let mut seat = String::new();
+    for path in ["/", "/varies"] {
+        let first = client.get(path).await;
+        let cookie = first.header("set-cookie").expect("the instance is named");
+        seat = cookie.split(';').next().unwrap().to_owned();
+        assert!(seat.starts_with("seat="), "{cookie}");
+        for fields in [String::new(), format!("Cookie: {seat}\r\n")] {
+            let again = client.request("GET", path, &fields, b"").await;
+            assert_eq!((is_kept(&again), again.header("set-cookie")), (true, None), "{path} {fields}");
+        }
+    }
+    for cookies in ["session=1".to_owned(), format!("session=1; {seat}")] {
+        let known = client.request("GET", "/", &format!("Cookie: {cookies}\r\n"), b"").await;
+        assert!(!is_kept(&known), "{cookies}");
+        assert!(backend.last().header("cookie").unwrap().contains("session=1"));
+    }
+    for fields in [String::new(), format!("Cookie: {seat}\r\n")] {
+        let answer = client.request("GET", "/own", &fields, b"").await;
+        assert!(!is_kept(&answer) && answer.head.contains("id=1"), "{}", answer.head);
+    }
+    // A visitor who brings our cookie alone is a stranger to the app.
+    let brought = client.request("GET", "/later", &format!("Cookie: {seat}\r\n"), b"").await;
+    assert!(!is_kept(&brought) && is_kept(&client.get("/later").await));
 }
 
 #[tokio::test]

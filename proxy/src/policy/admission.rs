@@ -125,7 +125,7 @@ impl Exchange<'_> {
     /// A kept answer to this request.
     pub(crate) fn kept(&self, live: &LiveRoute) -> Option<Arc<Entry>> {
         let cache = self.cache(live).filter(|_| Cache::serves(self.request))?;
-        let seen = LazyCell::new(|| self.forwarded_fields(live));
+        let seen = LazyCell::new(|| self.seen_fields(live));
         let found = cache.find(&self.cache_key(live), self.request, &seen, SystemTime::now());
         let counter = if found.is_some() { &live.metrics.cache_hits } else { &live.metrics.cache_misses };
         counter.fetch_add(1, Ordering::Relaxed);

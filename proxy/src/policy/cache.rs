@@ -3,11 +3,13 @@
 //! Kept: complete answers 200, 203, 301, 308, 404 and 410 to GET without `Range` and `Authorization`, without
 //! `Set-Cookie`, `private`, `no-store` and `no-cache`, that say how long they are fresh or lie under a prefix for which
 //! the route says it. Keys hold path, query, scheme, host and whether the canary answers; `Vary` picks among the answers
-//! of a key, by what the back end saw of a request and not by what the client sent. Stale answers are not revalidated but
+//! of a key, by what the back end saw of a request and not by what the client sent. An answer that does not say itself how
+//! long it is fresh is for requests without cookies of the application alone. Stale answers are not revalidated but
 //! fetched anew. Requests cannot force their way past the cache.
 
 mod entry;
 mod freshness;
+mod own_cookie;
 mod recording;
 mod selection;
 
@@ -17,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 pub use entry::Entry;
+pub use freshness::Life;
+pub use own_cookie::{remove_cookie, take_set_cookie};
 pub use recording::Recording;
 pub use selection::Selection;
 
@@ -32,7 +36,7 @@ const OVERHEAD: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheRules {
     /// How long answers are fresh that do not say it themselves, by path prefix at segment borders; the longest prefix
-    /// decides. Requests with cookies are never answered from, nor stored by, such a rule.
+    /// decides. Requests with cookies of the application are never answered from, nor stored by, such a rule.
     pub prefixes: Vec<(String, Duration)>,
     /// Bytes of all kept answers.
     pub max_size: usize,
@@ -148,7 +152,12 @@ impl Cache {
         }
         let inner = &mut *self.lock();
         inner.drop_stale(key, now);
-        let fits = |slot: &&mut Slot| slot.entry.selection.is_empty() || slot.entry.selection.fits(seen);
+        // What lets others see an answer is its own word, or that nobody was told from others when it was made.
+        let is_for_all = |entry: &Entry| entry.life.told || !has_cookies(request, seen);
+        let fits = |slot: &&mut Slot| {
+            let Entry { selection, .. } = &*slot.entry;
+            is_for_all(&slot.entry) && (selection.is_empty() || selection.fits(seen))
+        };
         let slot = inner.keys.get_mut(key)?.iter_mut().rev().find(fits)?;
         inner.clock += 1;
         let used = std::mem::replace(&mut slot.used, inner.clock);
@@ -208,6 +217,11 @@ impl Cache {
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the back end would see cookies of this client.
+fn has_cookies<F: FnOnce() -> Headers>(request: &Request, seen: &LazyCell<Headers, F>) -> bool {
+    request.headers.contains("cookie") && seen.contains("cookie")
 }
 
 impl Inner {

@@ -10,8 +10,9 @@ use crate::downstream::ResponseLength;
 use crate::exchange::Exchange;
 use crate::headers::Headers;
 use crate::http1::response::ResponseHead;
-use crate::policy::cache::{Cache, Recording};
+use crate::policy::cache::{Cache, Recording, remove_cookie, take_set_cookie};
 use crate::policy::compression::Encoder;
+use crate::table::LiveRoute;
 
 /// The way of one answer's body. The default changes nothing.
 #[derive(Debug, Default)]
@@ -31,10 +32,15 @@ impl Exchange<'_> {
         let live = self.live.as_deref();
         let recording = live.filter(|_| keep).and_then(|live| {
             let cache = self.cache(live)?;
-            let (seen, now) = (|| self.forwarded_fields(live), SystemTime::now());
+            let (seen, now) = (|| self.seen_fields(live), SystemTime::now());
             let (key, budget) = (self.cache_key(live), self.budget());
-            let recording = Recording::begin(cache.rules(), self.request, seen, key, head, now, &budget)?;
-            Some((recording, cache.clone()))
+            // Whom the instance is named to is nobody else's business; to him it is.
+            let own_cookie = self.sticky(live).and_then(|name| take_set_cookie(&mut head.headers, name));
+            let recording = Recording::begin(cache.rules(), self.request, seen, key, head, now, &budget);
+            if let Some(cookie) = own_cookie {
+                head.headers.push("set-cookie", cookie);
+            }
+            Some((recording?, cache.clone()))
         });
         self.decorate(&mut head.headers, false);
         let policy = live.and_then(|live| live.route.policy.as_deref());
@@ -47,6 +53,21 @@ impl Exchange<'_> {
             None => None,
         };
         Ok(Outgoing { recording, encoder })
+    }
+
+    /// The cookie by which the group of instances that answers knows a browser again.
+    fn sticky<'l>(&self, live: &'l LiveRoute) -> Option<&'l str> {
+        let group = live.group(&self.request.headers, self.client)?;
+        group.pool().sticky.as_ref().map(|sticky| &*sticky.name)
+    }
+
+    /// The fields that the application sees of the request, without our own cookie.
+    pub(crate) fn seen_fields(&self, live: &LiveRoute) -> Headers {
+        let mut fields = self.forwarded_fields(live);
+        if let Some(name) = self.sticky(live) {
+            remove_cookie(&mut fields, name);
+        }
+        fields
     }
 
     /// The request's id, in the place of a back end's own, and the route's changes to the header of every answer, also

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::headers::{Headers, elements};
 use crate::http1::response::ResponseHead;
-use crate::policy::cache::Selection;
+use crate::policy::cache::{Life, Selection};
 use crate::request::Request;
 
 /// A kept answer.
@@ -19,20 +19,15 @@ pub struct Entry {
     stored: SystemTime,
     /// Its age when it came.
     initial_age: Duration,
-    life: Duration,
+    /// How long it is fresh.
+    pub life: Life,
     /// Which requests it is for.
     pub selection: Selection,
 }
 
 impl Entry {
-    /// An answer that is fresh for `life` from `now`.
-    pub fn new(
-        selection: Selection,
-        head: &ResponseHead,
-        body: Bytes,
-        life: Duration,
-        now: SystemTime,
-    ) -> Self {
+    /// An answer that is fresh for its `life` from `now`.
+    pub fn new(selection: Selection, head: &ResponseHead, body: Bytes, life: Life, now: SystemTime) -> Self {
         let age = head.headers.get("age").and_then(|age| std::str::from_utf8(age).ok()?.parse().ok());
         let initial_age = Duration::from_secs(age.unwrap_or(0));
         Self { head: in_own_memory(head), body, stored: now, initial_age, life, selection }
@@ -47,7 +42,7 @@ impl Entry {
 
     /// Whether it may still be given out.
     pub fn is_fresh(&self, now: SystemTime) -> bool {
-        now.duration_since(self.stored).unwrap_or_default() < self.life
+        now.duration_since(self.stored).unwrap_or_default() < self.life.time
     }
 
     /// The head to send: 304 when the client has the answer already, and with its `Age`.

@@ -9,14 +9,23 @@ use crate::request::Request;
 /// Longest time anything is kept: 30 days.
 const LONGEST: u64 = 30 * 24 * 3600;
 
+/// How long an answer is fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// From when it came.
+    pub time: Duration,
+    /// Whether the answer says so itself; else the route does.
+    pub told: bool,
+}
+
 /// For how long from now the answer may be given to others; none when it must not be kept. `default` is what the route
 /// says about answers that say nothing.
 pub fn life(
     request: &Request,
     head: &ResponseHead,
-    default: Option<Duration>,
+    default: impl FnOnce() -> Option<Duration>,
     now: SystemTime,
-) -> Option<Duration> {
+) -> Option<Life> {
     let headers = &head.headers;
     let kind = matches!(head.status, 200 | 203 | 301 | 308 | 404 | 410);
     let forbidden = ["no-store", "private", "no-cache"];
@@ -36,14 +45,11 @@ pub fn life(
     };
     let age = headers.get("age").map_or(0, |value| seconds(value).unwrap_or(u64::MAX));
     let life = told("s-maxage").or_else(|| told("max-age")).or_else(|| expires(headers, now));
-    let life = match (life, default) {
-        (Some(life), _) => life.saturating_sub(age),
-        // Nothing says that others may see what was made for somebody with a cookie.
-        (None, Some(_)) if request.headers.contains("cookie") => 0,
-        (None, Some(default)) => default.as_secs(),
-        (None, None) => 0,
+    let (seconds, told) = match life {
+        Some(life) => (life.saturating_sub(age), true),
+        None => (default().map_or(0, |default| default.as_secs()), false),
     };
-    (life > 0).then(|| Duration::from_secs(life.min(LONGEST)))
+    (seconds > 0).then(|| Life { time: Duration::from_secs(seconds.min(LONGEST)), told })
 }
 
 /// Names and values of `Cache-Control`.

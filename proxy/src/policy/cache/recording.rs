@@ -1,13 +1,16 @@
 //! An answer on its way to the client that is to be kept when it is complete.
 
-use std::time::{Duration, SystemTime};
+use std::cell::LazyCell;
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::budget::{Budget, FREE, Grant, Purpose};
 use crate::headers::Headers;
 use crate::http1::response::ResponseHead;
-use crate::policy::cache::{Cache, CacheKey, CacheRules, Entry, Selection, entry, freshness};
+use crate::policy::cache::{
+    Cache, CacheKey, CacheRules, Entry, Life, Selection, entry, freshness, has_cookies,
+};
 use crate::request::Request;
 
 /// Gathers one answer.
@@ -17,7 +20,7 @@ pub struct Recording {
     selection: Selection,
     head: ResponseHead,
     body: BytesMut,
-    life: Duration,
+    life: Life,
     now: SystemTime,
     most: usize,
     /// Whether it grew too large, for the cache or for the memory there is.
@@ -43,9 +46,13 @@ impl Recording {
             return None;
         }
         let path = crate::http1::target::normalized_path(&request.path_and_query);
-        let life = freshness::life(request, head, rules.default_life(&path), now)?;
+        let seen = LazyCell::new(seen);
+        let default = rules.default_life(&path);
+        // Nothing says that others may see what was made for somebody with a cookie.
+        let default = || default.filter(|_| !has_cookies(request, &seen));
+        let life = freshness::life(request, head, default, now)?;
         let selection = if head.headers.contains("vary") {
-            Selection::of(head, request, &seen())?
+            Selection::of(head, request, &seen)?
         } else {
             Selection::default()
         };

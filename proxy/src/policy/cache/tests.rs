@@ -175,7 +175,7 @@ fn what_is_kept_keeps_nothing_else_in_memory() {
         Selection::default(),
         &head,
         bytes::Bytes::new(),
-        Duration::from_secs(1),
+        Life { time: Duration::from_secs(1), told: true },
         SystemTime::now(),
     );
     drop(head);
