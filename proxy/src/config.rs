@@ -148,7 +148,7 @@ pub enum UnknownNames {
 /// Only one kind is believed: a proxy that writes one kind passes the other on as the client sent it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardingFields {
-    /// `X-Forwarded-For`, `-Proto` and `-Host`.
+    /// `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`, and `X-Real-IP`, which is written alone.
     #[default]
     XForwarded,
     /// `Forwarded` (RFC 7239).

@@ -1,6 +1,7 @@
 //! What changes in a head on its way through: hop-by-hop fields go (RFC 9110 section 7.6.1), forwarding fields come.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use bytes::Bytes;
 
@@ -108,6 +109,26 @@ fn origin<'h>(peer: IpAddr, headers: &'h Headers, config: &ProxyConfig) -> (IpAd
     (client, protocol)
 }
 
+/// The port of the URL that the client used: what a trusted proxy tells, else that of the host it asked for, else that of
+/// the scheme.
+fn public_port(request: &Request, told: impl Fn(&str) -> Option<Bytes>) -> Bytes {
+    let is_port =
+        |text: &Bytes| std::str::from_utf8(text).is_ok_and(|text| text.parse::<NonZeroU16>().is_ok());
+    if let Some(port) = told("x-forwarded-port").filter(is_port) {
+        return port;
+    }
+    let host = told("x-forwarded-host").unwrap_or_else(|| request.authority.clone());
+    let after = host.iter().rposition(|byte| *byte == b':').map(|colon| host.slice(colon + 1..));
+    if let Some(port) = after.filter(is_port) {
+        return port;
+    }
+    let secure = match told("x-forwarded-proto") {
+        Some(protocol) => is_name(&protocol, "https"),
+        None => request.scheme == Scheme::Https,
+    };
+    Bytes::from_static(if secure { b"443" } else { b"80" })
+}
+
 /// The fields for a back end, `Host` first.
 ///
 /// Names with an underscore are left out: a CGI-like back end could not tell
@@ -209,6 +230,8 @@ fn add_forwarding(
         headers.push("x-forwarded-proto", earlier("x-forwarded-proto").unwrap_or_else(|| scheme.into()));
         let host = earlier("x-forwarded-host").unwrap_or_else(|| request.authority.clone());
         headers.push("x-forwarded-host", host);
+        headers.push("x-forwarded-port", public_port(request, earlier));
+        headers.push("x-real-ip", written(client_address(peer, &request.headers, config)));
     }
     if config.forwarding.forwarded() {
         let element = forwarded::element(peer, &String::from_utf8_lossy(&request.authority), scheme);
@@ -329,6 +352,8 @@ mod tests {
             "x-forwarded-for: 10.0.0.1",
             "x-forwarded-proto: http",
             "x-forwarded-host: Shop.org:81",
+            "x-forwarded-port: 81",
+            "x-real-ip: 10.0.0.1",
             "x-request-id: ID",
         ];
         assert_eq!(forwarded(lines, &[], XForwarded), expected);
@@ -340,6 +365,37 @@ mod tests {
         let found = forwarded(lines, &["10.0.0.0/8"], XForwarded);
         assert!(found.contains(&"x-forwarded-for: 6.6.6.6, 7.7.7.7, 10.0.0.1".to_owned()), "{found:?}");
         assert!(found.contains(&"x-forwarded-proto: https".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn the_client_and_the_port_of_its_url_are_told() {
+        let told = |lines: &str, trusted: &[&str]| {
+            let found = forwarded(lines, trusted, XForwarded);
+            let value = |name: &str| {
+                let mut values = found.iter().filter_map(|line| line.strip_prefix(name));
+                let only = values.next().unwrap().to_owned();
+                assert_eq!(values.next(), None, "{found:?}");
+                only
+            };
+            (value("x-real-ip: "), value("x-forwarded-port: "))
+        };
+        let trusted: &[&str] = &["10.0.0.0/8"];
+        let forged = "X-Real-IP: 6.6.6.6\r\nX-Forwarded-Port: 9\r\n";
+        let cases: [(&str, &[&str], (&str, &str)); 9] = [
+            ("", &[], ("10.0.0.1", "81")),
+            (forged, &[], ("10.0.0.1", "81")),
+            // What the proxy tells of the client is in `X-Forwarded-For`; many pass the client's own `X-Real-IP` on.
+            (forged, trusted, ("10.0.0.1", "9")),
+            ("X-Forwarded-For: 7.7.7.7, 10.0.0.3\r\n", trusted, ("7.7.7.7", "81")),
+            ("X-Forwarded-Host: a.org:8443\r\nX-Forwarded-Proto: https\r\n", trusted, ("10.0.0.1", "8443")),
+            ("X-Forwarded-Host: a.org\r\nX-Forwarded-Proto: https\r\n", trusted, ("10.0.0.1", "443")),
+            ("X-Forwarded-Host: [2001:db8::1]\r\n", trusted, ("10.0.0.1", "80")),
+            ("X-Forwarded-Port: 0\r\n", trusted, ("10.0.0.1", "81")),
+            ("X-Forwarded-Port: 80, 81\r\n", trusted, ("10.0.0.1", "81")),
+        ];
+        for (lines, trusted, (client, port)) in cases {
+            assert_eq!(told(lines, trusted), (client.to_owned(), port.to_owned()), "{lines} {trusted:?}");
+        }
     }
 
     #[test]

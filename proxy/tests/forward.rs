@@ -40,6 +40,7 @@ async fn a_request_reaches_the_back_end_and_its_answer_the_client() {
     assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(seen.header("x-forwarded-proto"), Some("http"));
     assert_eq!(seen.header("x-forwarded-host"), Some("shop.test"));
+    assert_eq!((seen.header("x-forwarded-port"), seen.header("x-real-ip")), (Some("80"), Some("127.0.0.1")));
     let id = seen.header("x-request-id").unwrap();
     assert!(id.len() >= 20);
     assert_eq!(answer.header("x-request-id"), Some(id));

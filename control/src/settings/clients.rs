@@ -43,7 +43,7 @@ pub struct ClientOptions {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forwarding {
-    /// `X-Forwarded-For`, `-Proto` and `-Host`.
+    /// `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`, and `X-Real-IP`.
     #[default]
     XForwarded,
     /// `Forwarded` (RFC 7239).

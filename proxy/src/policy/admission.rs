@@ -141,11 +141,12 @@ impl Exchange<'_> {
     pub(crate) fn cache_key(&self, live: &LiveRoute) -> CacheKey {
         let config = &self.context.config;
         let trusted = config.trusts(self.connection.client.ip().to_canonical());
-        let told_host = self.request.headers.get("x-forwarded-host").filter(|_| trusted);
+        let told = |name| self.request.headers.get(name).filter(|_| trusted).map(|value| &value[..]);
         let origin = Origin {
             secure: is_secure(self.request, self.connection, config),
             canary: live.is_for_canary(&self.request.headers, self.client),
-            told_host: told_host.map(|host| &host[..]),
+            told_host: told("x-forwarded-host"),
+            told_port: told("x-forwarded-port"),
         };
         CacheKey::of(self.request, origin)
     }

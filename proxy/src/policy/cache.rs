@@ -75,6 +75,8 @@ pub struct Origin<'r> {
     pub canary: bool,
     /// The host that a trusted proxy tells the back end in `X-Forwarded-Host`.
     pub told_host: Option<&'r [u8]>,
+    /// The port that it tells in `X-Forwarded-Port`.
+    pub told_port: Option<&'r [u8]>,
 }
 
 impl CacheKey {
@@ -84,7 +86,8 @@ impl CacheKey {
         let canary: &[u8] = if origin.canary { b" canary " } else { b" " };
         let authority = request.authority.to_ascii_lowercase();
         let told = origin.told_host.unwrap_or_default().to_ascii_lowercase();
-        Self([&request.path_and_query, canary, scheme, &authority, b" ", &told].concat().into())
+        let port = origin.told_port.unwrap_or_default();
+        Self([&request.path_and_query, canary, scheme, &authority, b" ", &told, b" ", port].concat().into())
     }
 
     fn path_and_query(&self) -> &[u8] {

@@ -70,6 +70,7 @@ fn answers_are_found_by_host_path_and_what_they_vary_by() {
         Origin { secure: true, ..Origin::default() },
         Origin { canary: true, ..Origin::default() },
         Origin { told_host: Some(b"y.org"), ..Origin::default() },
+        Origin { told_port: Some(b"81"), ..Origin::default() },
     ] {
         assert_eq!(found(&cache, &CacheKey::of(&plain, other), &plain, SystemTime::now()), None, "{other:?}");
     }
