@@ -38,7 +38,7 @@ pub fn remove_cookie(headers: &mut Headers, name: &str) {
     }
     let others: Vec<Vec<u8>> = headers
         .all("cookie")
-        .flat_map(|value| pairs(value))
+        .flat_map(pairs)
         .filter(|pair| !pair.is_empty() && !ours(pair))
         .collect();
     headers.remove("cookie");
