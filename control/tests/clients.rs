@@ -117,6 +117,95 @@ fn a_proxy_header_names_the_client_in_every_log() {
     assert!(exchange(&server, &request("shop.localhost", "/", "")).is_empty(), "the header has to be there");
 }
 
+/// HAProxy in front of a server, with a port for each way to say who the client is.
+struct Haproxy {
+    child: Child,
+    ports: [u16; 2],
+    _folder: tempfile::TempDir,
+}
+
+impl Haproxy {
+    /// None where it is not installed.
+    fn start(server: &Server) -> Option<Haproxy> {
+        let ports = [(); 2].map(|()| free_port());
+        let listen = |(port, version): (u16, &str)| {
+            format!(
+                "listen {version}\n    bind 127.0.0.1:{port}\n    server hop3 {} {version} check check-send-proxy inter 500ms\n",
+                server.address("http")
+            )
+        };
+        let both: String = ports.into_iter().zip(["send-proxy", "send-proxy-v2"]).map(listen).collect();
+        let limits =
+            "timeout connect 60s\n    timeout check 60s\n    timeout client 180s\n    timeout server 180s";
+        let text = format!("global\n    maxconn 64\ndefaults\n    mode tcp\n    {limits}\n{both}");
+        let folder = folder(&[("haproxy.cfg", &text)]);
+        let mut command = Command::new("haproxy");
+        command.args(["-q", "-db", "-f", "haproxy.cfg"]).current_dir(folder.path()).stdin(Stdio::null());
+        match command.spawn() {
+            Ok(child) => Some(Haproxy { child, ports, _folder: folder }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                println!("SKIP HAProxy: it is not installed; run tests/setup/install test");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+#[test]
+fn haproxy_says_who_the_client_is_in_both_versions() {
+    let site = folder(&[("index.html", "shop")]);
+    let settings = format!(
+        "[server.clients]\nproxy-protocol = ['127.0.0.1']\n[server.log.requests]\nfile = 'requests.log'\n\
+         [[route]]\nhosts = ['shop.test']\nstatic = '{}'\n",
+        site.path().display()
+    );
+    let server = Server::start_with(&settings, executable());
+    let Some(haproxy) = Haproxy::start(&server) else { return };
+    for (port, client) in haproxy.ports.into_iter().zip(["127.0.0.31", "127.0.0.32"]) {
+        let (url, target) = (format!("http://127.0.0.1:{port}/"), format!("/of-{client}"));
+        let ask = |target: &str| {
+            let mut curl = Command::new("curl");
+            curl.args([
+                "-sS",
+                "--max-time",
+                "120",
+                "--interface",
+                client,
+                "-H",
+                "Host: shop.test",
+                "-w",
+                " %{http_code}",
+            ]);
+            String::from_utf8(
+                curl.arg(format!("{}{}", url.trim_end_matches('/'), target)).output().unwrap().stdout,
+            )
+            .unwrap()
+        };
+        // It may still be starting, or asking whether we are there.
+        server.eventually(|| (ask("/") == "shop 200").then_some(()));
+        assert!(ask(&target).ends_with(" 404"));
+        let lines = logged(&server, &target);
+        let told: BTreeSet<_> = lines
+            .iter()
+            .filter(|line| line["target"] == *target)
+            .collect::<Vec<_>>()
+            .iter()
+            .map(|line| line["client"].to_string())
+            .collect();
+        assert_eq!(told, BTreeSet::from([format!("\"{client}\"")]));
+    }
+    // Its own questions name nobody, and are no requests.
+    assert!(logged(&server, "shop.test").iter().all(|line| line["client"] != "127.0.0.1"));
+}
+
 #[test]
 fn trusted_proxies_name_the_client_and_successes_are_sampled() {
     let echo = Instance::start("echo");
@@ -149,6 +238,31 @@ fn trusted_proxies_name_the_client_and_successes_are_sampled() {
     let lines = logged(&server, "/last");
     assert_eq!(count(&lines, 200), 4, "one of five");
     assert!(lines.iter().all(|line| line["client"] == "203.0.113.7"), "{lines:?}");
+}
+
+#[test]
+fn the_servers_own_log_takes_its_sample_of_requests() {
+    let site = folder(&[("index.html", "shop")]);
+    let settings = format!(
+        "[server.log.requests]\nsample = 5\n[[route]]\nhosts = ['shop.test']\nstatic = '{}'\n",
+        site.path().display()
+    );
+    let server = Server::start_with(&settings, executable());
+    for number in 0..20 {
+        assert_eq!(server.get("shop.test", &format!("/?q={number}")).0, 200);
+    }
+    for _ in 0..3 {
+        assert_eq!(server.get("shop.test", "/missing").0, 404);
+    }
+    assert_eq!(server.get("shop.test", "/last").0, 404);
+    let log = server.eventually(|| Some(server.log()).filter(|log| log.contains("\"/last\"")));
+    let requests: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["target"] == "access")
+        .collect();
+    let count = |status: u16| requests.iter().filter(|line| line["status"] == status).count();
+    assert_eq!((count(200), count(404)), (4, 4), "one of five that went well, and all others: {requests:#?}");
 }
 
 /// Who answered a client at this address.

@@ -13,8 +13,8 @@ use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use server::{Server, executable, folder};
@@ -189,6 +189,147 @@ fn upgrades_under_load_lose_no_request_and_no_app() {
     // Its first parent is gone; where nobody collects orphans it stays as a zombie.
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.unwrap())).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "the adopted process was ended: {stat}");
+}
+
+/// A back end whose connections last: a WebSocket that says again what it hears, and events that tell a number.
+struct LongLived {
+    address: SocketAddr,
+    number: Arc<AtomicUsize>,
+}
+
+impl LongLived {
+    fn start() -> LongLived {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, number) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let told = number.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let told = told.clone();
+                // It ends with its client.
+                std::thread::spawn(move || drop(Self::serve(stream.unwrap(), &told)));
+            }
+        });
+        LongLived { address, number }
+    }
+
+    fn serve(mut stream: TcpStream, told: &AtomicUsize) -> std::io::Result<()> {
+        let (mut reader, mut head) = (BufReader::new(stream.try_clone()?), String::new());
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head)? == 0 {
+                return Ok(());
+            }
+        }
+        if head.starts_with("GET /events ") {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")?;
+            loop {
+                stream.write_all(format!("data: {}\n\n", told.load(Ordering::Relaxed)).as_bytes())?;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        stream.write_all(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        )?;
+        let mut line = String::new();
+        while reader.read_line(&mut line)? > 0 {
+            stream.write_all(line.as_bytes())?;
+            line.clear();
+        }
+        Ok(())
+    }
+}
+
+/// A WebSocket and a stream of events through a server.
+struct Visits<'b> {
+    back_end: &'b LongLived,
+    socket: BufReader<TcpStream>,
+    events: BufReader<TcpStream>,
+}
+
+impl Visits<'_> {
+    fn begin<'b>(server: &Server, back_end: &'b LongLived) -> Visits<'b> {
+        let ask = |target: &str, lines: &str, status: &str| {
+            let mut stream = TcpStream::connect(server.address("http")).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream
+                .write_all(format!("GET {target} HTTP/1.1\r\nHost: live.test\r\n{lines}\r\n").as_bytes())
+                .unwrap();
+            let (mut stream, mut head) = (BufReader::new(stream), String::new());
+            while !head.ends_with("\r\n\r\n") {
+                assert!(stream.read_line(&mut head).unwrap() > 0, "{target}: {head:?}");
+            }
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            stream
+        };
+        let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        Visits { back_end, socket: ask("/socket", lines, "101"), events: ask("/events", "", "200") }
+    }
+
+    /// Something new passes on both.
+    fn go_on(&mut self, what: &str) {
+        let number = self.back_end.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let (said, mut heard) = (format!("{what} {number}\n"), String::new());
+        self.socket.get_mut().write_all(said.as_bytes()).unwrap();
+        self.socket.read_line(&mut heard).unwrap();
+        assert_eq!(heard, said, "{what}");
+        let (event, mut line) = (format!("data: {number}\n"), String::new());
+        while line != event {
+            line.clear();
+            assert!(self.events.read_line(&mut line).unwrap() > 0, "{what}: the events end");
+        }
+    }
+
+    /// Both end without our doing.
+    fn are_cut(mut self) {
+        for stream in [&mut self.socket, &mut self.events] {
+            // A reset is an end as well, and silence is none.
+            if let Err(error) = stream.read_to_end(&mut Vec::new()) {
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            }
+        }
+    }
+}
+
+/// Has the server read its settings anew, with another `upgrade-drain`.
+fn reload_with_upgrade_drain(server: &Server, drain: &str) {
+    let file = server.data().join("hop3-server.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("[server]\n", &format!("[server]\nupgrade-drain = '{drain}'\n"), 1))
+        .unwrap();
+    server.signal("HUP");
+    server.eventually(|| server.log().contains("the configuration was loaded anew").then_some(()));
+}
+
+#[test]
+fn websockets_and_events_go_on_over_reloads_and_upgrades_as_long_as_upgrade_drain_says() {
+    let back_end = LongLived::start();
+    let route = format!("[[route]]\nhosts = ['live.test']\nupstream = 'http://{}'\n", back_end.address);
+    let mut server = Server::start_with(&route, executable());
+    let mut visits = Visits::begin(&server, &back_end);
+    visits.go_on("as it began");
+    reload_with_upgrade_drain(&server, "1h");
+    visits.go_on("after a reload");
+    server.ok(&["upgrade"]);
+    assert_ne!(server.holder(), server.pid());
+    visits.go_on("after an upgrade, in the old process");
+    Visits::begin(&server, &back_end).go_on("in the new process");
+    visits.go_on("beside each other");
+    // With its last client, and long before the hour is over.
+    drop(visits);
+    server.wait_replaced();
+
+    let mut server = Server::start_with(&route, executable());
+    let drain = Duration::from_secs(3);
+    let mut visits = Visits::begin(&server, &back_end);
+    reload_with_upgrade_drain(&server, "3s");
+    visits.go_on("after a reload");
+    let before = Instant::now();
+    server.ok(&["upgrade"]);
+    visits.are_cut();
+    assert!(before.elapsed() >= drain, "cut after {:?}", before.elapsed());
+    server.wait_replaced();
+    Visits::begin(&server, &back_end).go_on("in the new process");
 }
 
 /// A server whose executable can be replaced.

@@ -25,15 +25,33 @@ pub enum AccessLogFormat {
     Json,
 }
 
+/// Which requests are written: of those that went well one of so many, the others always.
+#[derive(Debug)]
+pub struct AccessSample {
+    one_of: u64,
+    seen: AtomicU64,
+}
+
+impl AccessSample {
+    /// One of so many (at least 1) successful requests.
+    pub fn new(one_of: u64) -> Self {
+        Self { one_of: one_of.max(1), seen: AtomicU64::new(0) }
+    }
+
+    /// Whether this one is written.
+    pub fn takes(&self, record: &AccessRecord) -> bool {
+        let well = record.status < 400 && record.note.is_none();
+        !well || self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.one_of)
+    }
+}
+
 /// Makes lines of records.
 #[derive(Debug)]
 pub struct AccessLog {
     format: AccessLogFormat,
-    /// One of this many requests that went well is written; the others always are.
-    sample: u64,
+    sample: AccessSample,
     /// Names of query parameters, in lower case, whose values are secrets.
     masked: Vec<String>,
-    seen: AtomicU64,
 }
 
 impl AccessLog {
@@ -69,13 +87,12 @@ impl AccessLog {
         masked: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Self {
         let masked = masked.into_iter().map(|name| name.as_ref().to_ascii_lowercase()).collect();
-        Self { format, sample: sample.max(1), masked, seen: AtomicU64::new(0) }
+        Self { format, sample: AccessSample::new(sample), masked }
     }
 
     /// The line without its end; `None` for a success that is not in the sample.
     pub fn line(&self, record: &AccessRecord) -> Option<String> {
-        let well = record.status < 400 && record.note.is_none();
-        if well && !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.sample) {
+        if !self.sample.takes(record) {
             return None;
         }
         Some(match self.format {

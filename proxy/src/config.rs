@@ -89,6 +89,9 @@ impl ListenConfig {
 pub struct ProxyConfig {
     /// Addresses.
     pub listen: ListenConfig,
+    /// The port of HTTPS in the URLs that clients use, where it is not the one we listen on: behind a router that
+    /// translates ports, or in a container whose port is published as another.
+    pub public_https: Option<u16>,
     /// Sockets that listen already, from a service manager or from a predecessor: taken for the addresses they are
     /// bound to, instead of opening those.
     pub inherited: Vec<Arc<TcpListener>>,
@@ -227,6 +230,12 @@ impl Default for ServerLimits {
 }
 
 impl ProxyConfig {
+    /// The port of HTTPS in the URLs that clients use.
+    pub fn https_port(&self) -> Option<u16> {
+        self.public_https
+            .or_else(|| self.listen.https.map(|address| address.port()).filter(|port| *port != 0))
+    }
+
     /// Whether the forwarding fields of this peer are believed.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.holds(peer))

@@ -223,7 +223,7 @@ impl Exchange<'_> {
         }
         self.check_server_name(table, live)?;
         self.check_client_certificate(live, sink)?;
-        if route.redirect_https && !self.is_secure() {
+        if route.redirects_to_https(&self.request.host) && !self.is_secure() {
             return Err(self.https_redirect());
         }
         self.admit(live, earlier).await?;
@@ -261,7 +261,7 @@ impl Exchange<'_> {
         match &self.connection.client_certificate {
             Some(shown) if shown.is_accepted_by(&asked.authority) => Ok(()),
             // A redirect to HTTPS comes first: there a certificate can be shown.
-            None if live.route.redirect_https && !self.is_secure() => Ok(()),
+            None if live.route.redirects_to_https(&self.request.host) && !self.is_secure() => Ok(()),
             // Opened before the route asked, or under no name or another one: a new connection will be asked.
             None if self.connection.scheme == Scheme::Https && !self.connection.asked_for_certificate => {
                 sink.close_after();
@@ -302,13 +302,7 @@ impl Exchange<'_> {
     }
 
     fn https_redirect(&self) -> Stop {
-        let port = self
-            .context
-            .config
-            .listen
-            .https
-            .map(|address| address.port())
-            .filter(|port| !matches!(port, 0 | 443));
+        let port = self.context.config.https_port().filter(|port| *port != 443);
         let port = port.map_or_else(String::new, |port| format!(":{port}"));
         let status = if matches!(&self.request.method[..], b"GET" | b"HEAD") { 301 } else { 308 };
         let location = [

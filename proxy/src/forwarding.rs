@@ -109,23 +109,26 @@ fn origin<'h>(peer: IpAddr, headers: &'h Headers, config: &ProxyConfig) -> (IpAd
     (client, protocol)
 }
 
-/// The port of the URL that the client used: what a trusted proxy tells, else that of the host it asked for, else that of
-/// the scheme.
-fn public_port(request: &Request, told: impl Fn(&str) -> Option<Bytes>) -> Bytes {
+/// The port of the URL that the client used: what a trusted proxy tells, else the configured one, else that of the host it
+/// asked for, else that of the scheme.
+fn public_port(request: &Request, config: &ProxyConfig, told: impl Fn(&str) -> Option<Bytes>) -> Bytes {
     let is_port =
         |text: &Bytes| std::str::from_utf8(text).is_ok_and(|text| text.parse::<NonZeroU16>().is_ok());
     if let Some(port) = told("x-forwarded-port").filter(is_port) {
-        return port;
-    }
-    let host = told("x-forwarded-host").unwrap_or_else(|| request.authority.clone());
-    let after = host.iter().rposition(|byte| *byte == b':').map(|colon| host.slice(colon + 1..));
-    if let Some(port) = after.filter(is_port) {
         return port;
     }
     let secure = match told("x-forwarded-proto") {
         Some(protocol) => is_name(&protocol, "https"),
         None => request.scheme == Scheme::Https,
     };
+    if let Some(port) = config.public_https.filter(|_| secure && told("x-forwarded-host").is_none()) {
+        return port.to_string().into();
+    }
+    let host = told("x-forwarded-host").unwrap_or_else(|| request.authority.clone());
+    let after = host.iter().rposition(|byte| *byte == b':').map(|colon| host.slice(colon + 1..));
+    if let Some(port) = after.filter(is_port) {
+        return port;
+    }
     Bytes::from_static(if secure { b"443" } else { b"80" })
 }
 
@@ -230,7 +233,7 @@ fn add_forwarding(
         headers.push("x-forwarded-proto", earlier("x-forwarded-proto").unwrap_or_else(|| scheme.into()));
         let host = earlier("x-forwarded-host").unwrap_or_else(|| request.authority.clone());
         headers.push("x-forwarded-host", host);
-        headers.push("x-forwarded-port", public_port(request, earlier));
+        headers.push("x-forwarded-port", public_port(request, config, earlier));
         headers.push("x-real-ip", written(client_address(peer, &request.headers, config)));
     }
     if config.forwarding.forwarded() {

@@ -35,6 +35,12 @@ impl Headers {
         self.push(Bytes::from_static(name.as_bytes()), value);
     }
 
+    /// Gives the first field of this name another value, where it stands; whether there is one.
+    pub fn replace(&mut self, name: &str, value: impl Into<Bytes>) -> bool {
+        let first = self.0.iter_mut().find(|field| is_name(&field.name, name));
+        first.map(|field| field.value = value.into()).is_some()
+    }
+
     /// The first value of this name, compared without case.
     pub fn get(&self, name: &str) -> Option<&Bytes> {
         self.0.iter().find(|field| is_name(&field.name, name)).map(|field| &field.value)

@@ -68,7 +68,7 @@ mod transaction_log;
 mod upstream;
 mod work_queue;
 
-pub use access_log::{AccessLog, AccessLogFormat};
+pub use access_log::{AccessLog, AccessLogFormat, AccessSample};
 pub use acme::{ChallengeError, Challenges, PendingChallenge};
 pub use backend::{Backend, Endpoint, EndpointError};
 pub use bans::{Ban, BanError, BanRules, BanSettings, Bans, Changes, Offence, Points, Reason};
@@ -99,7 +99,7 @@ pub use policy::rate_limit::{RateKey, RateLimit};
 pub use policy::redirect::{Redirect, RedirectError};
 pub use prefix::{Prefix, PrefixError};
 pub use rounds::thread_parks;
-pub use route::{Route, RouteError, RouteLimits, RouteTable, RouteTls};
+pub use route::{HttpsRedirect, Route, RouteError, RouteLimits, RouteTable, RouteTls};
 pub use server::{Proxy, ProxyHandle, Services, StartError};
 pub use sockets::{hand_over, take_handed};
 pub use static_files::StaticFiles;

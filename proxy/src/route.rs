@@ -60,14 +60,27 @@ pub struct Route {
     pub waf: Option<Arc<Protection>>,
     /// Limits and deadlines.
     pub limits: RouteLimits,
-    /// Whether plain HTTP is answered with a redirect to HTTPS.
-    pub redirect_https: bool,
+    /// Which requests over plain HTTP are answered with a redirect to HTTPS.
+    pub redirect_https: HttpsRedirect,
     /// What else happens to requests and answers.
     pub policy: Option<Arc<Policy>>,
     /// What HTTPS means for it.
     pub tls: RouteTls,
     /// When its clients are banned; `None` for never.
     pub bans: Option<Arc<BanRules>>,
+}
+
+/// Which requests over plain HTTP are answered with a redirect to HTTPS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpsRedirect {
+    /// None.
+    #[default]
+    Never,
+    /// Those for a host that a certificate for the route's hosts covers: what lies more than one label below a wildcard
+    /// is none (RFC 9525 section 6.3).
+    Covered,
+    /// All.
+    Always,
 }
 
 /// What HTTPS means for one route.
@@ -89,10 +102,26 @@ impl Route {
             backend,
             waf: None,
             limits: RouteLimits::default(),
-            redirect_https: false,
+            redirect_https: HttpsRedirect::Never,
             policy: None,
             tls: RouteTls::default(),
             bans: None,
+        }
+    }
+
+    /// Whether plain HTTP for this host (lower case) is answered with a redirect to HTTPS.
+    pub(crate) fn redirects_to_https(&self, host: &str) -> bool {
+        let is_covered = |pattern: &HostPattern| match pattern {
+            HostPattern::Exact(name) => **name == *host,
+            HostPattern::Wildcard(domain) => {
+                host.split_once('.').is_some_and(|(_, above)| *above == **domain)
+            }
+            HostPattern::Any => false,
+        };
+        match self.redirect_https {
+            HttpsRedirect::Never => false,
+            HttpsRedirect::Covered => self.hosts.iter().any(is_covered),
+            HttpsRedirect::Always => true,
         }
     }
 
@@ -321,6 +350,24 @@ mod tests {
         ];
         let parts = RouteTable::new(parts.into()).unwrap();
         assert_eq!(parts.owner_of(&"x.org".parse().unwrap()).map(|app| &**app), Some("b"));
+    }
+
+    #[test]
+    fn what_no_certificate_covers_is_redirected_only_where_all_is() {
+        let route = |redirect_https| Route { redirect_https, ..route("a", &["a.org", "*.b.org", "*"], "/") };
+        for (host, covered) in [
+            ("a.org", true),
+            ("www.a.org", false),
+            ("x.b.org", true),
+            ("y.x.b.org", false),
+            ("b.org", false),
+            ("c.org", false),
+            ("", false),
+        ] {
+            let redirects = [HttpsRedirect::Never, HttpsRedirect::Covered, HttpsRedirect::Always]
+                .map(|redirect| route(redirect).redirects_to_https(host));
+            assert_eq!(redirects, [false, covered, true], "{host}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ mod support;
 use std::sync::Arc;
 
 use hop3_proxy::{
-    CertificateFacts, CertificateOrigin, CertificatePem, ClientAuthority, ClientCertificates, MinVersion,
-    ProxyConfig, Route, TlsOptions, UnknownNames,
+    CertificateFacts, CertificateOrigin, CertificatePem, ClientAuthority, ClientCertificates, HttpsRedirect,
+    MinVersion, ProxyConfig, Route, TlsOptions, UnknownNames,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -177,7 +177,7 @@ async fn sessions_are_resumed_in_both_versions() {
 async fn an_authority_gets_its_proofs_and_nobody_else() {
     let backend = backend(hello).await;
     let mut shop = to(&backend);
-    shop.redirect_https = true;
+    shop.redirect_https = HttpsRedirect::Always;
     let proxy = start(vec![shop]);
     let challenges = proxy.handle.challenges();
     let path = "/.well-known/acme-challenge/token-1";

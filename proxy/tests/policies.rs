@@ -305,6 +305,15 @@ async fn headers_are_changed_both_ways_and_prefixes_taken_off() {
     }
     let missing = get(proxy.http, "/other").await;
     assert_eq!(missing.status, 404);
+
+    let mut request_headers = HeaderRules::default();
+    request_headers.set_host("legacy.test:8080").unwrap();
+    let proxy = start(vec![with(&backend, Policy { request_headers, ..Policy::default() })]);
+    assert_eq!(get(proxy.http, "/").await.status, 200);
+    let seen = backend.last();
+    assert!(seen.head.contains("\r\nHost: legacy.test:8080\r\n"), "{}", seen.head);
+    assert_eq!(seen.head.to_ascii_lowercase().matches("\r\nhost: ").count(), 1);
+    assert_eq!(seen.header("x-forwarded-host"), Some("shop.test"));
 }
 
 #[tokio::test]

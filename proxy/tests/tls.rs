@@ -6,8 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use hop3_proxy::{Backend, Event, Route};
-use support::{Reply, TestProxy, backend, curl, ok, start, to};
+use hop3_proxy::{Backend, Event, HttpsRedirect, ProxyConfig, Route};
+use support::{Reply, TestProxy, backend, curl, ok, start, start_with, to};
 
 fn describe(request: &support::Received) -> Reply {
     let cookie = request.header("cookie").unwrap_or("-");
@@ -126,8 +126,9 @@ async fn certificates_follow_the_host() {
 async fn hosts_of_other_apps_are_misdirected_and_http_redirects() {
     let backend = backend(describe).await;
     let mut shop = to(&backend);
-    shop.redirect_https = true;
+    shop.redirect_https = HttpsRedirect::Covered;
     shop.hosts.push("www.shop.test".parse().unwrap());
+    shop.hosts.push("*.wild.test".parse().unwrap());
     let other = Backend::Unavailable { reason: "x".into() };
     let other = Route::new("other", vec!["other.test".parse().unwrap()], other);
     let proxy = start(vec![shop, other]);
@@ -172,6 +173,30 @@ async fn hosts_of_other_apps_are_misdirected_and_http_redirects() {
     assert_eq!((answer.status, answer.header("location")), (301, Some(expected.as_str())));
     let answer = support::Client::connect(proxy.http).await.request("POST", "/", "", b"x").await;
     assert_eq!(answer.status, 308);
+    // A wildcard covers one label: what lies deeper is served as it is asked for.
+    for (host, status) in [("a.wild.test", 301), ("b.a.wild.test", 200)] {
+        let mut client = support::Client::connect(proxy.http).await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(client.response(false).await.unwrap().status, status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_name_the_port_that_clients_use() {
+    let backend = backend(describe).await;
+    for (public_https, authority) in [(443, "shop.test"), (8443, "shop.test:8443")] {
+        let shop = Route { redirect_https: HttpsRedirect::Always, ..to(&backend) };
+        let config = ProxyConfig { public_https: Some(public_https), ..ProxyConfig::default() };
+        let proxy = start_with(config, vec![shop]);
+        let answer = support::get(proxy.http, "/a").await;
+        let expected = format!("https://{authority}/a");
+        assert_eq!((answer.status, answer.header("location")), (301, Some(expected.as_str())));
+        let at = format!("shop.test:{}:127.0.0.1", proxy.https.port());
+        let url = format!("https://shop.test:{}/", proxy.https.port());
+        curl(&["-k", "--resolve", &at, &url]).await;
+        let told = public_https.to_string();
+        assert_eq!(backend.last().header("x-forwarded-port"), Some(told.as_str()), "over HTTPS");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hop3_proxy::{
-    Backend, Balancing, Endpoint, FastCgi, HashKey, HealthCheck, Member, Policy, Pool, Protocol, ProxyConfig,
-    Route, RouteLimits, RouteTable, ScriptFiles, ServerLimits, StickyCookie, UpstreamTls, UpstreamTlsOptions,
+    Backend, Balancing, Endpoint, FastCgi, HashKey, HeaderRules, HealthCheck, Member, Policy, Pool, Protocol,
+    ProxyConfig, Route, RouteLimits, RouteTable, ScriptFiles, ServerLimits, StickyCookie, UpstreamTls,
+    UpstreamTlsOptions,
 };
 use support::{Client, Reply, TestProxy, backend, curl, get, ok, route, start, start_with};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -299,7 +300,7 @@ async fn http2_without_tls_shares_a_connection() {
             tokio::spawn(http2_server(stream, log.clone()));
         }
     });
-    let proxy = start_pool(pool(Protocol::H2c, [endpoint]));
+    let proxy = start_pool(pool(Protocol::H2c, [endpoint.clone()]));
     let mut clients = Vec::new();
     for number in 0..20 {
         clients.push(tokio::spawn(async move {
@@ -333,6 +334,16 @@ async fn http2_without_tls_shares_a_connection() {
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n";
     let answer = Client::connect(proxy.http).await.request("GET", "/", upgrade, b"").await;
     assert_eq!((answer.status, answer.header("upgrade")), (200, None));
+
+    let mut request_headers = HeaderRules::default();
+    request_headers.set_host("legacy.test:8080").unwrap();
+    let policy = Some(Arc::new(Policy { request_headers, ..Policy::default() }));
+    let behind = route(Backend::Pool(Arc::new(pool(Protocol::H2c, [endpoint]))));
+    let proxy = start(vec![Route { policy, ..behind }]);
+    assert_eq!(get(proxy.http, "/other").await.status, 200);
+    let line = seen.lock().unwrap().last().unwrap().clone();
+    assert!(line.starts_with("GET http://legacy.test:8080/other ") && !line.contains(" host: "), "{line}");
+    assert!(line.contains("x-forwarded-host: shop.test"), "{line}");
 }
 
 /// The head of its answer may come only with the first message, so nobody may wait for that to let the client be silent.

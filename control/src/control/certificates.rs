@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hop3_proxy::{ClientAuthority, ClientCertificates, HostPattern, RouteTable, RouteTls};
+use hop3_proxy::{ClientAuthority, ClientCertificates, HostPattern, HttpsRedirect, RouteTable, RouteTls};
 use hop3_runtimes::manifest::tls::{CertificateChoice, ClientCertificateMode, TlsOptions};
 
 use super::{Control, locked};
@@ -174,22 +174,26 @@ impl Control {
         self.keeper.want(wanted)
     }
 
-    /// What `[tls]` means for a route whose clients' certificates are of `authority`, and whether plain HTTP is
-    /// redirected.
+    /// What `[tls]` means for a route whose clients' certificates are of `authority`, and what of plain HTTP is
+    /// redirected: by itself nothing that clients would be warned of.
     pub(super) fn route_tls(
         &self,
         owner: &str,
         hosts: &[HostPattern],
         options: &TlsOptions,
         authority: Option<&Arc<ClientAuthority>>,
-    ) -> (RouteTls, bool) {
+    ) -> (RouteTls, HttpsRedirect) {
         let now = Timestamp::now();
         let trusted = || {
             self.listen.https.is_some()
                 && !hosts.is_empty()
                 && hosts.iter().all(|host| self.keeper.is_trusted(owner, &host.to_string(), now))
         };
-        let redirect = self.listen.https.is_some() && options.redirect.unwrap_or_else(trusted);
+        let redirect = match options.redirect {
+            Some(true) if self.listen.https.is_some() => HttpsRedirect::Always,
+            None if trusted() => HttpsRedirect::Covered,
+            _ => HttpsRedirect::Never,
+        };
         let mode = options.client_certificates.unwrap_or_default();
         let client_certificates = authority.map(|authority| ClientCertificates {
             authority: authority.clone(),

@@ -73,6 +73,8 @@ pub struct Control {
     /// The same in the kernel, where it is wanted.
     nftables: Nftables,
     listen: Addresses,
+    /// The port of HTTPS in URLs, where it is not that of `listen`: of the start, as what it belongs to.
+    public_https: Option<u16>,
     started: Timestamp,
     stopping: watch::Receiver<bool>,
     locks: Mutex<HashMap<AppName, Arc<tokio::sync::Mutex<()>>>>,
@@ -155,6 +157,7 @@ impl Control {
         Control {
             data: parts.data,
             store: parts.store,
+            public_https: parts.settings.listen.public_https,
             settings: ArcSwap::from_pointee(parts.settings),
             rulesets: parts.rulesets,
             watch: Watch::default(),

@@ -118,9 +118,10 @@ impl Control {
     pub(super) fn public_url(&self, app: &AppName, manifest: &Manifest) -> Option<String> {
         let host = self.host_names(app, manifest).into_iter().next()?;
         let host = host.trim_start_matches("*.");
-        match (self.listen.https, self.listen.http) {
-            (Some(https), _) if https.port() == 443 => Some(format!("https://{host}")),
-            (Some(https), _) => Some(format!("https://{host}:{}", https.port())),
+        let https = self.listen.https.map(|https| self.public_https.unwrap_or_else(|| https.port()));
+        match (https, self.listen.http) {
+            (Some(443), _) => Some(format!("https://{host}")),
+            (Some(https), _) => Some(format!("https://{host}:{https}")),
             (None, Some(http)) if http.port() == 80 => Some(format!("http://{host}")),
             (None, Some(http)) => Some(format!("http://{host}:{}", http.port())),
             (None, None) => None,

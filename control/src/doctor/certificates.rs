@@ -65,7 +65,14 @@ fn judge(host: &str, name: &str, chain: &[CertificateDer<'_>], now: SystemTime) 
     if days < DAYS_LEFT {
         return warn(format!("the certificate expires in {days} days")).hint(import);
     }
-    Finding::ok("certificates", format!("{host}: valid for {days} days, issued by {}", facts.issuer))
+    // A wildcard holds in place of one label (RFC 9525 section 6.3); routes go deeper.
+    let reach = match host.strip_prefix("*.") {
+        Some(domain) => format!(
+            "; it covers NAME.{domain}, not MORE.NAME.{domain}, which is served too: give such names a `*.NAME.{domain}` of their own"
+        ),
+        None => String::new(),
+    };
+    Finding::ok("certificates", format!("{host}: valid for {days} days, issued by {}{reach}", facts.issuer))
 }
 
 /// The chain that a client of `name` is shown. That a handshake succeeds shows that the server has the key.
@@ -134,7 +141,7 @@ mod tests {
         let ending = issued(&own, "shop.test", (2026, 2, 1), (2026, 5, 6));
         let cases: [(&str, Vec<&CertificateDer<'_>>, State, &str); 9] = [
             ("shop.test", vec![&good, &own.der], State::Ok, "valid for 61 days"),
-            ("*.test", vec![&wild, &own.der], State::Ok, "valid for 61 days"),
+            ("*.test", vec![&wild, &own.der], State::Ok, "it covers NAME.test, not MORE.NAME.test"),
             ("blog.test", vec![&good, &own.der], State::Fail, "does not name the host"),
             ("shop.test", vec![&old, &own.der], State::Fail, "expired 10 days ago"),
             ("shop.test", vec![&early, &own.der], State::Fail, "not valid yet"),

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use hop3_proxy::{AccessLog, AccessRecord};
+use hop3_proxy::{AccessLog, AccessRecord, AccessSample};
 use serde::{Serialize, Serializer};
 
 use super::log;
@@ -21,8 +21,8 @@ use crate::settings::{AccessLogSettings, Settings};
 pub enum RequestLog {
     /// Nowhere.
     Off,
-    /// In the server's own log.
-    Server,
+    /// In the server's own log, those of the sample.
+    Server(AccessSample),
     /// In a file of their own.
     File(AccessFile),
 }
@@ -36,7 +36,7 @@ impl RequestLog {
         Ok(match &settings.log_requests {
             _ if !settings.log_access => RequestLog::Off,
             Some(file) => RequestLog::File(AccessFile::open(file)?),
-            None => RequestLog::Server,
+            None => RequestLog::Server(AccessSample::new(settings.log_sample)),
         })
     }
 
@@ -44,7 +44,8 @@ impl RequestLog {
     pub fn write(&mut self, record: &AccessRecord) {
         match self {
             RequestLog::Off => {}
-            RequestLog::Server => log_request(record),
+            RequestLog::Server(sample) if sample.takes(record) => log_request(record),
+            RequestLog::Server(_) => {}
             RequestLog::File(file) => file.write(record),
         }
     }

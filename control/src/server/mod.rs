@@ -422,6 +422,7 @@ fn open(
     let clients = settings.clients.clone();
     let config = ProxyConfig {
         listen: passed::listen(doors),
+        public_https: settings.listen.public_https,
         inherited: passed.into_iter().map(|one| one.socket).collect(),
         hold,
         tls: settings.tls,

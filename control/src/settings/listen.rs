@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use hop3_proxy::{ListenConfig, Purpose};
 use serde::Deserialize;
@@ -17,6 +18,9 @@ pub struct ListenOptions {
     pub http: Option<AddressList>,
     /// HTTPS. Default: 443 as root or with `CAP_NET_BIND_SERVICE`, else 8443.
     pub https: Option<AddressList>,
+    /// The port of HTTPS in the URLs that clients use, where a router or a container translates it. Default: that of
+    /// `https`.
+    pub public_https: Option<toml::Spanned<NonZeroU16>>,
     /// Metrics and health, on loopback unless an address says otherwise. Default: 9180.
     pub admin: Option<AddressList>,
 }
@@ -47,6 +51,8 @@ pub struct Listeners {
     pub admin: Option<SocketAddr>,
     /// The second and further addresses of each key.
     pub further: Vec<(Purpose, SocketAddr)>,
+    /// The port of HTTPS in the URLs that clients use, if it is not that of `https`.
+    pub public_https: Option<u16>,
 }
 
 /// Set for a process whose predecessor was allowed to open ports below 1024.
@@ -64,7 +70,7 @@ pub fn low_ports_allowed() -> bool {
 impl Listeners {
     /// The same as the proxy wants it.
     pub fn config(&self) -> ListenConfig {
-        let Listeners { http, https, admin, further } = self.clone();
+        let Listeners { http, https, admin, further, .. } = self.clone();
         ListenConfig { http, https, admin, further }
     }
 }
@@ -93,6 +99,7 @@ impl ListenOptions {
             https: resolve(&self.https, Purpose::Https, https, everywhere),
             admin: resolve(&self.admin, Purpose::Admin, 9180, loopback),
             further,
+            public_https: self.public_https.as_ref().map(|port| port.get_ref().get()),
         }
     }
 }

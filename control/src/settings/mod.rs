@@ -143,6 +143,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Whether each request is logged.
     pub log_access: bool,
+    /// One of this many successful requests is logged; failures always are.
+    pub log_sample: u64,
     /// The file that requests are logged to, if it is not the server's log.
     pub log_requests: Option<AccessLogSettings>,
     /// Who clients are told by, how many there may be, and how slow.
@@ -220,11 +222,10 @@ impl Settings {
             .resolve(&server.waf)
             .map_err(|error| fault(0..0, format!("[server.bans]: {error}"), None))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let log_requests = server
-            .log
-            .requests
-            .resolve(folder)
-            .map_err(|error| fault(0..0, format!("[server.log.requests]: {error}"), None))?;
+        let (log_sample, log_requests) =
+            server.log.requests.resolve(folder).map_err(|(place, error, hint)| {
+                fault(place, format!("[server.log.requests]: {error}"), hint)
+            })?;
         let traces = server
             .traces
             .resolve(folder)
@@ -249,6 +250,12 @@ impl Settings {
             routes.push(route);
         }
         let listen = server.listen.resolve(low_ports_allowed());
+        if let Some(port) = server.listen.public_https.as_ref().filter(|_| listen.https.is_none()) {
+            let message =
+                "[server.listen]: `public-https` is the port under which clients reach `https`, which is off";
+            let hint = "switch `https` on, or remove `public-https`".to_owned();
+            return Err(fault(port.span(), message.into(), Some(hint)));
+        }
         let doors = acme::Doors { http: listen.http.is_some(), https: listen.https.is_some() };
         let acme = server.acme.map(|written| {
             let span = written.span();
@@ -263,6 +270,7 @@ impl Settings {
             log_level: server.log.level.unwrap_or_default(),
             log_format: server.log.format.unwrap_or_default(),
             log_access: server.log.access.unwrap_or(true),
+            log_sample,
             log_requests,
             clients,
             drain: server.drain.map_or(DRAIN, |Span(drain)| drain),

@@ -30,6 +30,7 @@ upgrade-drain = "2h"
 [server.listen]
 http = ["[::1]:0", 8080]
 https = "127.0.0.1:8443"
+public-https = 443
 admin = false
 [server.clients]
 trusted-proxies = ["10.0.0.0/8"]
@@ -103,9 +104,14 @@ fn faults_are_named_with_their_place() {
         ("[sever]\n", "1:2", "unknown key `sever`"),
         ("[server]\nthreads = 0", "2:11", "between 1 and 1024"),
         ("[server.listen]\nhttp = 70000", "2:8", "70000 is not a port"),
+        ("[server.listen]\npublic-https = 0", "2:16", "expected a nonzero u16"),
+        ("[server.listen]\nhttps = false\npublic-https = 443", "3:16", "which is off"),
         ("[server.listen]\nhttp = \"localhost\"", "2:8", "`localhost` is not an address"),
         ("[server.listen]\nhttp = true", "2:8", "true"),
         ("[server.log]\nlevel = \"loud\"", "2:9", "unknown value `loud`"),
+        ("[server.log.requests]\nsample = 0", "2:10", "at least 1"),
+        ("[server.log.requests]\nsample = 2\nformat = \"json\"", "3:10", "`format` needs `file`"),
+        ("[server.log.requests]\nmask = [\"a\"]", "2:8", "`mask` needs `file`"),
         ("[server]\ndomain = \"a b\"", "2:10", "`a b` is not a host name"),
         ("[server.bans]\nmax-duration = \"11y\"", "1:1", "at most 10 years"),
         ("[[route]]\nupstream = \"http://a\"", "1:1", "needs `hosts`"),

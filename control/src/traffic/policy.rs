@@ -11,6 +11,9 @@ use hop3_runtimes::manifest::waf::{RateLimit, RateLimitKey};
 use super::{Fault, Subject, fault, prefix};
 use crate::model::Variables;
 
+/// The key of changes to requests.
+const REQUESTS: &str = "request-headers";
+
 /// Where the hashes of passwords are.
 #[derive(Debug, Clone, Copy)]
 pub enum Passwords<'a> {
@@ -36,7 +39,7 @@ pub(super) fn policy(proxy: &Proxy, subject: &Subject<'_>) -> Result<Policy, Fau
         basic_auth,
         concurrency: concurrency(proxy)?,
         concurrency_of: None,
-        request_headers: headers(&proxy.request_headers, "request-headers")?,
+        request_headers: headers(&proxy.request_headers, REQUESTS)?,
         response_headers: response_headers(proxy)?,
         compression: compression.map(|choice| {
             let default = Compression::default();
@@ -180,7 +183,9 @@ fn headers(written: &HeaderChanges, section: &str) -> Result<HeaderRules, Fault>
         rules.remove(name).map_err(|error| wrong("remove", &index.to_string(), error))?;
     }
     for (name, value) in &written.set {
-        rules.set(name, value).map_err(|error| wrong("set", name, error))?;
+        let is_host = section == REQUESTS && name.eq_ignore_ascii_case("host");
+        let made = if is_host { rules.set_host(value) } else { rules.set(name, value) };
+        made.map_err(|error| wrong("set", name, error))?;
     }
     for (name, value) in &written.add {
         rules.add(name, value).map_err(|error| wrong("add", name, error))?;

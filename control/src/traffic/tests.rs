@@ -53,7 +53,7 @@ maintenance = { page = "sorry.html", retry-after = "1m", allow = ["127.0.0.1"] }
 error-pages = { 404 = "sorry.html", 5xx = "sorry.html" }
 cors = { origins = ["https://a.test"], methods = ["PUT"], credentials = true, max-age = "1h" }
 files = { index = "home.html", max-age = "1h", precompressed = false, listing = true }
-request-headers = { set = { X-From = "hop3" }, remove = ["X-Debug"], add = { X-More = "1" } }
+request-headers = { set = { X-From = "hop3", Host = "legacy.test:8080" }, remove = ["X-Debug"], add = { X-More = "1" } }
 canary = { app = "shop-next", percent = 10, header = "X-Canary: yes" }
 [proxy.timeouts]
 connect = "1s"
@@ -176,6 +176,9 @@ fn faults_are_named_with_their_place() {
         ("redirect = {'/a' = {to = '/b', status = 200}}", "2:13", "200 is no status of a redirect"),
         ("redirect = {'other.test' = 'https://a.test/'}", "2:28", "no host of 'shop'"),
         ("[proxy.headers]\n'Content-Length' = '1'", "3:20", "belongs to the connection"),
+        ("[proxy.response-headers.set]\nHost = 'a.test'", "3:8", "belongs to the connection"),
+        ("[proxy.request-headers]\nadd = {Host = 'a.test'}", "3:15", "belongs to the connection"),
+        ("[proxy.request-headers.set]\nHost = 'http://a.test'", "3:8", "is no host"),
         ("[proxy.response-headers.set]\nX = \"a\\nb\"", "3:5", "control characters"),
         ("static = {'/x' = 'nothing'}", "2:18", "cannot be found"),
         ("static = {'/x' = 'etc'}", "2:18", "lies outside of the app"),

@@ -4,8 +4,10 @@ use bytes::Bytes;
 
 use crate::headers::Headers;
 use crate::http1::field::{check_value, is_token_byte};
+use crate::http1::target::host_of;
 
-/// Fields that frame messages or belong to one connection: nobody may set or remove them.
+/// Fields that frame messages or belong to one connection: nobody may set or remove them, but for
+/// [`HeaderRules::set_host`].
 const FRAMING: [&str; 10] = [
     "connection",
     "content-length",
@@ -25,6 +27,7 @@ pub struct HeaderRules {
     remove: Vec<String>,
     set: Vec<(Bytes, Bytes)>,
     add: Vec<(Bytes, Bytes)>,
+    host: Option<Bytes>,
 }
 
 /// Why a rule is none.
@@ -36,6 +39,9 @@ pub enum HeaderRuleError {
     /// Control characters or line ends.
     #[error("the value of header `{0}` holds control characters")]
     Value(String),
+    /// Not a host, with or without a port.
+    #[error("`{0}` is no host; write a name or an address, with a port where it is not the usual one")]
+    Host(String),
     /// A field that frames the message.
     #[error("header `{0}` belongs to the connection and cannot be changed")]
     Framing(String),
@@ -44,7 +50,7 @@ pub enum HeaderRuleError {
 impl HeaderRules {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty() && self.host.is_none()
     }
 
     /// Removes every field of this name.
@@ -56,6 +62,18 @@ impl HeaderRules {
     /// Replaces every field of this name by one.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), HeaderRuleError> {
         self.set.push((field_name(name)?.into(), field_value(name, value)?));
+        Ok(())
+    }
+
+    /// Names another host to the back end than the client's, as servers with several hosts at one address want it
+    /// (`:authority` over HTTP/2). For requests alone.
+    pub fn set_host(&mut self, host: &str) -> Result<(), HeaderRuleError> {
+        let host = host.trim();
+        let legal = host_of(host.as_bytes()).is_some_and(|name| !name.is_empty()) && !host.ends_with(':');
+        if !legal {
+            return Err(HeaderRuleError::Host(host.to_owned()));
+        }
+        self.host = Some(host.to_owned().into());
         Ok(())
     }
 
@@ -82,6 +100,9 @@ impl HeaderRules {
         }
         for (name, value) in &self.add {
             headers.push(name.clone(), value.clone());
+        }
+        if let Some(host) = &self.host {
+            headers.replace("host", host.clone());
         }
     }
 }
@@ -131,6 +152,25 @@ mod tests {
         let overruled =
             ["Server", "x-FRAME-options", "Link", "x"].map(|name| rules.overrules(name.as_bytes()));
         assert_eq!(overruled, [true, true, false, false]);
+    }
+
+    #[test]
+    fn the_host_stays_where_it_is_and_is_one() {
+        let mut rules = HeaderRules::default();
+        for bad in ["", "a b", "a/b", "http://a.test", "u@a.test", "a.test:", "a.test:x", "a\r\nb"] {
+            assert!(matches!(rules.set_host(bad), Err(HeaderRuleError::Host(_))), "{bad:?}");
+        }
+        assert!(rules.is_empty());
+        rules.set_host("legacy.test:8080").unwrap();
+        let mut headers = Headers::default();
+        headers.push("Host", "shop.test");
+        headers.push("accept", "*/*");
+        rules.apply(&mut headers);
+        let fields: Vec<_> = headers.iter().map(|field| field.value.clone()).collect();
+        assert_eq!(fields, ["legacy.test:8080", "*/*"]);
+        for good in ["a.test", "192.0.2.1:80", "[2001:db8::1]:8080"] {
+            rules.set_host(good).unwrap();
+        }
     }
 
     #[test]

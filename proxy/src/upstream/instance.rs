@@ -176,6 +176,9 @@ impl Instance {
 
     /// A new connection that nobody shares, within `limit`.
     pub async fn connect_alone(&self, limit: Duration) -> io::Result<Connected> {
+        if self.wire == Wire::FastCgi {
+            self.lock().clear();
+        }
         let connecting = self.open(true, limit, false);
         tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }

@@ -36,8 +36,6 @@ pub(super) struct Answer {
     pub(super) code: u8,
     /// Owner of the first SOA record in the answer or authority section, without a trailing dot.
     pub(super) zone: Option<String>,
-    /// Whether the SOA record is an answer, rather than a hint.
-    pub(super) authoritative: bool,
 }
 
 /// A key for signatures.
@@ -186,18 +184,17 @@ pub(super) fn answer(bytes: &[u8], id: u16) -> Option<Answer> {
         return None;
     }
     let code = u8::try_from(flags & 15).ok()?;
-    let mut answer = Answer { code, zone: None, authoritative: false };
+    let mut answer = Answer { code, zone: None };
     let (questions, answers, authorities) = (short(4)?, short(6)?, short(8)?);
     let mut at = 12;
     for _ in 0..questions {
         at = name(bytes, at)?.1 + 4;
     }
-    for index in 0..answers.saturating_add(authorities) {
+    for _ in 0..answers.saturating_add(authorities) {
         let (owner, after) = name(bytes, at)?;
         let (kind, length) = (short(after)?, short(after + 8)?);
         if kind == SOA && answer.zone.is_none() {
             answer.zone = Some(owner);
-            answer.authoritative = index < answers;
         }
         at = after + 10 + usize::from(length);
     }
@@ -424,7 +421,7 @@ mod tests {
         let mut bytes =
             b"\x00\x07\x84\x00\x00\x01\x00\x01\x00\x00\x00\x00\x01A\x03org\x00\x00\x06\x00\x01".to_vec();
         bytes.extend(b"\xc0\x0c\x00\x06\x00\x01\x00\x00\x00\x05\x00\x02\x00\x00");
-        let expected = Answer { code: 0, zone: Some("a.org".into()), authoritative: true };
+        let expected = Answer { code: 0, zone: Some("a.org".into()) };
         assert_eq!(answer(&bytes, 7), Some(expected));
         assert_eq!(answer(&bytes, 8), None);
         for length in 0..bytes.len() - 3 {

@@ -36,11 +36,8 @@ pub fn remove_cookie(headers: &mut Headers, name: &str) {
     if !headers.all("cookie").any(|value| pairs(value).iter().any(|pair| ours(pair))) {
         return;
     }
-    let others: Vec<Vec<u8>> = headers
-        .all("cookie")
-        .flat_map(pairs)
-        .filter(|pair| !pair.is_empty() && !ours(pair))
-        .collect();
+    let others: Vec<Vec<u8>> =
+        headers.all("cookie").flat_map(pairs).filter(|pair| !pair.is_empty() && !ours(pair)).collect();
     headers.remove("cookie");
     if !others.is_empty() {
         headers.push("cookie", others.join(&b"; "[..]));
