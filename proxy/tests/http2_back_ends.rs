@@ -168,8 +168,7 @@ async fn a_cold_burst_opens_few_connections() {
     .await;
     let proxy = start(vec![over_h2c(endpoint)]);
     let address = proxy.http;
-    let burst: JoinSet<u16> =
-        (0..BURST).map(|_| async move { get(address, "/").await.status }).collect();
+    let burst: JoinSet<u16> = (0..BURST).map(|_| async move { get(address, "/").await.status }).collect();
     until("all of them are under way", || arrived.load(Ordering::SeqCst) == BURST).await;
     gate.add_permits(BURST);
     assert_eq!(burst.join_all().await, [200; BURST]);
@@ -254,7 +253,8 @@ async fn what_a_back_end_did_not_look_at_is_sent_again() {
                     tokio::time::sleep(Duration::from_millis(300)).await;
                     echo((request, first)).await;
                 });
-                return serve(connection, |(_, mut refused)| refused.send_reset(Reason::REFUSED_STREAM)).await;
+                return serve(connection, |(_, mut refused)| refused.send_reset(Reason::REFUSED_STREAM))
+                    .await;
             }
             serve(connection, |asked| {
                 seen.lock().unwrap().push(number);
@@ -323,7 +323,8 @@ async fn black_hole(to: Endpoint) -> (Endpoint, tokio::sync::watch::Sender<bool>
 }
 
 async fn echoing() -> Endpoint {
-    let serving = |_, stream| async { serve(handshake(stream).await, |asked| drop(tokio::spawn(echo(asked)))).await };
+    let serving =
+        |_, stream| async { serve(handshake(stream).await, |asked| drop(tokio::spawn(echo(asked)))).await };
     back_end(serving).await.0
 }
 
