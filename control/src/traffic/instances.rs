@@ -39,13 +39,6 @@ pub(super) fn pool(proxy: &Proxy, subject: &Subject<'_>) -> Result<Pool, Fault> 
         let max_age = sticky.max_age.map(|span| span.0);
         pool.sticky = Some(StickyCookie { name: sticky.cookie.clone(), max_age });
     }
-    if !options.weights.is_empty() && !matches!(subject.files, Files::Anywhere(_)) {
-        return Err(fault(
-            ["balancing", "weights"],
-            "the instances of an app have no addresses of their own",
-        )
-        .hint("weights are for the addresses of a [[route]]; an app's processes share alike"));
-    }
     pool.slow_start = options.slow_start.map_or(Duration::ZERO, |span| span.0);
     if options.max_connections == Some(0) {
         return Err(fault(["balancing", "max-connections"], "must be at least 1"));

@@ -201,7 +201,6 @@ fn faults_are_named_with_their_place() {
         ("canary = {upstream = 'unix:/run/hop3.sock', percent = 10}", "2:22", "for a [[route]] alone"),
         ("canary = {app = 'b', percent = 101}", "2:32", "between 0 and 100"),
         ("[proxy.balancing]\nsticky = {cookie = 'a b'}", "3:20", "no name of a cookie"),
-        ("[proxy.balancing]\nweights = {'http://10.0.0.1' = 2}", "3:1", "no addresses of their own"),
         ("[proxy.breaker]\nfirst-pause = '20s'", "2:8", "at most `longest-pause`"),
         ("[[proxy.paths]]\nprefix = '/'", "3:10", "these are all paths"),
         ("[[proxy.paths]]\nprefix = '/a'\n[[proxy.paths]]\nprefix = '/a/'", "5:10", "has rules already"),

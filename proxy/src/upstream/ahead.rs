@@ -30,6 +30,8 @@ pub(super) struct Ahead {
     /// How far the file was written, and read again.
     written: u64,
     read: u64,
+    /// What could not be written any more: it comes behind all that is in the file.
+    rest: Option<Bytes>,
     /// What comes next out of the file, on its way.
     reading: Option<Outcome<io::Result<Vec<u8>>>>,
     /// Most bytes of the file.
@@ -48,6 +50,7 @@ impl Ahead {
             file: None,
             written: 0,
             read: 0,
+            rest: None,
             reading: None,
             most,
             grants: Vec::new(),
@@ -57,19 +60,22 @@ impl Ahead {
 
     /// Whether there is room for a further piece.
     pub(super) fn has_room(&mut self) -> bool {
-        self.has_memory() || self.has_file()
+        self.rest.is_none() && (self.has_memory() || self.has_file())
     }
 
-    /// Puts a piece behind all others.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub(super) async fn keep(&mut self, piece: Bytes) -> io::Result<()> {
+    /// Puts a piece behind all others. Where the file takes no more, nothing further is read ahead.
+    pub(super) async fn keep(&mut self, piece: Bytes) {
         if self.has_memory() {
             self.in_memory += piece.len();
             self.memory.push_back(piece);
-            return Ok(());
+        } else if let Err(error) = self.write(piece.clone()).await {
+            tracing::warn!(%error, "an answer cannot be put into a file while its client is slow; it is passed on as it comes");
+            self.most = 0;
+            self.rest = Some(piece);
         }
+    }
+
+    async fn write(&mut self, piece: Bytes) -> io::Result<()> {
         let (file, at, length) = (self.file.clone(), self.written, piece.len() as u64);
         let writing = self.budget.files().run(move || {
             let file = file.map_or_else(|| tempfile::tempfile().map(Arc::new), Ok)?;
@@ -91,7 +97,9 @@ impl Ahead {
             return Ok(Some(piece));
         }
         self.granted = None;
-        let (Some(file), left @ 1..) = (&self.file, self.written - self.read) else { return Ok(None) };
+        let (Some(file), left @ 1..) = (&self.file, self.written - self.read) else {
+            return Ok(self.rest.take());
+        };
         let (at, length) = (self.read, left.min(PIECE) as usize);
         let reading = self.reading.get_or_insert_with(|| {
             let file = file.clone();
@@ -156,7 +164,7 @@ mod tests {
             for _ in 0..rounds {
                 assert!(ahead.has_room());
                 expected.extend_from_slice(&piece(kept));
-                ahead.keep(piece(kept)).await.unwrap();
+                ahead.keep(piece(kept)).await;
                 kept += 1;
             }
             let taken = if rounds == 30 { usize::MAX } else { rounds / 2 };
@@ -172,12 +180,39 @@ mod tests {
         assert!(ahead.grants.is_empty() && ahead.granted.is_none(), "all was given back");
     }
 
+    /// What a file does not take any more comes behind what it took.
+    #[tokio::test]
+    async fn a_file_that_is_full_loses_nothing() {
+        let mut ahead = Ahead::new(4 << 20, Budget::of_server(1 << 20));
+        for number in 0..20 {
+            ahead.keep(piece(number)).await;
+        }
+        // Only for reading: what is written to it fails.
+        let read_only = tempfile::NamedTempFile::new().unwrap();
+        std::io::copy(&mut content(&ahead), &mut read_only.as_file()).unwrap();
+        ahead.file = Some(Arc::new(File::open(read_only.path()).unwrap()));
+        ahead.keep(piece(20)).await;
+        assert!(!ahead.has_room());
+        let mut found = Vec::new();
+        while let Some(piece) = ahead.take().await.unwrap() {
+            found.extend_from_slice(&piece);
+        }
+        assert!(found == (0..21).flat_map(piece).collect::<Vec<_>>());
+    }
+
+    /// What lies in the file.
+    fn content(ahead: &Ahead) -> std::io::Cursor<Vec<u8>> {
+        let mut content = vec![0; ahead.written as usize];
+        ahead.file.as_ref().unwrap().read_exact_at(&mut content, 0).unwrap();
+        std::io::Cursor::new(content)
+    }
+
     #[tokio::test]
     async fn there_is_no_more_room_than_is_granted() {
         let mut ahead = Ahead::new(100_000, Budget::of_server(1 << 20));
         let mut pieces = 0;
         while ahead.has_room() {
-            ahead.keep(piece(pieces)).await.unwrap();
+            ahead.keep(piece(pieces)).await;
             pieces += 1;
         }
         assert_eq!(
@@ -188,7 +223,7 @@ mod tests {
         let mut ahead = Ahead::new(100_000, nothing.clone());
         let _memory = nothing.try_take(Purpose::Spool, MEMORY).unwrap();
         let all: Vec<_> = std::iter::from_fn(|| nothing.try_take_file(STEP)).collect();
-        ahead.keep(piece(0)).await.unwrap();
+        ahead.keep(piece(0)).await;
         assert!(!ahead.has_room(), "neither memory nor file");
         drop(all);
         assert!(ahead.has_room());

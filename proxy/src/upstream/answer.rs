@@ -161,7 +161,8 @@ impl Answer<'_> {
             };
             self.ended = match (piece, &mut self.ahead) {
                 (Ok(Some(piece)), Some(ahead)) => {
-                    ahead.keep(piece).await.err().map(|error| Err(BodyError::from(error).into()))
+                    ahead.keep(piece).await;
+                    None
                 }
                 (Ok(_), _) => {
                     self.give_back();

@@ -33,6 +33,8 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 /// How long a connection counts as one that was opened just now.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long another request's connection is waited for.
+const TURN: Duration = Duration::from_millis(250);
 /// Largest head, and largest trailers, in bytes.
 const MAX_HEAD: u32 = 64 * 1024;
 /// Most fields of a head or of trailers.
@@ -99,9 +101,15 @@ impl Http2Sessions {
         roomy.or_else(full).map(|session| slot(session, true))
     }
 
-    /// Waits until nobody else opens a connection. None where each request needs one of its own anyway.
+    /// Waits a moment until nobody else opens a connection. None where each request needs one of its own anyway, or where
+    /// that takes long: one connection that cannot be made must not keep others from being tried.
     pub async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
-        if self.declined.load(Ordering::Relaxed) { None } else { Some(self.opening.lock().await) }
+        if self.declined.load(Ordering::Relaxed) {
+            return None;
+        }
+        let turn = tokio::time::timeout(TURN, self.opening.lock()).await.ok()?;
+        // Whoever came before may have found out.
+        (!self.declined.load(Ordering::Relaxed)).then_some(turn)
     }
 
     /// Notes whether the instance speaks HTTP/2.
